@@ -1,0 +1,78 @@
+"""The one list of operations. Palette, scripts, the command line and HTTP are readers of it.
+
+A row is data: API name, verb, role, argument and result struct; help is the argument struct's docstring.
+Handlers live in `engine.operations`; a test matches them with these rows one to one.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from engine.contract import operations as ops
+
+
+class Role(enum.IntEnum):
+    """What a caller may do; each includes the ones before."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSpec:
+    """One operation. `verb` may have two words; `needs_repository` is False for what works on an empty home."""
+
+    name: str
+    verb: str
+    role: Role
+    arguments: type[ops.Operation]
+    results: tuple[type[ops.Result], ...]
+    needs_repository: bool = True
+    confirm: bool = False  # a screen asks before it is run
+
+    @property
+    def help(self) -> str:
+        """One sentence for palette and `--help`."""
+        return " ".join((self.arguments.__doc__ or "").split())
+
+
+_V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
+
+CATALOG: tuple[OperationSpec, ...] = (
+    OperationSpec("init_repository", "init", _A, ops.InitRepository, (ops.RepositoryInfo,), needs_repository=False),
+    OperationSpec("status", "status", _V, ops.ReadStatus, (ops.StatusResult,), needs_repository=False),
+    OperationSpec("start_backup", "backup", _O, ops.StartBackup, (ops.JobResult, ops.BackupEstimate)),
+    OperationSpec("store_wedding_data", "store", _O, ops.StoreWeddingData, (ops.JobResult,)),
+    OperationSpec(
+        "retrieve_wedding_data", "retrieve", _O, ops.RetrieveWeddingData, (ops.JobResult, ops.RetrievalPlan)
+    ),
+    OperationSpec("weddings", "weddings", _V, ops.ListWeddings, (ops.WeddingList,)),
+    OperationSpec("wedding_add", "wedding add", _O, ops.AddWedding, (ops.WeddingResult,)),
+    OperationSpec("wedding_edit", "wedding edit", _O, ops.EditWedding, (ops.WeddingResult,)),
+    OperationSpec("wedding_archive", "wedding archive", _O, ops.ArchiveWedding, (ops.WeddingResult,), confirm=True),
+    OperationSpec("snapshots", "snapshots", _V, ops.ListSnapshots, (ops.SnapshotList,)),
+    OperationSpec("browse", "browse", _V, ops.Browse, (ops.EntryList,)),
+    OperationSpec("find", "find", _V, ops.Find, (ops.EntryList,)),
+    OperationSpec("diff", "diff", _V, ops.Diff, (ops.DiffResult,)),
+    OperationSpec("jobs", "jobs", _V, ops.ListJobs, (ops.JobList,)),
+    OperationSpec("wait", "wait", _V, ops.WaitForJobs, (ops.JobList,)),
+    OperationSpec("job_cancel", "cancel", _O, ops.CancelJob, (ops.JobResult,), confirm=True),
+    OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
+    OperationSpec(
+        "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
+    ),
+    OperationSpec("keys", "keys", _A, ops.ListKeys, (ops.KeyList,)),
+    OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,)),
+    OperationSpec("key_remove", "key remove", _A, ops.RemoveKey, (ops.KeyList,), confirm=True),
+    OperationSpec(
+        "configuration", "config get", _V, ops.ReadConfiguration, (ops.Configuration,), needs_repository=False
+    ),
+    OperationSpec("configure", "config set", _A, ops.Configure, (ops.ConfigureResult,), needs_repository=False),
+    OperationSpec("shutdown", "shutdown", _A, ops.Shutdown, (ops.Empty,), needs_repository=False, confirm=True),
+)
+
+BY_NAME: dict[str, OperationSpec] = {spec.name: spec for spec in CATALOG}
+BY_VERB: dict[str, OperationSpec] = {spec.verb: spec for spec in CATALOG}
+BY_ARGUMENTS: dict[type[ops.Operation], OperationSpec] = {spec.arguments: spec for spec in CATALOG}

@@ -1,0 +1,30 @@
+"""`EngineHandle`: all that a door (palette, script, command line, HTTP) ever holds of the engine."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from engine.contract.events import EventBatch
+from engine.contract.operations import Operation, Result
+from engine.contract.status import Status
+
+
+class EngineHandle(Protocol):
+    """An engine, embedded or behind a socket. Every method may be called from any thread and never blocks."""
+
+    def status(self) -> Status:
+        """The newest status document."""
+        ...
+
+    def call(self, operation: Operation) -> Future[Result]:
+        """Run one operation. The future carries its result or a `WedSyncError`; cancelling it cancels the wait."""
+        ...
+
+    def events(self, after_seq: int) -> EventBatch:
+        """What happened after `after_seq` (0: all that is kept)."""
+        ...
+
+    def close(self, *, drain_s: float) -> Future[None]:
+        """Let go. An embedded engine stops: jobs get `drain_s` seconds to end, then are checkpointed."""
+        ...

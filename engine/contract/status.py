@@ -1,0 +1,220 @@
+"""The status document: one immutable, versioned description of everything now (docs/status.md).
+
+The engine publishes it a few times a second; screens, `status`, and the API read it and nothing else.
+Sizes are bytes, rates bytes per second, spans seconds, times nanoseconds since 1970 (`…_ns`), shares 0…1.
+Lists hold the first 50 rows; `…_total` counts them all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+import msgspec
+
+from engine.contract.weddings import PriorityClass
+
+STATUS_VERSION = 1
+
+JobState = Literal["queued", "running", "done", "warnings", "failed", "cancelled", "interrupted"]
+JOB_STATES_ENDED: frozenset[JobState] = frozenset({"done", "warnings", "failed", "cancelled", "interrupted"})
+JobKind = Literal["backup", "store", "retrieve", "verify"]
+Health = Literal["ok", "warning", "critical", "unknown"]
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Common form of every part: frozen, camelCase in JSON."""
+
+
+class JobRow(_Document, frozen=True, kw_only=True):
+    """One job: what it does, how far it is, how fast. Totals are None until the scan has seen everything."""
+
+    id: str
+    kind: JobKind
+    wedding: str
+    state: JobState
+    priority: PriorityClass
+    queued_ns: int
+    started_ns: int = 0
+    ended_ns: int = 0
+    files_done: int = 0
+    files_total: int | None = None
+    bytes_read: int = 0  # bytes of source (or of the snapshot, for a retrieval) dealt with
+    bytes_total: int | None = None
+    bytes_stored: int = 0  # written to the store, after dedup and compression
+    bytes_reused: int = 0  # dealt with without storing, because they were there
+    files_unchanged: int = 0
+    warnings: int = 0
+    rate_bytes_per_s: float = 0.0
+    eta_s: float | None = None
+    initiation_s: float | None = None  # request → first sealed byte
+    current: str = ""  # a path at work
+    message: str = ""  # the one line of a failure
+    code: str = ""  # its stable code
+    snapshot: str = ""  # the snapshot it wrote or read
+
+
+class WeddingRow(_Document, frozen=True, kw_only=True):
+    """One wedding and how safe it is."""
+
+    name: str
+    date: dt.date
+    timezone: str
+    venue: str
+    priority: PriorityClass
+    archived: bool = False
+    protected_since_ns: int | None = None  # scan start of the newest snapshot
+    snapshots: int | None = None  # None: not counted since this engine started
+    bytes_source: int | None = None
+    running_jobs: int = 0
+
+
+class AlertRow(_Document, frozen=True, kw_only=True):
+    """Something that wants a person."""
+
+    id: str
+    level: Literal["warning", "critical"]
+    since_ns: int
+    subject: str
+    message: str
+    acknowledged: bool = False
+
+
+class StreamChange(_Document, frozen=True, kw_only=True):
+    """One step of the scaling timeline."""
+
+    time_ns: int
+    streams: int
+    reason: str
+
+
+class Infrastructure(_Document, frozen=True, kw_only=True):
+    """This machine, as psutil sees it."""
+
+    host: str
+    engine_version: str
+    started_ns: int
+    cpu_share: float
+    cpu_cores: int
+    memory_used_bytes: int
+    memory_total_bytes: int
+    engine_memory_bytes: int
+    load_1m: float
+    disk_read_bytes_per_s: float
+    disk_write_bytes_per_s: float
+    network_sent_bytes_per_s: float
+    network_received_bytes_per_s: float
+    engine_lag_s: float  # how late the engine's loop ran its last tick
+
+
+class Percentiles(_Document, frozen=True, kw_only=True):
+    """A distribution over a stated window. Seconds."""
+
+    count: int
+    window_s: float
+    p50_s: float = 0.0
+    p95_s: float = 0.0
+    p99_s: float = 0.0
+    max_s: float = 0.0
+
+
+class StageTime(_Document, frozen=True, kw_only=True):
+    """What one stage of the data plane has cost since the start: thread seconds, and bytes through it."""
+
+    stage: str  # read | chunk | index | compress | seal | compare | write
+    thread_s: float
+    bytes: int
+
+
+class RatePoint(_Document, frozen=True, kw_only=True):
+    """One point of the throughput history."""
+
+    time_ns: int
+    read_bytes_per_s: float
+    stored_bytes_per_s: float
+    restored_bytes_per_s: float
+
+
+class Performance(_Document, frozen=True, kw_only=True):
+    """How fast, measured."""
+
+    read_bytes_per_s: float
+    stored_bytes_per_s: float
+    restored_bytes_per_s: float
+    bytes_read_total: int
+    bytes_stored_total: int
+    bytes_restored_total: int
+    dedup_ratio: float  # source bytes ÷ bytes that had to be stored before compression, since the start
+    initiation: Percentiles
+    stages: tuple[StageTime, ...] = ()
+    history: tuple[RatePoint, ...] = ()  # a point a second, newest last
+
+
+class AutoScaling(_Document, frozen=True, kw_only=True):
+    """Streams now, and how they came to be that many."""
+
+    streams: int
+    streams_busy: int
+    target: int
+    mode: Literal["default", "manual"]
+    timeline: tuple[StreamChange, ...] = ()
+
+
+class TierRow(_Document, frozen=True, kw_only=True):
+    """One tier of storage."""
+
+    tier: Literal["hot", "warm", "cold"]
+    url: str
+    used_bytes: int | None  # None until it was measured
+    free_bytes: int | None
+    capacity_bytes: int | None
+
+
+class Storage(_Document, frozen=True, kw_only=True):
+    """Where the bytes lie."""
+
+    tiers: tuple[TierRow, ...]
+    repository: str  # its id, or empty when there is none yet
+
+
+class HealthArea(_Document, frozen=True, kw_only=True):
+    """One area's health, with the reason."""
+
+    area: Literal["compute", "memory", "storage", "jobs", "engine"]
+    health: Health
+    reason: str
+
+
+class Dashboard(_Document, frozen=True, kw_only=True):
+    """The figures at the head of the screen."""
+
+    weddings_total: int
+    weddings_today: int
+    weddings_today_protected: int
+    jobs_running: int
+    jobs_queued: int
+    jobs_done: int
+    jobs_failed: int
+    events_dropped: int
+
+
+class Status(_Document, frozen=True, kw_only=True):
+    """The whole document. `seq` grows by one a publication."""
+
+    version: int
+    seq: int
+    timestamp: str  # ISO 8601, UTC
+    status: Literal["starting", "no-repository", "ready", "draining", "stopped"]
+    infrastructure: Infrastructure
+    performance: Performance
+    auto_scaling: AutoScaling
+    storage: Storage
+    health: tuple[HealthArea, ...]
+    dashboard: Dashboard
+    jobs: tuple[JobRow, ...]
+    jobs_total: int
+    weddings: tuple[WeddingRow, ...]
+    weddings_total: int
+    alerts: tuple[AlertRow, ...]
+    alerts_total: int
+    simulated: bool = False

@@ -1,0 +1,35 @@
+"""A wedding as people know it: the unit of isolation, of placement and of rights."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Literal
+
+import msgspec
+
+PriorityClass = Literal["same-day", "next-day", "standard"]
+PRIORITY_CLASSES: tuple[PriorityClass, ...] = ("same-day", "next-day", "standard")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+class Wedding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One wedding of the register. `id` is what stores see; `name` and the rest are sealed."""
+
+    id: str  # 32 hex digits
+    name: str
+    date: dt.date
+    timezone: str = "UTC"
+    venue: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    archived: bool = False
+    created_ns: int = 0
+
+
+def wedding_name_problem(name: str) -> str:
+    """Why `name` cannot name a wedding, as a sentence; empty when it can."""
+    if _NAME.fullmatch(name):
+        return ""
+    return f"{name!r} cannot name a wedding; use up to 63 of a-z, 0-9, dot, dash and underscore, as smith-jones"

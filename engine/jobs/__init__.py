@@ -1,0 +1,1 @@
+"""Jobs: what is to be done, in which order, and how far it is."""

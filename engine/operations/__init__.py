@@ -1,0 +1,1 @@
+"""Role, handler, result: the code behind each row of the catalog."""

@@ -1,0 +1,1 @@
+"""Backup and restore as bytes: the data plane, and the runs that feed it."""

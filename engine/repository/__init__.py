@@ -1,0 +1,1 @@
+"""Repository format 1 (docs/format.md): keys, packs, index, manifest, snapshot, check."""

@@ -1,0 +1,1 @@
+"""One store of named bytes, and what wraps one."""

@@ -1,0 +1,1 @@
+"""What is seen: screens, dialogs and widgets over the status document."""

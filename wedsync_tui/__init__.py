@@ -1,0 +1,1 @@
+"""The program: command line, scripts, palette, console, headless service."""
