@@ -1,0 +1,271 @@
+"""Sample documents for tests: a status with every part filled, built from values, deterministic.
+
+Pure: no clock, no chance. `NOW_NS` is the moment the samples describe (Saturday 2026-06-20, 14:00 UTC).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from engine.contract import status as st
+from engine.contract.weddings import PriorityClass, Wedding
+
+NOW_NS = 1_781_964_000_000_000_000
+TODAY = dt.date(2026, 6, 20)
+SECOND_NS = 10**9
+
+_WEDDINGS: tuple[tuple[str, int, str, str], ...] = (
+    ("smith-jones", 0, "Europe/London", "Bath, UK"),
+    ("okafor-lind", 0, "Europe/Stockholm", "Visby, Sweden"),
+    ("tanaka-mori", 1, "Asia/Tokyo", "Hakone, Japan"),
+    ("garcia-ruiz", 1, "Europe/Madrid", "Ronda, Spain"),
+    ("novak-dvorak", 7, "Europe/Prague", "Český Krumlov"),
+    ("walker-hayes", -2, "America/New_York", "Hudson, NY"),
+)
+
+
+def job_id(number: int) -> str:
+    """The id of the `number`-th sample job: 32 hex digits."""
+    return f"{number:032x}"
+
+
+def wedding(name: str = "smith-jones", *, day: int = 0, timezone: str = "UTC", venue: str = "") -> Wedding:
+    """A wedding of the register, `day` days from `TODAY`."""
+    return Wedding(
+        id=name.encode().hex().ljust(32, "0")[:32],
+        name=name,
+        date=TODAY + dt.timedelta(days=day),
+        timezone=timezone,
+        venue=venue,
+        created_ns=NOW_NS - 30 * 86_400 * SECOND_NS,
+    )
+
+
+def priority_of(day: int) -> PriorityClass:
+    """The class of a wedding `day` days from today."""
+    return "same-day" if day == 0 else "next-day" if day == 1 else "standard"
+
+
+def wedding_row(name: str = "smith-jones", *, day: int = 0, protected: bool = True, jobs: int = 0) -> st.WeddingRow:
+    """A row of the status document."""
+    return st.WeddingRow(
+        name=name,
+        date=TODAY + dt.timedelta(days=day),
+        timezone="UTC",
+        venue="Bath, UK",
+        priority=priority_of(day),
+        protected_since_ns=NOW_NS - 90 * SECOND_NS if protected else None,
+        snapshots=3 if protected else 0,
+        bytes_source=48_500_000_000 if protected else None,
+        running_jobs=jobs,
+    )
+
+
+def job_row(number: int = 1, *, state: st.JobState = "running", kind: st.JobKind = "backup") -> st.JobRow:
+    """A job of smith-jones: half-way when it runs, whole when it has ended."""
+    ended = state in st.JOB_STATES_ENDED
+    done = 4_000_000_000 if ended else 2_000_000_000
+    return st.JobRow(
+        id=job_id(number),
+        kind=kind,
+        wedding="smith-jones",
+        state=state,
+        priority="same-day",
+        queued_ns=NOW_NS - 42 * SECOND_NS,
+        started_ns=0 if state == "queued" else NOW_NS - 40 * SECOND_NS,
+        ended_ns=NOW_NS - SECOND_NS if ended else 0,
+        files_done=0 if state == "queued" else done // 20_000_000,
+        files_total=None if state == "queued" else 200,
+        bytes_read=0 if state == "queued" else done,
+        bytes_total=None if state == "queued" else 4_000_000_000,
+        bytes_stored=0 if state == "queued" else done * 9 // 10,
+        bytes_reused=0 if state == "queued" else done // 20,
+        warnings=2 if state == "warnings" else 0,
+        rate_bytes_per_s=240e6 if state == "running" else 0.0,
+        eta_s=8.3 if state == "running" else None,
+        initiation_s=None if state == "queued" else 0.12,
+        current="/card/DCIM/IMG_0042.CR3" if state == "running" else "",
+        message="the source cannot be read" if state == "failed" else "",
+        code="failed" if state == "failed" else "",
+        snapshot=job_id(number) if state in {"done", "warnings"} else "",
+    )
+
+
+def alert_row(number: int = 1) -> st.AlertRow:
+    """Something that wants a person."""
+    return st.AlertRow(
+        id=f"alert-{number}",
+        level="critical" if number == 1 else "warning",
+        since_ns=NOW_NS - 300 * SECOND_NS,
+        subject="tanaka-mori",
+        message="not protected, and the wedding is tomorrow",
+    )
+
+
+def infrastructure() -> st.Infrastructure:
+    """A modest machine at work."""
+    return st.Infrastructure(
+        host="ops-1",
+        engine_version="0.1.0",
+        started_ns=NOW_NS - 7_200 * SECOND_NS,
+        cpu_share=0.42,
+        cpu_cores=8,
+        memory_used_bytes=6_100_000_000,
+        memory_total_bytes=16_000_000_000,
+        engine_memory_bytes=310_000_000,
+        load_1m=3.1,
+        disk_read_bytes_per_s=262e6,
+        disk_write_bytes_per_s=231e6,
+        network_sent_bytes_per_s=12_000.0,
+        network_received_bytes_per_s=30_000.0,
+        engine_lag_s=0.0012,
+    )
+
+
+def performance() -> st.Performance:
+    """A minute of throughput, newest last."""
+    history = tuple(
+        st.RatePoint(
+            time_ns=NOW_NS - (60 - i) * SECOND_NS,
+            read_bytes_per_s=200e6 + (i * 37 % 11) * 8e6,
+            stored_bytes_per_s=170e6 + (i * 53 % 13) * 6e6,
+            restored_bytes_per_s=0.0,
+        )
+        for i in range(60)
+    )
+    return st.Performance(
+        read_bytes_per_s=240e6,
+        stored_bytes_per_s=205e6,
+        restored_bytes_per_s=0.0,
+        bytes_read_total=310_000_000_000,
+        bytes_stored_total=254_000_000_000,
+        bytes_restored_total=0,
+        dedup_ratio=1.17,
+        initiation=st.Percentiles(count=212, window_s=3600.0, p50_s=0.09, p95_s=0.31, p99_s=0.8, max_s=1.4),
+        stages=(
+            st.StageTime(stage="read", thread_s=120.0, bytes=310_000_000_000),
+            st.StageTime(stage="chunk", thread_s=155.0, bytes=310_000_000_000),
+            st.StageTime(stage="compress", thread_s=88.0, bytes=265_000_000_000),
+            st.StageTime(stage="seal", thread_s=70.0, bytes=254_000_000_000),
+            st.StageTime(stage="write", thread_s=310.0, bytes=254_000_000_000),
+        ),
+        history=history,
+    )
+
+
+def dashboard(jobs: tuple[st.JobRow, ...], weddings: tuple[st.WeddingRow, ...]) -> st.Dashboard:
+    """The head's figures, counted from the rows."""
+    today = [row for row in weddings if row.date == TODAY]
+    return st.Dashboard(
+        weddings_total=len(weddings),
+        weddings_today=len(today),
+        weddings_today_protected=sum(row.protected_since_ns is not None for row in today),
+        jobs_running=sum(row.state == "running" for row in jobs),
+        jobs_queued=sum(row.state == "queued" for row in jobs),
+        jobs_done=sum(row.state in {"done", "warnings"} for row in jobs),
+        jobs_failed=sum(row.state == "failed" for row in jobs),
+        events_dropped=0,
+    )
+
+
+def sample_weddings() -> tuple[Wedding, ...]:
+    """The sample register, by date and name."""
+    rows = [wedding(name, day=day, timezone=zone, venue=venue) for name, day, zone, venue in _WEDDINGS]
+    return tuple(sorted(rows, key=lambda row: (row.date, row.name)))
+
+
+def sample_wedding_rows() -> tuple[st.WeddingRow, ...]:
+    """The same weddings as status rows: tanaka-mori is not protected, smith-jones has a job running."""
+    rows = [
+        msgspec.structs.replace(
+            wedding_row(name, day=day, protected=name != "tanaka-mori", jobs=int(name == "smith-jones")),
+            timezone=zone,
+            venue=venue,
+        )
+        for name, day, zone, venue in _WEDDINGS
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.date, row.name)))
+
+
+def sample_jobs() -> tuple[st.JobRow, ...]:
+    """One job of every state that matters on a screen, newest first."""
+    return (
+        job_row(5),
+        job_row(4, state="queued"),
+        job_row(3, state="failed"),
+        job_row(2, state="warnings"),
+        job_row(1, state="done"),
+    )
+
+
+def status(**changes: object) -> st.Status:
+    """A whole status document; `changes` replace parts by field name. `dashboard` is counted from the rows."""
+    jobs: tuple[st.JobRow, ...] = changes.pop("jobs", sample_jobs())  # type: ignore[assignment]
+    weddings: tuple[st.WeddingRow, ...] = changes.pop("weddings", sample_wedding_rows())  # type: ignore[assignment]
+    document = st.Status(
+        version=st.STATUS_VERSION,
+        seq=1,
+        timestamp="2026-06-20T14:00:00.000Z",
+        status="ready",
+        infrastructure=infrastructure(),
+        performance=performance(),
+        auto_scaling=st.AutoScaling(
+            streams=9,
+            streams_busy=6,
+            target=9,
+            mode="default",
+            timeline=(st.StreamChange(time_ns=NOW_NS - 7_200 * SECOND_NS, streams=9, reason="start: cores + 1"),),
+        ),
+        storage=st.Storage(
+            tiers=(
+                st.TierRow(
+                    tier="hot",
+                    url="file:///srv/wedsync/repository",
+                    used_bytes=254_000_000_000,
+                    free_bytes=1_600_000_000_000,
+                    capacity_bytes=2_000_000_000_000,
+                ),
+            ),
+            repository="5f0c7c1e9b7d4a2f8e6b3d1a0c9f8e7d",
+        ),
+        health=(
+            st.HealthArea(area="compute", health="ok", reason="42 % of 8 cores"),
+            st.HealthArea(area="memory", health="ok", reason="6.10 GB of 16.0 GB"),
+            st.HealthArea(area="storage", health="ok", reason="1.60 TB free"),
+            st.HealthArea(area="jobs", health="warning", reason="1 job failed in the last hour"),
+            st.HealthArea(area="engine", health="ok", reason="lag 1 ms"),
+        ),
+        dashboard=dashboard(jobs, weddings),
+        jobs=jobs,
+        jobs_total=len(jobs),
+        weddings=weddings,
+        weddings_total=len(weddings),
+        alerts=(alert_row(),),
+        alerts_total=1,
+    )
+    return msgspec.structs.replace(document, **changes)
+
+
+def empty_status() -> st.Status:
+    """What an engine on an empty home says."""
+    return status(
+        status="no-repository",
+        jobs=(),
+        weddings=(),
+        alerts=(),
+        alerts_total=0,
+        storage=st.Storage(
+            tiers=(
+                st.TierRow(
+                    tier="hot",
+                    url="file:///srv/wedsync/repository",
+                    used_bytes=None,
+                    free_bytes=1_600_000_000_000,
+                    capacity_bytes=2_000_000_000_000,
+                ),
+            ),
+            repository="",
+        ),
+    )
