@@ -1,0 +1,1 @@
+"""Where a restore goes: a folder, an archive stream, or one descriptor."""
