@@ -1,0 +1,51 @@
+# What a person needs: Python 3.11, 3.12 or 3.13, and make. Everything else comes into .venv by requirements.lock.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := uv==0.13.8
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run env test lint types imports unit format lock clean
+# The environment is .venv and nothing beside it.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+run: $(READY)  ## open the console on an embedded repository with sample weddings
+	@$(BIN)/python -m wedsync_tui --demo
+
+test: lint types imports unit  ## run every check that CI runs
+
+lint: $(READY)  ## style and banned calls (ruff)
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet || { echo "run 'make format'" >&2; exit 1; }
+
+types: $(READY)  ## types (mypy --strict)
+	$(BIN)/mypy
+
+imports: $(READY)  ## the floors (import-linter)
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(READY)  ## tests (pytest); T="tests/engine -k chunk" narrows them
+	$(BIN)/python -m pytest $(T)
+
+format: $(READY)  ## lay out the code as `make lint` wants it
+	$(BIN)/ruff check --quiet --fix --exit-zero
+	$(BIN)/ruff format
+
+env: $(READY)  ## prepare .venv only; PYTHON=/path/to/python3 chooses the interpreter
+
+$(READY): requirements.lock pyproject.toml .ci/environment
+	@sh .ci/environment $(VENV)
+	@touch $@
+
+lock:  ## write requirements.lock anew; UPGRADE=--upgrade moves to the newest releases
+	@sh .ci/lock $(UV) $(UPGRADE)
+
+clean:  ## remove .venv and every cache
+	rm -rf $(VENV) .lockenv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f snapshot_report.html
+	find engine fixtures screens wedsync_tui tests -name __pycache__ -type d -prune -exec rm -rf {} +
