@@ -11,7 +11,13 @@ from engine.contract.status import Status
 
 
 class EngineHandle(Protocol):
-    """An engine, embedded or behind a socket. Every method may be called from any thread and never blocks."""
+    """An engine, embedded or behind a socket. Every method may be called from any thread and never blocks.
+
+    An engine opens its repository in the background: `call` of an operation that needs it waits for that, and
+    carries what went wrong (NotFound: there is none yet; WrongPassphrase; …). When an engine stops, by `close`
+    or by the operation `shutdown`, there is one event `engine-stopping`, `status().status` becomes `draining`,
+    and `stopped` when it has let go of everything; from then on `call` gives Unavailable.
+    """
 
     def status(self) -> Status:
         """The newest status document."""
