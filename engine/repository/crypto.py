@@ -1,0 +1,155 @@
+"""The seal: key derivation and AES-256-GCM (docs/format.md, sections 3.2 and 5). Any thread.
+
+Every sealed object and every pack has a fresh salt and so a key of its own; nonces are zero or the offset.
+Nothing outside this module and `keyring` touches the cipher.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.base.entropy import Entropy
+from engine.base.errors import IntegrityError
+from engine.base.invariants import check
+from engine.repository import codec
+
+VERSION: Final = 1
+SALT_BYTES: Final = 32
+KEY_BYTES: Final = 32
+TAG_BYTES: Final = 16
+NO_WEDDING: Final = bytes(16)
+OBJECT_MAGIC: Final = b"WSOB"
+PACK_MAGIC: Final = b"WSPK"
+ZERO_NONCE: Final = bytes(12)
+
+# Object types; on disk, never change.
+CONFIG, KEY_SLOT, WEDDING_KEY, REGISTER, LEASE, MARK, FRAGMENT, SNAPSHOT, PACK_FOOTER = range(1, 10)
+DATA_PACK, METADATA_PACK = 10, 11
+
+_CONTEXTS: Final = {
+    CONFIG: "wedsync 1 config",
+    WEDDING_KEY: "wedsync 1 wedding key",
+    REGISTER: "wedsync 1 register",
+    LEASE: "wedsync 1 lease",
+    MARK: "wedsync 1 mark",
+    FRAGMENT: "wedsync 1 index",
+    SNAPSHOT: "wedsync 1 snapshot",
+    PACK_FOOTER: "wedsync 1 pack footer",
+}
+_PACK_CONTEXT: Final = "wedsync 1 pack"
+_HEADER: Final = struct.Struct("<4sBBI32s")
+HEADER_BYTES: Final = _HEADER.size
+
+SecretOf = Callable[[int], bytes]  # key epoch → secret; raises IntegrityError for an epoch it does not know
+
+
+def derive(context: str, material: bytes) -> bytes:
+    """A 32-byte key from `material`, bound to `context` (BLAKE3 derive_key)."""
+    return blake3(material, derive_key_context=context).digest()
+
+
+def hash_bytes(data: bytes | memoryview) -> bytes:
+    """Plain BLAKE3, 32 bytes."""
+    return blake3(data).digest()
+
+
+def chunk_id(data: bytes | memoryview, chunk_key: bytes) -> bytes:
+    """A chunk's name: keyed BLAKE3, 32 bytes."""
+    return blake3(data, key=chunk_key).digest()
+
+
+def _associated(object_type: int, wedding: bytes, object_id: bytes) -> bytes:
+    check(len(wedding) == len(NO_WEDDING), "a wedding id has 16 bytes")
+    return OBJECT_MAGIC + bytes((VERSION, object_type)) + wedding + object_id
+
+
+def seal_object(
+    object_type: int,
+    payload: bytes,
+    *,
+    secret: bytes,
+    epoch: int,
+    wedding: bytes,
+    name: str | None,
+    entropy: Entropy,
+) -> bytes:
+    """`payload` as a sealed object. `name` is None for objects that are named by their hash."""
+    salt = entropy.token(SALT_BYTES)
+    key = derive(_CONTEXTS[object_type], secret + salt)
+    associated = _associated(object_type, wedding, salt if name is None else name.encode("ascii"))
+    header = _HEADER.pack(OBJECT_MAGIC, VERSION, object_type, epoch, salt)
+    return header + AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), associated)
+
+
+def open_object(
+    data: bytes, object_type: int, *, secret_of: SecretOf, wedding: bytes, name: str | None, what: str
+) -> bytes:
+    """The payload of a sealed object. Raises IntegrityError when anything about it is not as it was sealed."""
+    if len(data) < HEADER_BYTES + TAG_BYTES:
+        raise IntegrityError(f"{what} is cut short")
+    magic, version, found_type, epoch, salt = _HEADER.unpack_from(data)
+    if magic != OBJECT_MAGIC or found_type != object_type:
+        raise IntegrityError(f"{what} is not what its name says")
+    if version != VERSION:
+        raise IntegrityError(f"{what} has format version {version}", "a newer WedSync may read it")
+    key = derive(_CONTEXTS[object_type], secret_of(epoch) + salt)
+    associated = _associated(object_type, wedding, salt if name is None else name.encode("ascii"))
+    try:
+        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data[HEADER_BYTES:], associated)
+    except InvalidTag:
+        raise IntegrityError(f"{what} is damaged or does not belong here") from None
+    return codec.unframe(plaintext, what)
+
+
+def seal_footer(payload: bytes, *, secret: bytes, wedding: bytes, salt: bytes, footer_salt: bytes) -> bytes:
+    """A pack's footer, sealed under its own key."""
+    key = derive(_CONTEXTS[PACK_FOOTER], secret + footer_salt)
+    return AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), _associated(PACK_FOOTER, wedding, salt))
+
+
+def open_footer(
+    data: bytes, *, secret: bytes, wedding: bytes, salt: bytes, footer_salt: bytes, what: str
+) -> bytes:
+    """The payload of a pack's footer. Raises IntegrityError."""
+    key = derive(_CONTEXTS[PACK_FOOTER], secret + footer_salt)
+    try:
+        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data, _associated(PACK_FOOTER, wedding, salt))
+    except InvalidTag:
+        raise IntegrityError(f"the footer of {what} is damaged") from None
+    return codec.unframe(plaintext, what)
+
+
+class PackCipher:
+    """Seals and opens the blobs of one pack; a blob's nonce is its offset. Any thread."""
+
+    __slots__ = ("_aead", "_associated")
+
+    def __init__(self, *, secret: bytes, wedding: bytes, salt: bytes, pack_type: int) -> None:
+        check(len(wedding) == len(NO_WEDDING) and len(salt) == SALT_BYTES, "a pack belongs to a wedding and has a salt")
+        self._aead = AESGCM(derive(_PACK_CONTEXT, secret + salt))
+        prefix = PACK_MAGIC + bytes((VERSION, pack_type)) + wedding + salt
+        self._associated = (prefix + bytes((codec.RAW,)), prefix + bytes((codec.ZSTD,)))
+
+    def seal_into(self, content: bytes | memoryview, *, offset: int, codec_used: int, into: memoryview) -> int:
+        """Seal `content` into the front of `into`; returns the stored length."""
+        nonce = offset.to_bytes(12, "little")
+        stored_bytes = len(content) + TAG_BYTES
+        return self._aead.encrypt_into(nonce, content, self._associated[codec_used], into[:stored_bytes])
+
+    def open_into(self, stored: memoryview, *, offset: int, codec_used: int, into: memoryview) -> int:
+        """Open a stored blob into the front of `into`; returns its length. Raises IntegrityError."""
+        size_bytes = len(stored) - TAG_BYTES
+        if size_bytes < 0 or codec_used >= len(self._associated):
+            raise IntegrityError("a blob is cut short or has an unknown codec")
+        try:
+            return self._aead.decrypt_into(
+                offset.to_bytes(12, "little"), stored, self._associated[codec_used], into[:size_bytes]
+            )
+        except InvalidTag:
+            raise IntegrityError("a blob is damaged or does not belong here") from None

@@ -1,0 +1,66 @@
+"""Index fragments: records of many packs in one sealed object (docs/format.md, section 6.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from engine.base.entropy import Entropy
+from engine.repository import codec, crypto, layout
+from engine.repository.keyring import WeddingKeys
+from engine.repository.pack import RECORD, PackEntry
+from engine.storage.stores.store import ObjectStore
+
+FRAGMENT_RECORDS_MAX = 100_000
+
+
+class FragmentObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Payload of a fragment."""
+
+    packs: tuple[PackEntry, ...]
+    dropped: bytes = b""
+    replaces: bytes = b""
+
+
+def group(packs: Iterable[PackEntry]) -> Iterator[tuple[PackEntry, ...]]:
+    """Packs in groups of at most 100,000 records, in order."""
+    gathered: list[PackEntry] = []
+    records_count = 0
+    for entry in packs:
+        count = len(entry.records) // RECORD.size
+        if gathered and records_count + count > FRAGMENT_RECORDS_MAX:
+            yield tuple(gathered)
+            gathered, records_count = [], 0
+        gathered.append(entry)
+        records_count += count
+    if gathered:
+        yield tuple(gathered)
+
+
+def write(store: ObjectStore, keys: WeddingKeys, packs: Iterable[PackEntry], entropy: Entropy) -> list[str]:
+    """Write `packs` as fragments, durably; returns the objects' names."""
+    names = []
+    for entries in group(packs):
+        sealed = crypto.seal_object(
+            crypto.FRAGMENT,
+            codec.encode(FragmentObject(entries)),
+            secret=keys.secret,
+            epoch=keys.epoch,
+            wedding=keys.wedding,
+            name=None,
+            entropy=entropy,
+        )
+        name = layout.fragments(keys.wedding) + crypto.hash_bytes(sealed).hex()
+        store.put(name, sealed)
+        names.append(name)
+    return names
+
+
+def read(store: ObjectStore, keys: WeddingKeys, name: str) -> FragmentObject:
+    """One fragment. Raises NotFound, IntegrityError."""
+    data = store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
+    payload = crypto.open_object(
+        data, crypto.FRAGMENT, secret_of=keys.secret_of, wedding=keys.wedding, name=None, what=name
+    )
+    return codec.decode(payload, FragmentObject, name)

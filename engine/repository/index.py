@@ -1,0 +1,105 @@
+"""The index in memory: chunk id → where it lies, at most 64 bytes a chunk (docs/format.md, section 6.4).
+
+Only for weddings at work. A borghash table of the first 24 bytes of each id and five u32: pack number, offset,
+stored length with the codec in its top bits, inner offset, length. Any thread; one lock, taken once a unit.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from borghash import HashTable
+
+from engine.base.invariants import check
+from engine.repository.pack import PackEntry, split_records
+
+KEY_BYTES = 24
+_VALUE = struct.Struct("<5I")
+_CODEC_SHIFT = 30
+_STORED_MASK = (1 << _CODEC_SHIFT) - 1
+# Bytes a chunk = 44 × (1 … kv growth) + 4 ÷ load. With these: 44 … 50.6 + 5.4 … 8; measured in benchmarks/index.py.
+_LOAD_MAX = 0.75
+_TABLE_GROWTH = 1.45
+_ENTRIES_GROWTH = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a chunk lies."""
+
+    pack: PackEntry  # its `records` are empty here
+    offset: int
+    stored_bytes: int
+    inner_offset: int
+    length: int
+    codec_used: int
+
+
+class Index:
+    """One wedding's chunks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._table = HashTable(
+            key_size=KEY_BYTES,
+            value_size=_VALUE.size,
+            max_load_factor=_LOAD_MAX,
+            grow_factor=_TABLE_GROWTH,
+            kv_grow_factor=_ENTRIES_GROWTH,
+        )
+        self._packs: list[PackEntry] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def packs(self) -> list[PackEntry]:
+        """Every pack known, records left out."""
+        with self._lock:
+            return list(self._packs)
+
+    def knows_pack(self, name: bytes) -> bool:
+        """Whether a pack's records are here."""
+        with self._lock:
+            return name in self._numbers
+
+    def add(self, packs: Iterable[PackEntry]) -> None:
+        """Add packs with their records; a chunk known already keeps its place. Raises IntegrityError."""
+        for entry in packs:
+            rows = [
+                (record.chunk_id[:KEY_BYTES], record.offset, record.stored_bytes | record.codec_used << _CODEC_SHIFT,
+                 record.inner_offset, record.length)
+                for record in split_records(entry.records, f"pack {entry.name.hex()}")
+            ]  # fmt: skip
+            with self._lock:
+                if entry.name in self._numbers:
+                    continue
+                number = len(self._packs)
+                self._packs.append(PackEntry(entry.name, entry.salt, entry.epoch, entry.pack_type, entry.size, b""))
+                self._numbers[entry.name] = number
+                for key, offset, stored, inner, length in rows:
+                    if key not in self._table:
+                        self._table[key] = _VALUE.pack(number, offset, stored, inner, length)
+
+    def missing(self, ids: Sequence[bytes]) -> list[bool]:
+        """For each id, whether the index lacks it. One lock for the whole unit."""
+        with self._lock:
+            table = self._table
+            return [chunk_id[:KEY_BYTES] not in table for chunk_id in ids]
+
+    def locate(self, ids: Sequence[bytes]) -> list[Location | None]:
+        """Where each id lies; None for what is not here."""
+        with self._lock:
+            values = [self._table.get(chunk_id[:KEY_BYTES]) for chunk_id in ids]
+            packs = self._packs
+        return [None if value is None else self._location(packs, value) for value in values]
+
+    @staticmethod
+    def _location(packs: list[PackEntry], value: bytes) -> Location:
+        number, offset, stored, inner, length = _VALUE.unpack(value)
+        check(number < len(packs), "an index value names a pack it has")
+        return Location(packs[number], offset, stored & _STORED_MASK, inner, length, stored >> _CODEC_SHIFT)
+

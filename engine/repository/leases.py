@@ -1,0 +1,85 @@
+"""Leases: proof that a writer or reader lives, without comparing clocks (docs/format.md, section 6.7).
+
+Creating `leases/ID/N+1` each minute is the heartbeat; the owner of a lease is one engine. Deleting data
+(prune, later) waits until each lease alive has read its mark or has died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import msgspec
+
+from engine.base.errors import Conflict, NotFound, WedSyncError
+from engine.repository import codec, crypto, layout, numbered
+
+ENGINE, FENCED = "engine", "fenced"  # roles; on disk, never change
+
+
+class LeaseObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One number of a lease."""
+
+    role: str
+    host: str
+    process: int
+    started_ns: int
+    mark: int
+
+
+class Lease:
+    """An engine's lease. Any thread."""
+
+    def __init__(self, sealed: numbered.MasterSealed, *, host: str, process: int, started_ns: int) -> None:
+        self._sealed = sealed
+        self._lock = threading.Lock()
+        self._folder = layout.lease(sealed.entropy.token(16).hex())
+        self._first = LeaseObject(ENGINE, host, process, started_ns, 0)
+        self._number = 0
+
+    @property
+    def folder(self) -> str:
+        """Where this lease's numbers stand."""
+        return self._folder
+
+    def renew(self) -> None:
+        """Create the next number, naming the newest mark. Raises Conflict when this lease was fenced."""
+        with self._lock:
+            marks = self._sealed.numbers(layout.MARKS)
+            lease = msgspec.structs.replace(self._first, mark=marks[-1] if marks else 0)
+            try:
+                self._create(lease)
+            except Conflict:
+                raise Conflict("this engine was taken for dead and fenced off", "start it again") from None
+
+    def check(self) -> None:
+        """Raise Conflict when this lease was fenced: asked by a writer after its commit."""
+        with self._lock:
+            numbers = self._sealed.numbers(self._folder)
+            if not numbers or numbers[-1] != self._number:
+                raise Conflict("this engine was taken for dead and fenced off", "start it again")
+
+    def release(self) -> None:
+        """End the lease; errors are of no consequence, since it will be seen to be dead."""
+        with self._lock:
+            for number in self._sealed.numbers(self._folder):
+                with contextlib.suppress(WedSyncError):
+                    self._sealed.store.delete(f"{self._folder}{number}")
+
+    def _create(self, lease: LeaseObject) -> None:
+        number = self._number + 1
+        name = f"{self._folder}{number}"
+        sealed = crypto.seal_object(
+            crypto.LEASE,
+            codec.encode(lease),
+            secret=self._sealed.master,
+            epoch=0,
+            wedding=crypto.NO_WEDDING,
+            name=name,
+            entropy=self._sealed.entropy,
+        )
+        self._sealed.store.put(name, sealed)
+        self._number = number
+        if number > 1:
+            with contextlib.suppress(NotFound):
+                self._sealed.store.delete(f"{self._folder}{number - 1}")

@@ -1,0 +1,78 @@
+"""Objects that change: a folder of numbers, the highest that authenticates is in force (docs/format.md, section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.base.entropy import Entropy
+from engine.base.errors import Conflict, IntegrityError, NotFound
+from engine.repository import codec, crypto, layout
+from engine.repository.seen import SeenNumbers
+from engine.storage.stores.store import ObjectStore
+
+_ATTEMPTS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSealed:
+    """Reads and writes numbered objects that are sealed under the master key."""
+
+    store: ObjectStore
+    master: bytes
+    entropy: Entropy
+    seen: SeenNumbers
+
+    def numbers(self, folder: str) -> list[int]:
+        """Numbers present, ascending."""
+        found = (layout.number_of(info.name, folder) for info in self.store.list(folder))
+        return sorted(number for number in found if number is not None)
+
+    def read(self, folder: str, number: int, object_type: int, wedding: bytes = crypto.NO_WEDDING) -> bytes:
+        """The payload of one number. Raises NotFound, IntegrityError."""
+        name = f"{folder}{number}"
+        data = self.store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
+        return crypto.open_object(
+            data, object_type, secret_of=lambda _: self.master, wedding=wedding, name=name, what=name
+        )
+
+    def newest(
+        self, folder: str, object_type: int, wedding: bytes = crypto.NO_WEDDING
+    ) -> tuple[int, bytes, list[str]]:
+        """The number in force, its payload, and what was wrong with higher ones.
+
+        Raises NotFound when there is no number at all; IntegrityError when none authenticates, or when this home
+        has seen a higher one that did.
+        """
+        problems: list[str] = []
+        for number in reversed(self.numbers(folder)):
+            try:
+                payload = self.read(folder, number, object_type, wedding)
+            except (IntegrityError, NotFound) as error:
+                problems.append(error.message)
+                continue
+            self.seen.check(folder, number)
+            return number, payload, problems
+        if problems:
+            raise IntegrityError(problems[0])
+        raise NotFound(f"{folder} is empty")
+
+    def create(
+        self, folder: str, number: int, object_type: int, payload: bytes, wedding: bytes = crypto.NO_WEDDING
+    ) -> None:
+        """Create one number, durably. Raises Conflict when another writer took it."""
+        name = f"{folder}{number}"
+        sealed = crypto.seal_object(
+            object_type, payload, secret=self.master, epoch=0, wedding=wedding, name=name, entropy=self.entropy
+        )
+        self.store.put(name, sealed)
+        self.seen.check(folder, number)
+
+
+def attempts() -> range:
+    """How often a writer begins again when others take its numbers."""
+    return range(_ATTEMPTS_MAX)
+
+
+def give_up(what: str) -> Conflict:
+    """What to raise after all `attempts`."""
+    return Conflict(f"{what} kept being changed by others", "try again")

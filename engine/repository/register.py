@@ -1,0 +1,164 @@
+"""The register of weddings: a numbered log of full states and changes (docs/format.md, section 6.3). Any thread."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+
+import msgspec
+
+from engine.base.errors import Conflict, IntegrityError, NotFound
+from engine.contract.weddings import Wedding
+from engine.repository import codec, crypto, layout, numbered
+
+_CHANGES_MAX = 64
+
+
+class StoredWedding(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A wedding as stored; on disk, never change the order."""
+
+    id: bytes
+    name: str
+    date: dt.date
+    timezone: str
+    venue: str
+    position: tuple[float, float] | None
+    archived: bool
+    created_ns: int
+
+
+class RegisterObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One number of the register."""
+
+    full: bool
+    weddings: tuple[StoredWedding, ...]
+
+
+def _stored(wedding: Wedding) -> StoredWedding:
+    position = None
+    if wedding.latitude is not None and wedding.longitude is not None:
+        position = (float(wedding.latitude), float(wedding.longitude))
+    return StoredWedding(
+        bytes.fromhex(wedding.id),
+        wedding.name,
+        wedding.date,
+        wedding.timezone,
+        wedding.venue,
+        position,
+        wedding.archived,
+        wedding.created_ns,
+    )
+
+
+def _wedding(stored: StoredWedding) -> Wedding:
+    latitude, longitude = stored.position or (None, None)
+    return Wedding(
+        id=stored.id.hex(),
+        name=stored.name,
+        date=stored.date,
+        timezone=stored.timezone,
+        venue=stored.venue,
+        latitude=latitude,
+        longitude=longitude,
+        archived=stored.archived,
+        created_ns=stored.created_ns,
+    )
+
+
+class Register:
+    """All weddings in memory, each change written through."""
+
+    def __init__(self, sealed: numbered.MasterSealed) -> None:
+        self._sealed = sealed
+        self._lock = threading.Lock()
+        self._weddings: dict[bytes, Wedding] = {}
+        self._names: dict[str, bytes] = {}
+        self._number = 0  # the highest applied
+        self._changes = 0  # since the last full state
+        self.problems: list[str] = []
+
+    def refresh(self) -> None:
+        """Read what others have written since. Raises IntegrityError when the whole register is unreadable."""
+        with self._lock:
+            self._refresh()
+
+    def all(self) -> tuple[Wedding, ...]:
+        """Every wedding, by date, then name."""
+        with self._lock:
+            weddings = list(self._weddings.values())
+        return tuple(sorted(weddings, key=lambda wedding: (wedding.date, wedding.name)))
+
+    def get(self, name: str) -> Wedding:
+        """The wedding of that name. Raises NotFound."""
+        with self._lock:
+            key = self._names.get(name)
+            if key is None:
+                raise NotFound(f"there is no wedding {name!r}", "see weddings, or wedding add")
+            return self._weddings[key]
+
+    def put(self, *weddings: Wedding) -> None:
+        """Add or replace weddings by id, in one change. Raises Conflict when a name is another wedding's."""
+        with self._lock:
+            for _ in numbered.attempts():
+                self._refresh()
+                self._refuse_taken_names(weddings)
+                number, full = self._number + 1, self._changes >= _CHANGES_MAX
+                changed = tuple(_stored(wedding) for wedding in weddings)
+                if full:
+                    merged = {**self._weddings, **{bytes.fromhex(w.id): w for w in weddings}}
+                    changed = tuple(_stored(wedding) for wedding in merged.values())
+                payload = codec.encode(RegisterObject(full, changed))
+                try:
+                    self._sealed.create(layout.REGISTER, number, crypto.REGISTER, payload)
+                except Conflict:
+                    continue
+                self._apply(number, RegisterObject(full, changed))
+                return
+        raise numbered.give_up("the register")
+
+    def _refuse_taken_names(self, weddings: tuple[Wedding, ...]) -> None:
+        names: dict[str, bytes] = {}
+        for wedding in weddings:
+            key = bytes.fromhex(wedding.id)
+            owner = names.get(wedding.name, self._names.get(wedding.name, key))
+            if owner != key:
+                raise Conflict(f"there is a wedding {wedding.name!r} already", "choose another name")
+            names[wedding.name] = key
+
+    def _refresh(self) -> None:
+        numbers = [number for number in self._sealed.numbers(layout.REGISTER) if number > self._number]
+        if not numbers:
+            self._sealed.seen.check(layout.REGISTER, self._number)
+            return
+        readable: list[tuple[int, RegisterObject]] = []
+        for number in reversed(numbers):  # newest first, back to the newest full state
+            try:
+                payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)
+                entry = codec.decode(payload, RegisterObject, f"register/{number}")
+            except (IntegrityError, NotFound) as error:
+                self.problems.append(error.message)
+                continue
+            readable.append((number, entry))
+            if entry.full:
+                break
+        if not readable and not self._number:
+            raise IntegrityError(self.problems[-1])
+        for number, entry in reversed(readable):
+            self._apply(number, entry)
+        self._number = max(self._number, numbers[-1])
+        self._sealed.seen.check(layout.REGISTER, self._number)
+
+    def _apply(self, number: int, entry: RegisterObject) -> None:
+        if entry.full:
+            self._weddings.clear()
+            self._names.clear()
+            self._changes = 0
+        else:
+            self._changes += 1
+        for stored in entry.weddings:
+            before = self._weddings.get(stored.id)
+            if before is not None:
+                self._names.pop(before.name, None)
+            self._weddings[stored.id] = _wedding(stored)
+            self._names[stored.name] = stored.id
+        self._number = number

@@ -1,0 +1,297 @@
+"""A repository: made, opened with a passphrase, its register, key slots, lease, and the weddings at work. Any thread."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.base.clock import Clock
+from engine.base.entropy import Entropy
+from engine.base.errors import (
+    Conflict,
+    IntegrityError,
+    NotFound,
+    NotPermitted,
+    UsageError,
+    WedSyncError,
+    WrongPassphrase,
+)
+from engine.base.ids import WEDDING_ID_BYTES
+from engine.repository import codec, crypto, keyring, layout, numbered
+from engine.repository.leases import Lease
+from engine.repository.register import Register
+from engine.repository.seen import SeenNumbers
+from engine.repository.vault import WeddingVault
+from engine.storage.stores.store import ObjectStore
+
+_SLOT_BYTES_MAX = 64 * 1024
+_LABEL_CHARS_MAX = 200
+
+
+class Chunker(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Chunker parameters, for life."""
+
+    name: str = "fastcdc-2020"
+    minimum: int = 256 * 1024
+    nominal: int = 1024 * 1024
+    maximum: int = 4 * 1024 * 1024
+    normalisation: int = 1
+
+
+class ConfigObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Payload of `config/N`."""
+
+    format: int
+    id: bytes
+    created_ns: int
+    chunker: Chunker
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySlotInfo:
+    """A key slot as it can be told; the label only of the slot that opened this repository."""
+
+    id: str
+    label: str
+    kdf: str
+    current: bool
+
+
+class Repository:
+    """One opened repository."""
+
+    def __init__(self, sealed: numbered.MasterSealed, config: ConfigObject, clock: Clock, slot: KeySlotInfo) -> None:
+        self.store = sealed.store
+        self.config = config
+        self.register = Register(sealed)
+        self.warnings: list[str] = []
+        self._sealed = sealed
+        self._clock = clock
+        self._slot = slot
+        self._lock = threading.Lock()
+        self._vaults: dict[bytes, tuple[WeddingVault, int]] = {}
+        self._opening: dict[bytes, threading.Lock] = {}
+        self.lease = Lease(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=clock.now_ns())
+
+    @property
+    def id(self) -> str:
+        """The repository's id, 32 hex digits."""
+        return self.config.id.hex()
+
+    # --- making and opening -----------------------------------------------------------------------------
+
+    @staticmethod
+    def exists(store: ObjectStore) -> bool:
+        """Whether a repository stands in `store`."""
+        return any(layout.number_of(info.name, layout.CONFIG) for info in store.list(layout.CONFIG))
+
+    @classmethod
+    def create(
+        cls,
+        store: ObjectStore,
+        passphrase: str,
+        *,
+        label: str,
+        clock: Clock,
+        entropy: Entropy,
+        seen: SeenNumbers,
+        cost: keyring.KdfCost | None = None,
+    ) -> Repository:
+        """Make a repository and open it. Raises Conflict when there is one, UsageError for an empty passphrase."""
+        if cls.exists(store):
+            raise Conflict(f"there is a repository in {store.url} already")
+        refuse_weak(passphrase)
+        master = entropy.token(crypto.KEY_BYTES)
+        sealed = numbered.MasterSealed(store, master, entropy, seen)
+        slot = _write_slot(sealed, passphrase, label, clock, cost or keyring.KdfCost())
+        config = ConfigObject(crypto.VERSION, entropy.token(16), clock.now_ns(), Chunker(), ())
+        try:
+            sealed.create(layout.CONFIG, 1, crypto.CONFIG, codec.encode(config))
+        except Conflict:
+            store.delete(layout.KEYS + slot.id)
+            raise Conflict(f"there is a repository in {store.url} already") from None
+        return cls._opened(sealed, config, clock, dataclasses.replace(slot, current=True))
+
+    @classmethod
+    def open(
+        cls, store: ObjectStore, passphrase: str, *, clock: Clock, entropy: Entropy, seen: SeenNumbers
+    ) -> Repository:
+        """Open with a passphrase. Raises NotFound, WrongPassphrase, IntegrityError."""
+        if not cls.exists(store):
+            raise NotFound(f"there is no repository in {store.url}", "make one with init")
+        wrong: WedSyncError | None = None
+        damaged: list[str] = []
+        for name in _slot_names(store):
+            try:
+                data = store.get(name, limit_bytes=_SLOT_BYTES_MAX)
+                contents = keyring.open_slot(data, passphrase, name=name)
+                sealed = numbered.MasterSealed(store, contents.master, entropy, seen)
+                config, problems = _read_config(sealed)
+            except WrongPassphrase as error:
+                wrong = error
+                continue
+            except (IntegrityError, NotFound) as error:
+                damaged.append(error.message)
+                continue
+            kdf = str(keyring.slot_cost(data, name))
+            slot = KeySlotInfo(name.removeprefix(layout.KEYS), contents.label, kdf, True)
+            repository = cls._opened(sealed, config, clock, slot)
+            repository.warnings += [*problems, *damaged]
+            return repository
+        if wrong is not None:
+            extra = f" ({len(damaged)} more slots are damaged)" if damaged else ""
+            raise WrongPassphrase(wrong.message + extra, wrong.hint)
+        raise IntegrityError(damaged[0] if damaged else f"{store.url} has a config but no key slot")
+
+    @classmethod
+    def _opened(
+        cls, sealed: numbered.MasterSealed, config: ConfigObject, clock: Clock, slot: KeySlotInfo
+    ) -> Repository:
+        repository = cls(sealed, config, clock, slot)
+        repository.register.refresh()
+        repository.warnings += repository.register.problems
+        try:
+            repository.lease.renew()
+        except NotPermitted as error:
+            repository.warnings.append(f"the repository can only be read: {error.message}")
+        return repository
+
+    # --- key slots --------------------------------------------------------------------------------------
+
+    def slots(self) -> list[KeySlotInfo]:
+        """All key slots; unreadable ones are said so."""
+        found = []
+        for name in _slot_names(self.store):
+            slot_id = name.removeprefix(layout.KEYS)
+            if slot_id == self._slot.id:
+                found.append(self._slot)
+                continue
+            try:
+                kdf = str(keyring.slot_cost(self.store.get(name, limit_bytes=_SLOT_BYTES_MAX), name))
+            except (IntegrityError, NotFound) as error:
+                kdf = f"unreadable: {error.message}"
+            found.append(KeySlotInfo(slot_id, "", kdf, False))
+        return found
+
+    def add_slot(self, passphrase: str, label: str, cost: keyring.KdfCost | None = None) -> KeySlotInfo:
+        """Let another passphrase open the repository. Raises UsageError for an empty one."""
+        refuse_weak(passphrase)
+        return _write_slot(self._sealed, passphrase, label, self._clock, cost or keyring.KdfCost())
+
+    def remove_slot(self, prefix: str) -> None:
+        """Remove the slot whose id starts with `prefix`. Raises NotFound, UsageError; Conflict for the last one."""
+        ids = [name.removeprefix(layout.KEYS) for name in _slot_names(self.store)]
+        matches = [slot_id for slot_id in ids if prefix and slot_id.startswith(prefix)]
+        if not matches:
+            raise NotFound(f"there is no key slot {prefix!r}", "see keys")
+        if len(matches) > 1:
+            raise UsageError(f"{prefix!r} fits {len(matches)} key slots", "give more digits")
+        if not any(other != matches[0] and self._opens_config(other) for other in ids):
+            raise Conflict("the last key slot stays, or nothing could be opened again", "add another key first")
+        self.store.delete(layout.KEYS + matches[0])
+
+    def _opens_config(self, slot_id: str) -> bool:
+        """Whether a slot has at least the shape of one: a damaged one does not count as another key."""
+        name = layout.KEYS + slot_id
+        try:
+            keyring.slot_cost(self.store.get(name, limit_bytes=_SLOT_BYTES_MAX), name)
+        except (IntegrityError, NotFound):
+            return False
+        return True
+
+    # --- weddings ---------------------------------------------------------------------------------------
+
+    def new_wedding_id(self) -> str:
+        """A fresh wedding id, 32 hex digits."""
+        return self._sealed.entropy.token(WEDDING_ID_BYTES).hex()
+
+    @contextlib.contextmanager
+    def vault(self, wedding_id: str) -> Iterator[WeddingVault]:
+        """The wedding at work: opened by the first who asks, shared, closed after the last.
+
+        Raises IntegrityError when its key does not authenticate. Other weddings are never waited for.
+        """
+        wedding = bytes.fromhex(wedding_id)
+        with self._lock:
+            opening = self._opening.setdefault(wedding, threading.Lock())
+        with opening:
+            with self._lock:
+                vault, users = self._vaults.get(wedding, (None, 0))
+            if vault is None:
+                vault = WeddingVault(self.store, self._wedding_keys(wedding), self._sealed.entropy)
+            vault.refresh()
+            with self._lock:
+                self._vaults[wedding] = (vault, users + 1)
+        try:
+            yield vault
+        finally:
+            with opening, self._lock:
+                vault, users = self._vaults[wedding]
+                if users > 1:
+                    self._vaults[wedding] = (vault, users - 1)
+                else:
+                    del self._vaults[wedding]
+
+    def _wedding_keys(self, wedding: bytes) -> keyring.WeddingKeys:
+        folder = layout.wedding_keys(wedding)
+        for _ in numbered.attempts():
+            try:
+                _, payload, problems = self._sealed.newest(folder, crypto.WEDDING_KEY, wedding)
+                self.warnings += problems
+                secrets = codec.decode(payload, keyring.WeddingSecrets, f"the key of wedding {wedding.hex()}")
+            except NotFound:
+                self._sealed.seen.check(folder, 0)
+                if any(True for _ in self.store.list(layout.snapshots(wedding))):
+                    raise IntegrityError(
+                        f"the key of wedding {wedding.hex()} is missing, though it has snapshots",
+                        f"bring {folder} back from a copy of the repository",
+                    ) from None
+                secrets = keyring.new_secrets(self._sealed.entropy)
+                try:
+                    self._sealed.create(folder, 1, crypto.WEDDING_KEY, codec.encode(secrets), wedding)
+                except Conflict:
+                    continue  # another engine made it first: read that one
+            return keyring.WeddingKeys.of(wedding, secrets)
+        raise numbered.give_up(f"the key of wedding {wedding.hex()}")
+
+    def close(self) -> None:
+        """Release the lease. The store is the caller's."""
+        self.lease.release()
+
+
+def _slot_names(store: ObjectStore) -> list[str]:
+    names = (info.name for info in store.list(layout.KEYS))
+    return [name for name in names if layout.is_token(name.removeprefix(layout.KEYS))]
+
+
+def _write_slot(
+    sealed: numbered.MasterSealed, passphrase: str, label: str, clock: Clock, cost: keyring.KdfCost
+) -> KeySlotInfo:
+    slot_id = sealed.entropy.token(16).hex()
+    name = layout.KEYS + slot_id
+    contents = keyring.SlotContents(sealed.master, label[:_LABEL_CHARS_MAX], clock.now_ns())
+    sealed.store.put(name, keyring.seal_slot(contents, passphrase, name=name, cost=cost, entropy=sealed.entropy))
+    return KeySlotInfo(slot_id, contents.label, str(cost), False)
+
+
+def _read_config(sealed: numbered.MasterSealed) -> tuple[ConfigObject, list[str]]:
+    number, payload, problems = sealed.newest(layout.CONFIG, crypto.CONFIG)
+    config = codec.decode(payload, ConfigObject, f"config/{number}")
+    if config.format != crypto.VERSION or config.features or config.chunker != Chunker():
+        unknown = ", ".join(config.features) or f"format {config.format}"
+        raise IntegrityError(f"this repository needs what this WedSync does not know: {unknown}", "update WedSync")
+    return config, problems
+
+
+def refuse_weak(passphrase: str) -> None:
+    """Raise UsageError for a passphrase that protects nothing."""
+    if not passphrase.strip():
+        raise UsageError("the passphrase is empty", "set WEDSYNC_PASSPHRASE, or type one when asked")

@@ -1,0 +1,129 @@
+"""Snapshots and checkpoints: the commit (docs/format.md, section 6.6)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.base.entropy import Entropy
+from engine.base.errors import IntegrityError
+from engine.base.ids import SnapshotId
+from engine.contract.weddings import PriorityClass
+from engine.repository import codec, crypto, layout
+from engine.repository.keyring import WeddingKeys
+from engine.repository.manifest import SegmentRef
+from engine.repository.pack import PackEntry
+from engine.storage.stores.store import ObjectStore
+
+WARNINGS_KEPT = 1000
+INLINE_ENTRIES_MAX = 256
+INLINE_BYTES_MAX = 64 * 1024
+INLINE_RECORDS_MAX = 256
+
+
+class SnapshotWarning(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Something that could not be kept as it was."""
+
+    path: bytes
+    what: str
+
+
+class Counts(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Totals of a snapshot."""
+
+    entries: int = 0
+    files: int = 0
+    bytes_source: int = 0
+    bytes_stored: int = 0
+    bytes_reused: int = 0
+    files_unchanged: int = 0
+    warnings: int = 0
+
+
+class SnapshotObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Payload of a snapshot; on disk, never change the order."""
+
+    wedding: bytes
+    time_ns: int
+    ended_ns: int
+    host: str
+    sources: tuple[bytes, ...]
+    priority: PriorityClass
+    tags: tuple[str, ...]
+    parent: str
+    partial: bool
+    segments: tuple[SegmentRef, ...]
+    inline_entries: bytes
+    inline_packs: tuple[PackEntry, ...]
+    counts: Counts
+    warnings: tuple[SnapshotWarning, ...]
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot with its name."""
+
+    id: SnapshotId
+    body: SnapshotObject
+
+    @property
+    def partial(self) -> bool:
+        """Whether it is a checkpoint."""
+        return self.body.partial
+
+
+def write(store: ObjectStore, keys: WeddingKeys, snapshot: Snapshot, entropy: Entropy) -> None:
+    """Commit: create the object, durably. Raises Conflict when this job has committed already."""
+    name = layout.snapshots(keys.wedding) + snapshot.id
+    sealed = crypto.seal_object(
+        crypto.SNAPSHOT,
+        codec.encode(snapshot.body),
+        secret=keys.secret,
+        epoch=keys.epoch,
+        wedding=keys.wedding,
+        name=name,
+        entropy=entropy,
+    )
+    store.put(name, sealed)
+
+
+def read(store: ObjectStore, keys: WeddingKeys, snapshot_id: str) -> Snapshot:
+    """One snapshot. Raises NotFound, IntegrityError."""
+    name = layout.snapshots(keys.wedding) + snapshot_id
+    data = store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
+    payload = crypto.open_object(
+        data,
+        crypto.SNAPSHOT,
+        secret_of=keys.secret_of,
+        wedding=keys.wedding,
+        name=name,
+        what=f"snapshot {snapshot_id}",
+    )
+    body = codec.decode(payload, SnapshotObject, f"snapshot {snapshot_id}")
+    if body.wedding != keys.wedding or body.partial != ("-" in snapshot_id):
+        raise IntegrityError(f"snapshot {snapshot_id} is not what its name says")
+    return Snapshot(SnapshotId(snapshot_id), body)
+
+
+def in_order(found: Iterable[Snapshot]) -> list[Snapshot]:
+    """Oldest first: a parent always before its children, whatever their clocks said; else by time."""
+    by_id = {item.id: item for item in found}
+    children: dict[str, list[Snapshot]] = {}
+    ready: list[tuple[int, str]] = []
+    for item in by_id.values():
+        if item.body.parent in by_id and item.body.parent != item.id:
+            children.setdefault(item.body.parent, []).append(item)
+        else:
+            ready.append((item.body.time_ns, item.id))
+    heapq.heapify(ready)
+    ordered: list[Snapshot] = []
+    while ready:
+        item = by_id[SnapshotId(heapq.heappop(ready)[1])]
+        ordered.append(item)
+        for child in children.pop(item.id, ()):
+            heapq.heappush(ready, (child.body.time_ns, child.id))
+    return ordered

@@ -1,0 +1,200 @@
+"""One wedding at work: its keys, its index, its snapshots, and how its chunks are read. Any thread.
+
+Opened by `Repository.vault`, shared by all jobs of the wedding, closed after the last. Reading is tolerant: an
+object that does not authenticate becomes a problem in the list, and everything else stays usable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import msgspec
+
+from engine.base.entropy import Entropy
+from engine.base.errors import IntegrityError, NotFound, UsageError
+from engine.repository import codec, crypto, fragment, layout, snapshot
+from engine.repository.entry import Entry
+from engine.repository.index import Index, Location
+from engine.repository.keyring import WeddingKeys
+from engine.repository.manifest import decode_segment, read_entries
+from engine.repository.pack import BLOB_CONTENT_BYTES_MAX, PackEntry, pack_cipher, read_footer
+from engine.repository.snapshot import Snapshot
+from engine.storage.stores.store import ObjectStore
+
+_PREFIX_DIGITS_MIN = 4
+
+
+class WeddingVault:
+    """What can be read of one wedding; `Transaction` writes."""
+
+    def __init__(self, store: ObjectStore, keys: WeddingKeys, entropy: Entropy) -> None:
+        self.store = store
+        self.keys = keys
+        self.entropy = entropy
+        self.index = Index()
+        self.recovered: list[PackEntry] = []  # from footers, because a fragment was unreadable
+        self._lock = threading.Lock()
+        self._snapshots: dict[str, Snapshot] = {}
+        self._fragments: set[str] = set()
+        self._problems: dict[str, str] = {}  # object name → what is wrong
+        self._ciphers: dict[bytes, crypto.PackCipher] = {}
+
+    @property
+    def problems(self) -> list[str]:
+        """What was found damaged so far, a sentence each."""
+        with self._lock:
+            return list(self._problems.values())
+
+    def refresh(self) -> None:
+        """Read fragments and snapshots written since. Raises Unavailable, NotPermitted; damage is a problem."""
+        with self._lock:
+            damaged = self._read_snapshots() | self._read_fragments()
+            if damaged:
+                self._recover_from_footers()
+
+    def add_snapshot(self, committed: Snapshot) -> None:
+        """Know a snapshot that this process has just written, and whose packs are indexed."""
+        with self._lock:
+            self._snapshots[committed.id] = _without_packs(committed)
+
+    def add_fragments(self, names: list[str]) -> None:
+        """Know fragments that this process has just written, and whose packs are indexed."""
+        with self._lock:
+            self._fragments.update(names)
+
+    def _read_snapshots(self) -> bool:
+        damaged = False
+        for info in self.store.list(layout.snapshots(self.keys.wedding)):
+            name = info.name.rpartition("/")[2]
+            if name in self._snapshots or info.name in self._problems or not layout.is_snapshot(name):
+                continue
+            try:
+                found = snapshot.read(self.store, self.keys, name)
+                self.index.add(found.body.inline_packs)
+            except (IntegrityError, NotFound) as error:
+                self._problems[info.name] = error.message
+                damaged = True
+                continue
+            self._snapshots[name] = _without_packs(found)
+        return damaged
+
+    def _read_fragments(self) -> bool:
+        damaged = False
+        dropped: set[bytes] = set()
+        packs: list[PackEntry] = []
+        for info in self.store.list(layout.fragments(self.keys.wedding)):
+            if info.name in self._fragments or info.name in self._problems:
+                continue
+            try:
+                found = fragment.read(self.store, self.keys, info.name)
+            except (IntegrityError, NotFound) as error:
+                self._problems[info.name] = error.message
+                damaged = True
+                continue
+            self._fragments.add(info.name)
+            packs.extend(found.packs)
+            dropped.update(found.dropped[at : at + 32] for at in range(0, len(found.dropped), 32))
+        self.index.add(entry for entry in packs if entry.name not in dropped)
+        return damaged
+
+    def _recover_from_footers(self) -> None:
+        for info in self.store.list(layout.packs(self.keys.wedding)):
+            last = info.name.rpartition("/")[2]
+            if not layout.is_hash(last) or self.index.knows_pack(bytes.fromhex(last)):
+                continue
+            try:
+                entry = read_footer(self.store, self.keys, bytes.fromhex(last))
+                self.index.add([entry])
+            except (IntegrityError, NotFound) as error:
+                self._problems[info.name] = error.message
+                continue
+            self.recovered.append(entry)
+
+    def snapshots(self, *, partial: bool = False) -> list[Snapshot]:
+        """Snapshots, oldest first; with `partial` also checkpoints. Order is by parent, then time."""
+        self.refresh()
+        with self._lock:
+            found = [item for item in self._snapshots.values() if partial or not item.partial]
+        return snapshot.in_order(found)
+
+    def find_snapshot(self, text: str) -> Snapshot:
+        """`latest`, an id, or its first digits. Raises NotFound, UsageError when several fit."""
+        found = self.snapshots(partial=True)
+        if text in ("", "latest"):
+            whole = [item for item in found if not item.partial]
+            if not whole:
+                raise NotFound("this wedding has no snapshot yet", "make one with backup")
+            return whole[-1]
+        for item in found:
+            if item.id == text:
+                return item
+        matches = [item for item in found if item.id.startswith(text)] if len(text) >= _PREFIX_DIGITS_MIN else []
+        if len(matches) > 1:
+            raise UsageError(f"{text!r} fits {len(matches)} snapshots", "give more digits")
+        if not matches:
+            raise NotFound(f"there is no snapshot {text!r}", "see snapshots")
+        return matches[0]
+
+    def entries(self, of: Snapshot, *, start: bytes = b"") -> Iterator[Entry]:
+        """A snapshot's entries in walk order, one segment in memory. Raises IntegrityError."""
+        if not of.body.segments:
+            if of.body.inline_entries:
+                yield from decode_segment(of.body.inline_entries, f"the manifest of snapshot {of.id}")
+            return
+        yield from read_entries(of.body.segments, self.read_chunk, start=start)
+
+    def chunk_ids(self, entry: Entry) -> bytes:
+        """All chunk ids of a file, 32 bytes each, in order. Raises IntegrityError."""
+        if not entry.chunk_lists:
+            return entry.chunks
+        lists = (entry.chunk_lists[at : at + 32] for at in range(0, len(entry.chunk_lists), 32))
+        ids = b"".join(self.read_chunk(chunk_id) for chunk_id in lists)
+        if len(ids) % 32:
+            raise IntegrityError(f"the chunk list of {entry.path!r} is cut short")
+        return ids
+
+    def locate(self, chunk_id: bytes) -> Location:
+        """Where a chunk lies. Raises IntegrityError when it is nowhere."""
+        location = self.index.locate([chunk_id])[0]
+        if location is None:
+            raise IntegrityError(f"chunk {chunk_id.hex()} is missing from the index", "run verify, then repair")
+        return location
+
+    def cipher(self, pack: PackEntry) -> crypto.PackCipher:
+        """The cipher of a pack; kept, since deriving it costs more than a small blob."""
+        found = self._ciphers.get(pack.name)
+        if found is None:
+            found = self._ciphers[pack.name] = pack_cipher(self.keys, pack)
+        return found
+
+    def read_chunk(self, chunk_id: bytes) -> bytes:
+        """One chunk, checked. Raises IntegrityError, NotFound."""
+        location = self.locate(chunk_id)
+        stored = bytearray(location.stored_bytes)
+        self.store.read_into(
+            layout.pack(self.keys.wedding, location.pack.name), location.offset, memoryview(stored)
+        )
+        content = self.open_blob(location, memoryview(stored))
+        chunk = content[location.inner_offset : location.inner_offset + location.length]
+        if crypto.chunk_id(chunk, self.keys.chunk_key) != chunk_id:
+            raise IntegrityError(f"chunk {chunk_id.hex()} does not have the contents it is named after")
+        return bytes(chunk)
+
+    def open_blob(self, location: Location, stored: memoryview, scratch: memoryview | None = None) -> memoryview:
+        """A stored blob's content. `scratch` saves an allocation and is where an unpressed blob ends up."""
+        into = scratch if scratch is not None else memoryview(bytearray(max(0, len(stored) - crypto.TAG_BYTES)))
+        size_bytes = self.cipher(location.pack).open_into(
+            stored, offset=location.offset, codec_used=location.codec_used, into=into
+        )
+        content = into[:size_bytes]
+        if location.codec_used == codec.ZSTD:
+            content = memoryview(codec.decompress(content, BLOB_CONTENT_BYTES_MAX, "a blob"))
+        if location.inner_offset + location.length > len(content):
+            raise IntegrityError("a chunk's record points outside its blob")
+        return content
+
+
+def _without_packs(item: Snapshot) -> Snapshot:
+    """Inline packs are in the index; keeping them twice would cost memory."""
+    return Snapshot(item.id, msgspec.structs.replace(item.body, inline_packs=()))
