@@ -1,0 +1,154 @@
+"""The three changes a store on a disk makes, as the committer carries them out: publish, put, delete.
+
+In: a temporary file with its bytes written, and the name it is to have. Out: which folders must be fsynced.
+Only the committer's thread is in here, so nothing is locked.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+
+from engine.base.errors import Conflict, NotFound, WedSyncError
+from engine.storage.stores import syscalls
+from engine.storage.stores.names import folders_of, parent_folder
+from engine.storage.stores.staging import TemporaryFile
+
+SETTLED_MAX = 16_384
+
+
+class Folders:
+    """Which folders of a store are known to last: fsynced in their parents since this store was opened.
+
+    Being there is not enough: another engine may have made a folder a moment ago and lose it in a crash.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._settled: set[str] = set()
+
+    def path(self, name: str) -> str:
+        """Where the object or folder `name` lies."""
+        return f"{self._root}/{name}" if name else self._root
+
+    def make(self, folder: str) -> Sequence[str]:
+        """Make `folder` and those above it; the paths to be fsynced so that a name made in it lasts. Raises OSError."""
+        touched = {self.path(folder): None}
+        for level in folders_of(folder):
+            if level not in self._settled:
+                with suppress(FileExistsError):
+                    syscalls.make_folder(self.path(level))
+                touched[self.path(parent_folder(level))] = None
+        return tuple(touched)
+
+    def settle(self, folder: str) -> None:
+        """Remember that `folder` and those above it last."""
+        if len(self._settled) > SETTLED_MAX:
+            self._settled.clear()
+        self._settled.update(folders_of(folder))
+
+    def forget(self, folder: str) -> None:
+        """Something failed in `folder`: make and fsync it and those above anew next time."""
+        self._settled.difference_update(folders_of(folder))
+
+
+class _FileCommit(ABC):
+    """What publishing and putting share: the bytes first, then the name, then the folders."""
+
+    def __init__(self, file: TemporaryFile, name: str, folders: Folders) -> None:
+        self._file = file
+        self._name = name
+        self._folder = parent_folder(name)
+        self._folders = folders
+        self._target = folders.path(name)
+        self._is_moved = False
+        self._declined: WedSyncError | None = None
+
+    def start(self) -> None:
+        """See `Commit.start`."""
+        if not self._file.is_direct:
+            syscalls.start_writeback(self._file.fd)
+
+    def sync(self) -> None:
+        """See `Commit.sync`."""
+        syscalls.fsync_file(self._file.fd)
+
+    def reveal(self) -> Sequence[str]:
+        """See `Commit.reveal`. A name that is there already is made to last too before that is told."""
+        try:
+            touched = self._folders.make(self._folder)
+            self._enter()
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.EISDIR):
+                raise Conflict(f"{self._name} cannot be both an object and a folder of the store") from error
+            raise
+        return touched
+
+    def finish(self, *, durable: bool) -> WedSyncError | None:
+        """See `Commit.finish`."""
+        self._file.close(remove=not self._is_moved)
+        if durable:
+            self._folders.settle(self._folder)
+        else:
+            self._folders.forget(self._folder)
+        return self._declined
+
+    @abstractmethod
+    def _enter(self) -> None:
+        """Give the file its name, or say in `_declined` why not."""
+
+
+class PublishCommit(_FileCommit):
+    """A staged file under the hash of its bytes: who comes second with the same bytes has nothing to do."""
+
+    def _enter(self) -> None:
+        try:
+            there = syscalls.stat_name(self._target)
+        except FileNotFoundError:
+            syscalls.rename(self._file.path, self._target)
+            self._is_moved = True
+            return
+        if not stat.S_ISREG(there.st_mode) or there.st_size != self._file.size_bytes:
+            self._declined = Conflict(
+                f"{self._name} is in the store already with {there.st_size} bytes, not {self._file.size_bytes}",
+                "run verify: one of the two is damaged",
+            )
+
+
+class PutCommit(_FileCommit):
+    """A small object under a chosen name: only the first gets it."""
+
+    def _enter(self) -> None:
+        try:
+            syscalls.link(self._file.path, self._target)
+        except FileExistsError:
+            self._declined = Conflict(f"{self._name} is in the store already")
+
+
+class DeleteCommit:
+    """The end of an object."""
+
+    def __init__(self, name: str, folders: Folders) -> None:
+        self._name = name
+        self._folders = folders
+
+    def start(self) -> None:
+        """See `Commit.start`; there is nothing to wait for."""
+
+    def sync(self) -> None:
+        """See `Commit.sync`; no bytes change."""
+
+    def reveal(self) -> Sequence[str]:
+        """See `Commit.reveal`."""
+        try:
+            syscalls.unlink(self._folders.path(self._name))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotFound(f"{self._name} is not in the store") from None
+        return (self._folders.path(parent_folder(self._name)),)
+
+    def finish(self, *, durable: bool) -> WedSyncError | None:
+        """See `Commit.finish`."""
+        return None

@@ -1,0 +1,173 @@
+"""The committer: the one thread of a store that makes things durable, in groups.
+
+In: commits (an object to be published, put or deleted) from any thread. Out: a future each, done once the
+commit is on the medium. A group goes in four steps: the bytes of all, the names of all, one fsync of each
+folder touched, then the futures; so many small objects share the waits that one would have alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Protocol
+
+from engine.base.errors import LimitReached, WedSyncError
+from engine.base.invariants import check
+from engine.storage.stores import syscalls
+from engine.storage.stores.failures import explain, store_closed
+from engine.storage.stores.gate import Gate
+
+GROUP_MAX = 64  # commits made durable together
+QUEUE_MAX = 1024  # commits waiting; each holds an open file
+
+
+class Commit(Protocol):
+    """One change to be made durable. Its steps are called in this order, by the committer's thread alone.
+
+    A step raises OSError or WedSyncError; after that only `finish` is called.
+    """
+
+    def start(self) -> None:
+        """Begin what `sync` will wait for."""
+        ...
+
+    def sync(self) -> None:
+        """Wait until the bytes are on the medium."""
+        ...
+
+    def reveal(self) -> Sequence[str]:
+        """Make or remove the name; the paths of the folders whose fsync makes that last."""
+        ...
+
+    def finish(self, *, durable: bool) -> WedSyncError | None:
+        """Let go of descriptors and leftovers. If all was made durable: why the change was declined, if it was."""
+        ...
+
+
+class Committer:
+    """The queue and its thread, which starts with the first commit and ends with `close`. Any thread."""
+
+    def __init__(self, root: str, *, gate: Gate, group_max: int = GROUP_MAX) -> None:
+        check(1 <= group_max <= QUEUE_MAX, "a group is not larger than the queue")
+        self._root = root  # for messages
+        self._gate = gate
+        self._group_max = group_max
+        self._changed = threading.Condition()
+        self._queue: deque[_Queued] = deque()  # with the two below, guarded by `_changed`
+        self._thread: threading.Thread | None = None
+        self._is_closing = False
+
+    def submit(self, commit: Commit) -> Future[None]:
+        """Queue `commit`; waits while the queue is full. What goes wrong is told by the future alone.
+
+        The future cannot be cancelled. Its callbacks run on the committer's thread and must not call the store.
+        """
+        check(threading.current_thread() is not self._thread, "the committer's own thread queues no commits")
+        queued = _Queued(commit)
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or len(self._queue) < QUEUE_MAX)
+            queued.error = self._refusal()
+            if queued.error is None:
+                self._queue.append(queued)
+                self._changed.notify_all()
+                return queued.future
+        queued.finish()
+        queued.answer()
+        return queued.future
+
+    def close(self) -> None:
+        """Make durable what is queued, then end the thread. Also twice."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _refusal(self) -> WedSyncError | None:
+        """Why nothing can be queued; starts the thread if it does not run. Called under `_changed`."""
+        if self._is_closing:
+            return store_closed(self._root)
+        if self._thread is None:
+            # A daemon, so that a program that dies without `close` is not kept alive: to a store that is a crash.
+            thread = threading.Thread(target=self._run, name="wedsync-committer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return LimitReached("no further thread can be started", "raise this user's limit of processes")
+            self._thread = thread
+        return None
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            with self._gate.closed():
+                self._make_durable(group)
+            for queued in group:
+                queued.answer()
+
+    def _next_group(self) -> list[_Queued]:
+        """What is queued, up to a group; nothing once the store closes and all is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or bool(self._queue))
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_max))]
+            self._changed.notify_all()
+            return group
+
+    def _make_durable(self, group: Sequence[_Queued]) -> None:
+        if len(group) > 1:  # the disk then works on all of them while the first is waited for
+            for queued in group:
+                self._step(queued, queued.commit.start)
+        for queued in group:
+            self._step(queued, queued.commit.sync)
+        for queued in group:
+            self._step(queued, queued.reveal)
+        for folder in dict.fromkeys(folder for queued in group for folder in queued.touched):
+            error = self._failure(partial(syscalls.fsync_folder, folder))
+            for queued in group:
+                if error is not None and folder in queued.touched:
+                    queued.error = queued.error or error
+        for queued in group:
+            queued.finish()
+
+    def _step(self, queued: _Queued, step: Callable[[], object]) -> None:
+        if queued.error is None:
+            queued.error = self._failure(step)
+
+    def _failure(self, step: Callable[[], object]) -> Exception | None:
+        """What `step` raises. A bug of ours goes to whoever waits for that commit, and the thread lives on."""
+        try:
+            step()
+        except OSError as error:
+            return explain(error, self._root)
+        except Exception as error:
+            return error
+        return None
+
+
+class _Queued:
+    """A commit on its way, with its future and what went wrong so far."""
+
+    __slots__ = ("commit", "error", "future", "touched")
+
+    def __init__(self, commit: Commit) -> None:
+        self.commit = commit
+        self.error: Exception | None = None
+        self.future: Future[None] = Future()
+        self.future.set_running_or_notify_cancel()
+        self.touched: Sequence[str] = ()
+
+    def reveal(self) -> None:
+        self.touched = self.commit.reveal()
+
+    def finish(self) -> None:
+        declined = self.commit.finish(durable=self.error is None)
+        self.error = self.error or declined
+
+    def answer(self) -> None:
+        if self.error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(self.error)

@@ -1,0 +1,56 @@
+"""URL → store. The one place that knows which kinds of store there are."""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.parse
+from pathlib import Path
+
+from engine.base.errors import NotFound, UsageError
+from engine.storage.stores.local import LocalStore
+from engine.storage.stores.memory import MemoryObjects, MemoryStore
+from engine.storage.stores.store import ObjectStore
+
+_SUPPORTED = "use file:///an/absolute/path, or memory:// for a trial"
+
+_memory_mutex = threading.Lock()
+_memory: dict[str, MemoryObjects] = {}  # by URL, for the life of the process; guarded by `_memory_mutex`
+
+
+def open_store(url: str, *, create: bool) -> ObjectStore:
+    """The store at `url`, made if it is missing and `create`.
+
+    `file:///path` is a folder (percent-encoded; a plain path is no URL). `memory://NAME` is shared in this process,
+    `memory://` fresh each time. Raises UsageError for any other, NotFound, NotPermitted, LimitReached, Unavailable.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found or scheme.lower() not in ("file", "memory"):
+        raise UsageError(f"{url!r} is not the URL of a store", _SUPPORTED)
+    if "?" in rest or "#" in rest:
+        raise UsageError(f"the URL of a store has no ? and no #: {url!r}", "write them as %3F and %23")
+    if scheme.lower() == "file":
+        return LocalStore(_folder(url, rest), create=create)
+    return MemoryStore(_memory_objects(rest, create=create), url=f"memory://{rest}")
+
+
+def _folder(url: str, rest: str) -> Path:
+    host, slash, path = rest.partition("/")
+    if not slash or host not in ("", "localhost"):
+        raise UsageError(f"{url!r} does not name a folder of this machine from its root on", _SUPPORTED)
+    raw = urllib.parse.unquote_to_bytes("/" + path)
+    if b"\0" in raw or b".." in raw.split(b"/"):
+        raise UsageError(f"{url!r} is not a plain path", "write it without .. and without %00")
+    return Path(os.path.normpath(os.fsdecode(raw)))
+
+
+def _memory_objects(name: str, *, create: bool) -> MemoryObjects:
+    with _memory_mutex:
+        found = _memory.get(name)
+        if found is None:
+            if name and not create:
+                raise NotFound(f"there is no store memory://{name}", "run init to make one")
+            found = MemoryObjects()
+            if name:
+                _memory[name] = found
+        return found
