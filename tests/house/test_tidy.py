@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -126,7 +127,5 @@ def test_the_changelog_has_its_shape() -> None:
     dates = [line.rpartition(" - ")[2] for line in lines if re.match(r"## \d", line)]
     assert dates == sorted(dates, reverse=True)
     filled = [line for line in lines if line]
-    empty = [
-        line for line, after in zip(filled, filled[1:], strict=False) if line.startswith("### ") and after[0] == "#"
-    ]
+    empty = [line for line, after in itertools.pairwise(filled) if line.startswith("### ") and after[0] == "#"]
     assert empty == []
