@@ -1,0 +1,190 @@
+"""Help as plain text: the program's page, and a page for each verb, made from the catalog.
+
+In: the catalog and the arguments' words. Out: text for standard output (or a pane of the console). Plain on
+purpose: it reads the same in a pipe, over a slow line and in a log, and loads nothing. Pure.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from engine.contract.catalog import BY_VERB, CATALOG, OperationSpec, Role
+from wedsync_tui.arguments import Argument, arguments_of
+
+WIDTH = 100
+
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("The vault", ("init", "status", "verify", "keys", "key add", "key remove")),
+    ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
+    ("Backing up", ("backup", "store")),
+    ("What is kept", ("snapshots", "browse", "find", "diff")),
+    ("Getting it back", ("retrieve",)),
+    ("Jobs", ("jobs", "wait", "cancel")),
+    ("The engine", ("scale", "config get", "config set", "shutdown")),
+)
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "init": ("init",),
+    "status": ("status",),
+    "backup": (
+        "backup smith-jones --from /cards/A /cards/B --wait",
+        "backup smith-jones --from /photos --exclude '*.tmp' --tag second-shooter",
+        "backup smith-jones --from /photos --dry-run",
+    ),
+    "store": ("store smith-jones speeches/notes.txt < notes.txt", "store smith-jones film.mov --file /cards/film.mov"),
+    "retrieve": (
+        "retrieve smith-jones --to /restore",
+        "retrieve smith-jones --to /restore --path /cards/A/DCIM --strip-prefix /cards/A",
+        "retrieve smith-jones --to smith-jones.tar --as tar",
+        "retrieve smith-jones --to - --as file --path /cards/A/IMG_0042.CR3",
+    ),
+    "weddings": ("weddings", "weddings --match bath"),
+    "wedding add": (
+        'wedding add smith-jones --date 2026-06-20 --tz Europe/London --venue "Bath, UK" --at 51.38,-2.36',
+    ),
+    "wedding edit": ("wedding edit smith-jones --date 2026-06-27",),
+    "wedding archive": ("wedding archive smith-jones", "wedding archive smith-jones --undo"),
+    "snapshots": ("snapshots smith-jones", "snapshots smith-jones --tag second-shooter"),
+    "browse": ("browse smith-jones /cards/A --recursive",),
+    "find": ("find smith-jones '*.CR3'",),
+    "diff": ("diff smith-jones 5f0c latest",),
+    "jobs": ("jobs --state running", "jobs --wedding smith-jones --limit 20"),
+    "wait": ("wait", "wait 5f0c --timeout 10m"),
+    "cancel": ("cancel 5f0c",),
+    "verify": ("verify smith-jones --all",),
+    "scale": ("scale 8", "scale auto"),
+    "keys": ("keys",),
+    "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
+    "key remove": ("key remove 5f0c",),
+    "config get": ("config get", "config get engine.streams"),
+    "config set": ("config set engine.streams 8",),
+    "shutdown": ("shutdown --drain 30s",),
+}
+
+_USAGE = """\
+wedsync-tui [options]                     the console
+wedsync-tui [options] COMMAND [argument]… one command, without the console
+wedsync-tui [options] -c COMMAND…         several, in order; the first failure ends it
+wedsync-tui --no-ui [options]             the engine as a service, until SIGTERM"""
+
+PROGRAM_OPTIONS: tuple[tuple[str, str], ...] = (
+    ("--home DIR", "settings, journal and log lie here (WEDSYNC_HOME; else the user's data folder)"),
+    ("-c, --command COMMAND", "run this command; may be repeated"),
+    ("--script FILE", "run the commands of a file, - for standard input"),
+    ("--dry-run", "check the commands or the script, and do nothing"),
+    ("--no-ui", "no console: run commands and exit, or serve until SIGTERM"),
+    ("--demo", "a home of its own with sample weddings; everything in it says SAMPLE"),
+    ("--streams N", "how many streams work at once, for this run"),
+    ("--drain SPAN", "at the end, how long running jobs may go on before they are checkpointed (10s)"),
+    ("--passphrase-file FILE", "the repository's passphrase is the first line of this file"),
+    ("--version", "the version"),
+    ("--help", "this page; help VERB tells of one command"),
+)
+
+_ENVIRONMENT: tuple[tuple[str, str], ...] = (
+    ("WEDSYNC_HOME", "as --home"),
+    ("WEDSYNC_PASSPHRASE", "the passphrase"),
+    ("WEDSYNC_PASSPHRASE_FILE", "a file whose first line is the passphrase"),
+    ("WEDSYNC_PASSPHRASE_COMMAND", "a command whose first line of output is the passphrase"),
+    ("WEDSYNC_DEBUG", "1 shows the traceback of an internal error"),
+)
+
+_UNITS = (
+    "Sizes 500MB or 64MiB; spans 90s, 5m, 1h30m, 2d; dates 2026-06-20. A snapshot is latest, an id or its first "
+    "digits; a job is its id or its first digits. An option with … takes several values, or may be repeated."
+)
+_RESULTS = (
+    "Standard output is JSON lines; people's words go to standard error. Exit codes: 0 done, 1 failed, 2 usage, "
+    "3 done with warnings, 4 not permitted or wrong passphrase, 5 integrity error."
+)
+_ROLES = {Role.VIEWER: "viewer", Role.OPERATOR: "operator", Role.ADMIN: "admin"}
+
+
+def program_page() -> str:
+    """What `wedsync-tui --help` says."""
+    parts = ["WedSync keeps the only copies of wedding photographs.", _indented(_USAGE.splitlines()), "Options"]
+    parts.append(_table(PROGRAM_OPTIONS))
+    parts.append(verbs_page())
+    parts += ["Environment", _table(_ENVIRONMENT), _wrapped(_UNITS), _wrapped(_RESULTS)]
+    return _joined(parts)
+
+
+def verbs_page() -> str:
+    """Every verb with one line, by group: what `help` says inside the program."""
+    parts: list[str] = []
+    grouped = {verb for _, verbs in GROUPS for verb in verbs}
+    rest = tuple(spec.verb for spec in CATALOG if spec.verb not in grouped)
+    for title, verbs in (*GROUPS, *((("More", rest),) if rest else ())):
+        parts += [title, _table(tuple((verb, BY_VERB[verb].help) for verb in verbs))]
+    return _joined(parts)
+
+
+def verb_page(verb: str) -> str:
+    """What `help VERB` says. `verb` is one of the catalog's."""
+    spec = BY_VERB[verb]
+    rows = arguments_of(spec)
+    parts = [spec.help, _synopsis(spec, rows)]
+    for title, some in (("Arguments", [r for r in rows if not r.flag]), ("Options", [r for r in rows if r.flag])):
+        if some:
+            parts += [title, _table(tuple(_described(row) for row in some))]
+    parts += ["Examples", _indented(list(EXAMPLES.get(verb, (verb,)))), _wrapped(_UNITS)]
+    parts.append(f"Role: {_ROLES[spec.role]}. In the API: {spec.name}.")
+    return _joined(parts)
+
+
+def page(verb: str) -> str:
+    """The page of one verb, or the list of all for an empty one."""
+    return verb_page(verb) if verb else verbs_page()
+
+
+def _synopsis(spec: OperationSpec, rows: tuple[Argument, ...]) -> str:
+    words = [spec.verb, *(row.usage.replace(" ", "\N{NO-BREAK SPACE}") for row in rows)]
+    lines = textwrap.wrap(
+        " ".join(words), WIDTH - 2, subsequent_indent=" " * (len(spec.verb) + 1), break_on_hyphens=False
+    )
+    return _indented([line.replace("\N{NO-BREAK SPACE}", " ") for line in lines])
+
+
+def _described(row: Argument) -> tuple[str, str]:
+    left = row.usage.strip("[]")
+    if row.negative and row.default is True:
+        left = f"{row.flag}, {row.negative}"
+    if row.required:
+        return left, row.help + (" (needed)" if row.flag else "")
+    if row.default in (None, "", (), False, True):
+        return left, row.help
+    return left, f"{row.help} ({row.default})"
+
+
+def _table(rows: tuple[tuple[str, str], ...]) -> str:
+    left = min(max(len(name) for name, _ in rows), 26)
+    lines: list[str] = []
+    for name, words in rows:
+        wrapped = textwrap.wrap(words, WIDTH - left - 4) or [""]
+        if len(name) > left:
+            lines.append(f"  {name}")
+            lines += [f"  {'':{left}}  {line}" for line in wrapped]
+        else:
+            lines.append(f"  {name:{left}}  {wrapped[0]}")
+            lines += [f"  {'':{left}}  {line}" for line in wrapped[1:]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _indented(lines: list[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH)
+
+
+def _joined(parts: list[str]) -> str:
+    """Parts one below the other: a blank line between them, except between a heading and its table."""
+    text = ""
+    for part in parts:
+        gap = "" if not text else "\n" if text.rsplit("\n", 1)[-1] in _HEADINGS else "\n\n"
+        text += gap + part
+    return text
+
+
+_HEADINGS = frozenset({"Options", "Arguments", "Examples", "Environment", "More", *(title for title, _ in GROUPS)})
