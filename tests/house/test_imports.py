@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.house.tree import PACKAGES, ROOT
+from tests.house.tree import PACKAGES, ROOT, modules
 
 # Each violation: the file it is planted in (made, or added to), the line, and words of the report that must name it.
 PLANTS: dict[str, tuple[str, str, str]] = {
@@ -90,6 +92,16 @@ def test_planted_violation_is_caught(violation: str, report: str) -> None:
     """A guard that never rings is no guard."""
     pattern = PLANTS[violation][2]
     assert re.search(pattern if "(" in pattern else re.escape(pattern), report), report
+
+
+def test_every_module_that_says_pure_is_held_to_it() -> None:
+    """The word in a docstring is a promise; the contract `pure` in pyproject.toml keeps it."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    held = next(contract["source_modules"] for contract in contracts if contract["id"] == "pure")
+    promised = [m.name for m in modules() if re.search(r"\bPure\b", ast.get_docstring(m.tree) or "")]
+    assert [name for name in promised if name not in held] == []
 
 
 def test_headless_start_loads_no_screen_library() -> None:
