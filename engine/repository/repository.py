@@ -24,10 +24,11 @@ from engine.base.errors import (
     WrongPassphrase,
 )
 from engine.base.ids import WEDDING_ID_BYTES
-from engine.repository import codec, crypto, keyring, layout, numbered
+from engine.repository import codec, crypto, keyring, layout, numbered, snapshot
 from engine.repository.leases import Lease
 from engine.repository.register import Register
 from engine.repository.seen import SeenNumbers
+from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 from engine.storage.stores.store import ObjectStore
 
@@ -239,6 +240,23 @@ class Repository:
                     self._vaults[wedding] = (vault, users - 1)
                 else:
                     del self._vaults[wedding]
+
+    def snapshots(self, wedding_id: str) -> list[Snapshot]:
+        """A wedding's snapshots and checkpoints as they stand in the store, by name; its index is not opened.
+
+        What cannot be read is left out: the vault tells of it when the wedding is at work.
+        """
+        wedding = bytes.fromhex(wedding_id)
+        listed = (info.name.rpartition("/")[2] for info in self.store.list(layout.snapshots(wedding)))
+        names = [name for name in listed if layout.is_snapshot(name)]
+        if not names:
+            return []  # before the first backup there may be no key either, and looking makes none
+        keys = self._wedding_keys(wedding)
+        found = []
+        for name in names:
+            with contextlib.suppress(IntegrityError, NotFound):
+                found.append(snapshot.read(self.store, keys, name))
+        return found
 
     def _wedding_keys(self, wedding: bytes) -> keyring.WeddingKeys:
         folder = layout.wedding_keys(wedding)
