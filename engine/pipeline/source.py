@@ -7,11 +7,28 @@ Any thread; one `SourceFile` at a time by one thread.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat as st
+from itertools import pairwise
+from types import TracebackType
 
-from engine.pipeline.extents import Extents
+import msgspec
+from blake3 import blake3
+
+from engine.pipeline.extents import ALL_HOLE, DataMap, Extents
+from engine.pipeline.folders import reason
 from engine.pipeline.walk import WalkItem
-from engine.repository.entry import Entry
+from engine.repository.entry import BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, FILE, FOLDER, SOCKET, SYMLINK, Entry
+
+EXTENTS_MAX = 4096  # an entry names no more; smaller holes are then read as the zeros they are
+FRESH_NS = 1_000_000_000  # a ctime this young may still hide a change in the same tick of the clock
+
+_KINDS = {
+    st.S_IFDIR: FOLDER, st.S_IFREG: FILE, st.S_IFLNK: SYMLINK, st.S_IFIFO: FIFO,
+    st.S_IFSOCK: SOCKET, st.S_IFCHR: CHARACTER_DEVICE, st.S_IFBLK: BLOCK_DEVICE,
+}  # fmt: skip
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class SourceProblem(Exception):
@@ -25,33 +42,71 @@ class SourceProblem(Exception):
 class SourceFile:
     """A regular file, open for reading; also a context manager."""
 
-    fd: int
-    stat: os.stat_result  # of the descriptor, at the open
-    extents: Extents  # (): all data
+    __slots__ = ("_map", "extents", "fd", "stat")
 
     def __init__(self, item: WalkItem) -> None:
         """Raises SourceProblem."""
-        raise NotImplementedError
+        try:
+            self.fd = _open(item)
+        except OSError as error:
+            raise SourceProblem(_what(error)) from None
+        try:
+            self.stat = os.fstat(self.fd)
+            if not st.S_ISREG(self.stat.st_mode):
+                raise SourceProblem("became something else than a file during the backup")
+            self.extents = _extents(self.fd, self.stat)
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            self._map = DataMap(self.stat.st_size, self.extents)
+        except OSError as error:
+            self.close()
+            raise SourceProblem(_what(error)) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> SourceFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def data_bytes(self) -> int:
         """Length of the data stream."""
-        raise NotImplementedError
+        return self._map.data_bytes
 
     def read_into(self, buffer: memoryview, data_offset: int) -> int:
         """Fill `buffer` from `data_offset` of the data stream; fewer bytes than it holds only at the end of the file.
 
         Raises SourceProblem.
         """
-        raise NotImplementedError
+        filled = 0
+        try:
+            for offset, length in self._map.pieces(data_offset, len(buffer)):
+                end = filled + length
+                while filled < end:
+                    count = os.preadv(self.fd, [buffer[filled:end]], offset)
+                    if not count:
+                        return filled
+                    filled += count
+                    offset += count
+        except OSError as error:
+            raise SourceProblem(_what(error)) from None
+        return filled
 
     def changed(self) -> bool:
         """Has the file been written to, or its metadata changed, since the open?"""
-        raise NotImplementedError
+        now = os.fstat(self.fd)
+        was = self.stat
+        return (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (was.st_size, was.st_mtime_ns, was.st_ctime_ns)
 
     def close(self) -> None:
         """Let go of the descriptor. Twice is allowed."""
-        raise NotImplementedError
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple[Entry, tuple[str, ...]]:
@@ -60,4 +115,129 @@ def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple
     A ctime within a second of `now_ns` is recorded as 0: the thing may change again within the same tick. Raises
     SourceProblem when it vanished or has become something else.
     """
-    raise NotImplementedError
+    if source is not None:
+        xattrs, problems = read_xattrs(source.fd)
+        entry = _entry(item.path, source.stat, xattrs, now_ns=now_ns)
+        return msgspec.structs.replace(entry, extents=source.extents), problems
+    try:
+        with item.folder.descriptor() as folder_fd:
+            fd = os.open(item.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    except OSError as error:
+        raise SourceProblem(_what(error)) from None
+    try:
+        stat = os.fstat(fd)
+        if st.S_IFMT(stat.st_mode) != st.S_IFMT(item.stat.st_mode):
+            raise SourceProblem("became something else during the backup")
+        target = os.readlink(b"", dir_fd=fd) if st.S_ISLNK(stat.st_mode) else b""
+        xattrs, problems = read_xattrs(f"/proc/self/fd/{fd}")
+        entry = _entry(item.path, stat, xattrs, now_ns=now_ns)
+        return (msgspec.structs.replace(entry, target=target) if target else entry), problems
+    except OSError as error:
+        raise SourceProblem(_what(error)) from None
+    finally:
+        os.close(fd)
+
+
+def link_group(stat: os.stat_result) -> int:
+    """The number that all names of an inode share: 63 bits of BLAKE3 of device and inode; 0 for a single name."""
+    if stat.st_nlink < 2 or st.S_ISDIR(stat.st_mode):
+        return 0
+    digest = blake3(stat.st_dev.to_bytes(8, "little") + stat.st_ino.to_bytes(8, "little")).digest(length=8)
+    return int.from_bytes(digest, "little") & (2**63 - 1) or 1
+
+
+def kind_of(stat: os.stat_result) -> int:
+    """The kind an entry records for it."""
+    return _KINDS[st.S_IFMT(stat.st_mode)]
+
+
+def read_xattrs(handle: int | str) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:
+    """Extended attributes of a descriptor, or of a path under /proc/self/fd, sorted; and what could not be read."""
+    try:
+        names = sorted(map(os.fsencode, os.listxattr(handle)))
+    except OSError as error:
+        none = error.errno == errno.EOPNOTSUPP
+        return (), () if none else (f"its extended attributes cannot be read: {reason(error)}",)
+    found: list[tuple[bytes, bytes]] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            found.append((name, os.getxattr(handle, name)))
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                shown = name.decode(errors="backslashreplace")
+                problems.append(f"its attribute {shown} cannot be read: {reason(error)}")
+    return tuple(found), tuple(problems)
+
+
+def _entry(path: bytes, stat: os.stat_result, xattrs: tuple[tuple[bytes, bytes], ...], *, now_ns: int) -> Entry:
+    kind = kind_of(stat)
+    return Entry(
+        path=path,
+        kind=kind,
+        mode=st.S_IMODE(stat.st_mode),
+        uid=stat.st_uid,
+        gid=stat.st_gid,
+        mtime_ns=stat.st_mtime_ns,
+        ctime_ns=stat.st_ctime_ns if 0 < stat.st_ctime_ns < now_ns - FRESH_NS else 0,
+        inode=stat.st_ino,
+        link_group=link_group(stat),
+        device=stat.st_rdev if kind in (CHARACTER_DEVICE, BLOCK_DEVICE) else 0,
+        xattrs=xattrs,
+        size=stat.st_size if kind == FILE else 0,
+    )
+
+
+def _open(item: WalkItem) -> int:
+    """O_NOATIME is only for the owner and for root; without it the read leaves a mark, and that is all."""
+    with item.folder.descriptor() as folder_fd:
+        try:
+            return os.open(item.name, _READ | os.O_NOATIME, dir_fd=folder_fd)
+        except PermissionError:
+            return os.open(item.name, _READ, dir_fd=folder_fd)
+
+
+def _extents(fd: int, stat: os.stat_result) -> Extents:
+    """Where the data is; () when everywhere, or when the file system cannot say."""
+    size = stat.st_size
+    if stat.st_blocks * 512 >= size:
+        return ()
+    found: list[tuple[int, int]] = []
+    at = 0
+    try:
+        while at < size:
+            begin = os.lseek(fd, at, os.SEEK_DATA)
+            if begin >= size:
+                break
+            at = min(os.lseek(fd, begin, os.SEEK_HOLE), size)
+            found.append((begin, at - begin))
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # ENXIO: no data from here to the end
+            return ()
+    if found == [(0, size)]:
+        return ()
+    return _bounded(found) or ALL_HOLE
+
+
+def _bounded(extents: list[tuple[int, int]]) -> Extents:
+    """At most EXTENTS_MAX of them: the smallest holes are given up first."""
+    if len(extents) <= EXTENTS_MAX:
+        return tuple(extents)
+    holes = sorted(after - (offset + length) for (offset, length), (after, _) in pairwise(extents))
+    given_up = holes[len(extents) - EXTENTS_MAX - 1]
+    merged = [extents[0]]
+    for offset, length in extents[1:]:
+        last, last_length = merged[-1]
+        if offset - (last + last_length) <= given_up:
+            merged[-1] = (last, offset + length - last)
+        else:
+            merged.append((offset, length))
+    return tuple(merged)
+
+
+def _what(error: OSError) -> str:
+    if error.errno in (errno.ENOENT, errno.ESTALE):
+        return "vanished before it could be read"
+    if error.errno == errno.ELOOP:
+        return "became something else than a file during the backup"
+    return f"cannot be read: {reason(error)}"

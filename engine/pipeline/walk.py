@@ -1,18 +1,22 @@
 """The source as a stream of things, in manifest order: depth first, names of a folder sorted bytewise.
 
 In: absolute paths. Out: `WalkItem`s and, in their place, `WalkWarning`s. Several sources become one tree
-without duplicates; a source inside another counts once, but always counts: neither an exclude nor a file
-system boundary of the outer one hides it. One thread; the folders in the items may be used by any.
+without duplicates. What is recorded is the union of what each source alone would give, so neither an exclude
+nor a file system boundary of an outer source hides one that is named inside it. Parents of a source are not
+recorded, nor is `/` itself, which has no path. One thread; the folders in the items may be used by any.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat as st
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from engine.pipeline.excludes import Excludes
-from engine.pipeline.folders import OpenFolder
+from engine.base.errors import NotFound, NotPermitted, UsageError
+from engine.pipeline.excludes import IGNORE_FILE, IGNORE_FILE_BYTES_MAX, Excludes
+from engine.pipeline.folders import FolderPool, Identity, OpenFolder, list_names, reason
 
 PATH_BYTES_MAX = 4096
 
@@ -35,9 +39,79 @@ class WalkWarning:
     what: str
 
 
+def normal_sources(sources: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Absolute paths without doubles, `.`, and doubled or trailing slashes, in manifest order. Raises UsageError."""
+    if not sources:
+        raise UsageError("no source is named", "give at least one path with --from")
+    parts = set()
+    for source in sources:
+        names = tuple(name for name in source.split(b"/") if name not in (b"", b"."))
+        if not source.startswith(b"/") or b".." in names or b"\0" in source:
+            raise UsageError(f"{_shown(source)} is not a plain absolute path", "write it from / on, without ..")
+        parts.add(names)
+    return tuple(b"/" + b"/".join(names) for names in sorted(parts))
+
+
 def check_sources(sources: Sequence[bytes]) -> None:
-    """Raises UsageError (none, not absolute, a source behind a symlink inside another), NotFound, NotPermitted."""
-    raise NotImplementedError
+    """Raises UsageError (none, not absolute, a source behind a symlink in another), NotFound, NotPermitted."""
+    normal = normal_sources(sources)
+    for source in normal:
+        try:
+            os.lstat(source)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(f"{_shown(source)} does not exist", "check the path given with --from") from None
+        except OSError as error:
+            raise NotPermitted(f"{_shown(source)} cannot be read: {reason(error)}") from None
+        for outer in normal:
+            if source.startswith(outer.rstrip(b"/") + b"/") and source != outer:
+                _check_no_symlink_between(outer, source)
+
+
+def _check_no_symlink_between(outer: bytes, inner: bytes) -> None:
+    path = outer.rstrip(b"/")
+    names = inner[len(path) + 1 :].split(b"/")
+    for step in (b"", *(b"/" + name for name in names[:-1])):
+        path += step
+        if path and st.S_ISLNK(os.lstat(path).st_mode):
+            raise UsageError(
+                f"{_shown(inner)} lies behind a symlink inside the source {_shown(outer)}", "name it by its real path"
+            )
+
+
+def _shown(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
+
+
+class _Named:
+    """Sources as a tree of names."""
+
+    __slots__ = ("below", "is_source")
+
+    def __init__(self) -> None:
+        self.below: dict[bytes, _Named] = {}
+        self.is_source = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """One source, inside one folder: what it leaves out here, and the device it began on (None: any)."""
+
+    excludes: Excludes
+    device: int | None
+
+    def enters(self, stat: os.stat_result) -> bool:
+        return self.device is None or self.device == stat.st_dev
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A folder being walked: what is left of its names, and the scopes that want them."""
+
+    folder: OpenFolder
+    prefix: bytes  # its path, with a slash at the end; empty for `/`
+    names: list[bytes]  # the next one is last
+    scopes: tuple[_Scope, ...]
+    named: _Named
 
 
 def walk(
@@ -45,11 +119,152 @@ def walk(
     *,
     excludes: Excludes,
     one_file_system: bool = False,
-    skip: frozenset[tuple[int, int]] = frozenset(),
+    skip: frozenset[Identity] = frozenset(),
 ) -> Iterator[WalkItem | WalkWarning]:
     """Everything below `sources` and they themselves, in the order of `Entry.components`.
 
     `skip` names folders by (device, inode) that are neither recorded nor entered: the repository itself. With
-    `one_file_system` a folder on another device than its source is recorded and not entered.
+    `one_file_system` a folder on another device than its source is recorded and not entered. Raises UsageError.
     """
-    raise NotImplementedError
+    walker = _Walk(excludes, one_file_system, skip)
+    for source, named in _outermost(normal_sources(sources)):
+        yield from walker.walk(source, named)
+
+
+def _outermost(sources: Sequence[bytes]) -> list[tuple[bytes, _Named]]:
+    """The sources that are in no other, each with the tree of those inside it."""
+    root = _Named()
+    found: list[tuple[bytes, _Named]] = []
+    for source in sources:  # sorted: an outer one comes before those inside it
+        node, inside = root, root.is_source
+        for name in source[1:].split(b"/") if source != b"/" else ():
+            node = node.below.setdefault(name, _Named())
+            inside = inside or node.is_source
+        node.is_source = True
+        if not inside:
+            found.append((source, node))
+    return found
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The state of one walk: an explicit stack, so that depth costs no recursion."""
+
+    excludes: Excludes
+    one_file_system: bool
+    skip: frozenset[Identity]
+    stack: list[_Frame] = field(default_factory=list)
+
+    def walk(self, source: bytes, named: _Named) -> Iterator[WalkItem | WalkWarning]:
+        """Everything from one outermost source downwards."""
+        above, _, name = source.rpartition(b"/")
+        try:
+            folder = FolderPool().root(above or b"/")
+        except OSError as error:
+            yield WalkWarning(source[1:], _what(error))
+            return
+        if name:
+            top = _Named()
+            top.below[name] = named
+            self.stack.append(_Frame(folder, above[1:] + b"/" if above else b"", [name], (), top))
+        else:
+            with folder.descriptor() as fd:
+                scope = self._scope(os.fstat(fd))
+            yield from self._push(folder, b"", (scope,), named)
+        while self.stack:
+            frame = self.stack[-1]
+            if frame.names:
+                yield from self._visit(frame, frame.names.pop())
+            else:
+                self.stack.pop()
+
+    def _visit(self, frame: _Frame, name: bytes) -> Iterator[WalkItem | WalkWarning]:
+        """One name of a folder: the item, and its own frame if it is a folder to enter."""
+        path = frame.prefix + name
+        named = frame.named.below.get(name, _NOTHING_NAMED)
+        if len(path) > PATH_BYTES_MAX:
+            yield WalkWarning(path, f"its path is longer than {PATH_BYTES_MAX:,} bytes; left out")
+            return
+        try:
+            with frame.folder.descriptor() as fd:
+                stat = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError as error:
+            yield WalkWarning(path, _what(error))
+            return
+        if (stat.st_dev, stat.st_ino) in self.skip:
+            return
+        is_folder = st.S_ISDIR(stat.st_mode)
+        scopes = tuple(scope for scope in frame.scopes if not scope.excludes.excludes(name, is_folder=is_folder))
+        if scopes or named.is_source:
+            yield WalkItem(path, frame.folder, name, stat)
+        if is_folder:
+            scopes = tuple(_Scope(scope.excludes.below(name), scope.device) for scope in scopes if scope.enters(stat))
+            if named.is_source:
+                scopes = (*scopes, self._scope(stat))
+            if scopes or named.below:
+                yield from self._enter(frame, name, stat, scopes)
+        else:
+            for inner in named.below:
+                yield WalkWarning(path + b"/" + inner, "a source is below it, but it lies in no folder any more")
+
+    def _enter(
+        self, frame: _Frame, name: bytes, stat: os.stat_result, scopes: tuple[_Scope, ...]
+    ) -> Iterator[WalkWarning]:
+        path = frame.prefix + name
+        try:
+            folder = frame.folder.enter(name)
+        except OSError as error:
+            yield WalkWarning(path, f"its contents {_what(error)}")
+            return
+        if folder.identity != (stat.st_dev, stat.st_ino):
+            yield WalkWarning(path, "its contents were replaced while it was read")
+            return
+        yield from self._push(folder, path + b"/", scopes, frame.named.below.get(name, _NOTHING_NAMED))
+
+    def _push(
+        self, folder: OpenFolder, prefix: bytes, scopes: tuple[_Scope, ...], named: _Named
+    ) -> Iterator[WalkWarning]:
+        """A frame for `folder`. Without scopes it is only on the way to sources that are named below it."""
+        names = set(named.below)
+        if scopes:
+            try:
+                with folder.descriptor() as fd:
+                    names.update(list_names(fd))
+                    if IGNORE_FILE in names:
+                        text = _ignore_file(fd)
+                        scopes = tuple(_Scope(scope.excludes.with_ignore_file(text), scope.device) for scope in scopes)
+            except OSError as error:
+                yield WalkWarning(prefix[:-1], f"its contents {_what(error)}")
+            except _Unusable as problem:
+                yield WalkWarning(prefix + IGNORE_FILE, str(problem))
+        self.stack.append(_Frame(folder, prefix, sorted(names, reverse=True), scopes, named))
+
+    def _scope(self, stat: os.stat_result) -> _Scope:
+        return _Scope(self.excludes, stat.st_dev if self.one_file_system else None)
+
+
+_NOTHING_NAMED = _Named()
+
+
+class _Unusable(Exception):
+    """An ignore file that is not used, as a sentence."""
+
+
+def _ignore_file(folder_fd: int) -> bytes:
+    try:
+        fd = os.open(IGNORE_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
+    except OSError as error:
+        raise _Unusable(f"its patterns are not used: {reason(error)}") from None
+    with os.fdopen(fd, "rb") as file:
+        if not st.S_ISREG(os.fstat(fd).st_mode):
+            raise _Unusable("its patterns are not used: it is not a regular file")
+        text = file.read(IGNORE_FILE_BYTES_MAX + 1)
+    if len(text) > IGNORE_FILE_BYTES_MAX:
+        raise _Unusable(f"its patterns are not used: it is larger than {IGNORE_FILE_BYTES_MAX:,} bytes")
+    return text
+
+
+def _what(error: OSError) -> str:
+    if error.errno in (errno.ENOENT, errno.ESTALE):
+        return "vanished while the backup looked at it"
+    return f"cannot be read: {reason(error)}"

@@ -1,40 +1,364 @@
-"""Restoring into a folder: entry by entry through folder descriptors, so that nothing outside is ever touched."""
+"""Restoring into a folder: entry by entry through folder descriptors, so that nothing outside is ever touched.
+
+In: entries in walk order, bytes of files in any order. Out: things below `root`, each put under its name in one
+step when it is whole. No symlink below `root` is ever followed, also not one put there during the restore.
+`begin`, `finish` and `close` are one thread's, writers any thread's.
+"""
 
 from __future__ import annotations
 
+import os
+import stat as st
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from engine.base.entropy import Entropy
-from engine.pipeline.targets.target import FileWriter, TargetWarning
-from engine.repository.entry import Entry
+from engine.base.errors import NotFound, NotPermitted
+from engine.base.invariants import check
+from engine.pipeline.folders import FolderPool, OpenFolder, reason
+from engine.pipeline.source import kind_of, read_xattrs
+from engine.pipeline.targets.files import APPEARED, FolderFileWriter, Place, Placer, put
+from engine.pipeline.targets.metadata import MetadataWriter
+from engine.pipeline.targets.target import TargetWarning, prefix_names, stopping_error, without_prefix
+from engine.repository.entry import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    FIFO,
+    FILE,
+    FOLDER,
+    KIND_NAMES,
+    SOCKET,
+    SYMLINK,
+    Entry,
+)
 
 Overwrite = Literal["never", "changed", "always"]
+_Verdict = Literal["make", "replace", "correct", "keep"]
+
+_NEW_FOLDER_MODE = 0o700  # until `finish` gives it its own
+_DEVICE_TYPES = {CHARACTER_DEVICE: st.S_IFCHR, BLOCK_DEVICE: st.S_IFBLK}
+
+
+class _Conflict(Exception):
+    """Why an entry cannot be put where it belongs, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The name of a link group that was restored first, and its writer if there was something to write."""
+
+    place: Place
+    writer: FolderFileWriter | None
 
 
 class FolderTarget:
-    """A `RestoreTarget` below `root`, which is made if missing. See `RestoreTarget`."""
+    """A `RestoreTarget` below `root`, which is made if missing. See `RestoreTarget`.
+
+    `never` leaves whatever stands. `changed` replaces what differs in kind, size, mtime or link target, and corrects
+    the metadata of the rest. `always` replaces everything. Folders are merged; where something else than a folder
+    stands in the place of one, only `always` takes it away. A folder with things in it is never taken away.
+    """
 
     random_access = True
 
     def __init__(
         self, root: bytes, *, entropy: Entropy, strip_prefix: bytes = b"", overwrite: Overwrite = "never"
     ) -> None:
-        """`strip_prefix` is a path of the snapshot without leading slash; entries outside it are not restored.
+        """`strip_prefix` is a path of the snapshot; entries outside it are warned of, its parents passed over.
 
         Raises NotPermitted, LimitReached, NotFound when `root` cannot be made.
         """
         self.warnings: list[TargetWarning] = []
         self.kept = 0
-        raise NotImplementedError
+        self._overwrite: Overwrite = overwrite
+        self._prefix = prefix_names(strip_prefix)
+        self._root, made = _open_root(root)
+        self._corrects_root = made or overwrite != "never"
+        self._way: list[tuple[bytes, OpenFolder]] = []  # from the root to the folder of the last entry
+        self._folders: list[tuple[OpenFolder, Entry]] = []  # whose metadata is to be set, in walk order
+        self._links: list[tuple[Place, _First, Entry]] = []
+        self._firsts: dict[tuple[int, int, bytes, bytes], _First] = {}
+        self._blocked: tuple[tuple[bytes, ...], str] | None = None
+        self._metadata = MetadataWriter(self._warn)
+        self._placer = Placer(entropy, self._metadata, self._warn)
 
-    def begin(self, entry: Entry) -> FileWriter | None:
+    def begin(self, entry: Entry) -> FolderFileWriter | None:
         """See `RestoreTarget.begin`. Raises IntegrityError for a path that could lead outside."""
-        raise NotImplementedError
+        names = without_prefix(entry.path, self._prefix)
+        with self._one_entry(entry.path):
+            if names is None:
+                self._outside(entry)
+            elif not names:
+                self._at_root(entry)
+            elif entry.kind == FOLDER:
+                self._walk_to(names[:-1])
+                self._go_into(names, entry)
+            else:
+                return self._begin(Place(self._walk_to(names[:-1]), names[-1]), entry)
+        return None
 
     def finish(self) -> None:
         """See `RestoreTarget.finish`."""
-        raise NotImplementedError
+        check(not self._placer.writers, "every file of a restore has been committed or aborted before its end")
+        for place, first, entry in self._links:
+            with self._one_entry(entry.path):
+                self._link(place, first, entry)
+        for folder, entry in reversed(self._folders):
+            with self._one_entry(entry.path), folder.descriptor() as fd:
+                self._metadata.give(f"/proc/self/fd/{fd}", entry)
+        self.close()
 
     def close(self) -> None:
         """See `RestoreTarget.close`."""
-        raise NotImplementedError
+        for writer in list(self._placer.writers):
+            writer.discard()
+        self._way.clear()
+        self._folders.clear()
+        self._links.clear()
+        self._firsts.clear()
+
+    def _begin(self, place: Place, entry: Entry) -> FolderFileWriter | None:
+        """Anything but a folder."""
+        with place.folder.descriptor() as fd:
+            verdict = self._verdict(fd, place.name, entry)
+            if verdict == "correct":
+                self._correct(fd, place.name, entry)
+        if verdict == "keep" and self._overwrite == "never":  # whatever stands there, no other name is linked to it
+            self.kept += 1
+            return None
+        key = (entry.link_group, entry.kind, entry.hash, entry.target)
+        first = self._firsts.get(key) if entry.link_group else None
+        if first is not None:
+            self._links.append((place, first, entry))
+            return None
+        writer = None
+        if verdict in ("correct", "keep"):
+            self.kept += 1
+        elif entry.kind == FILE:
+            writer = FolderFileWriter(self._placer, place, entry, replace=verdict == "replace")
+        else:
+            self._make_special(place, entry, replace=verdict == "replace")
+        if entry.link_group:
+            self._firsts[key] = _First(place, writer)
+        return writer
+
+    def _verdict(self, fd: int, name: bytes, entry: Entry) -> _Verdict:
+        """What to do where something may stand. Raises _Conflict."""
+        if entry.kind == SOCKET:
+            raise _Conflict("is a socket, which only its own program can make")
+        standing = _lstat(fd, name)
+        if standing is None:
+            return "make"
+        if st.S_ISDIR(standing.st_mode):
+            return self._verdict_on_folder(fd, name, entry)
+        if self._overwrite == "never":
+            return "keep"
+        if self._overwrite == "always" or not _is_same(fd, name, entry, standing):
+            return "replace"
+        if standing.st_nlink == 1:
+            return "correct"
+        # Another name of it may lie anywhere, outside the root too: it must not be changed through this one.
+        return "keep" if _has_metadata(fd, name, entry, standing) else "replace"
+
+    def _verdict_on_folder(self, fd: int, name: bytes, entry: Entry) -> _Verdict:
+        if self._overwrite == "always":
+            try:
+                os.rmdir(name, dir_fd=fd)
+                return "make"
+            except OSError as error:
+                raise _Conflict(f"a folder stands in its place and cannot go: {reason(error)}") from None
+        raise _Conflict(f"a folder stands where this {_kind_name(entry.kind)} is to be")
+
+    def _correct(self, fd: int, name: bytes, entry: Entry) -> None:
+        """Give what stands there the recorded metadata; its contents are right."""
+        with _touched(fd, name) as (stat, handle):
+            if kind_of(stat) != entry.kind or stat.st_nlink > 1:
+                raise _Conflict(APPEARED)
+            self._metadata.give(handle, entry)
+
+    def _make_special(self, place: Place, entry: Entry, *, replace: bool) -> None:
+        """A symlink, FIFO or device, under a temporary name first if something is to be replaced."""
+        name = self._placer.temporary_name() if replace else place.name
+        with place.folder.descriptor() as fd:
+            _create(fd, name, entry)
+            try:
+                with _touched(fd, name) as (_, handle):
+                    self._metadata.give(handle, entry)
+            finally:
+                if replace:
+                    put(fd, name, place.name, replace=True)
+
+    def _link(self, place: Place, first: _First, entry: Entry) -> None:
+        """One more name for a thing that was restored under its first one."""
+        if first.writer is not None and not first.writer.stands:
+            raise _Conflict("the file it is a hard link of could not be restored")
+        with first.place.folder.descriptor() as source_fd, place.folder.descriptor() as fd:
+            standing, source = _lstat(fd, place.name), _lstat(source_fd, first.place.name)
+            if standing is not None and source is not None and os.path.samestat(standing, source):
+                self.kept += 1
+                return
+            name = place.name if standing is None else self._placer.temporary_name()
+            os.link(first.place.name, name, src_dir_fd=source_fd, dst_dir_fd=fd, follow_symlinks=False)
+            if standing is not None:
+                put(fd, name, place.name, replace=True)
+
+    # --- folders ---
+
+    def _outside(self, entry: Entry) -> None:
+        """Folders above the prefix belong to the way; anything else was not meant to be asked for."""
+        names = prefix_names(entry.path)
+        if entry.kind != FOLDER or names != self._prefix[: len(names)]:
+            raise _Conflict("lies outside the prefix that is taken off")
+
+    def _at_root(self, entry: Entry) -> None:
+        if entry.kind != FOLDER:
+            raise _Conflict("has no name left when the prefix is taken off")
+        if self._corrects_root:
+            self._folders.append((self._root, entry))
+
+    def _walk_to(self, names: tuple[bytes, ...]) -> OpenFolder:
+        """The folder `names` leads to, made if it is missing: parents of a source have no entries of their own."""
+        common = 0
+        for (name, _), wanted in zip(self._way, names, strict=False):
+            if name != wanted:
+                break
+            common += 1
+        del self._way[common:]
+        for depth in range(common, len(names)):
+            self._go_into(names[: depth + 1], None)
+        return self._here()
+
+    def _here(self) -> OpenFolder:
+        return self._way[-1][1] if self._way else self._root
+
+    def _go_into(self, names: tuple[bytes, ...], entry: Entry | None) -> None:
+        """Make or merge the folder `names`, of which all but the last are on the way. Raises _Conflict, OSError."""
+        if self._blocked is not None and names[: len(self._blocked[0])] == self._blocked[0]:
+            raise _Conflict(f"not restored, because of the folder above it: {self._blocked[1]}")
+        try:
+            folder, made = self._make_folder(self._here(), names[-1], entry)
+        except _Conflict as conflict:
+            self._blocked = names, str(conflict)
+            raise
+        except OSError as error:
+            self._blocked = names, reason(error)
+            raise
+        self._way.append((names[-1], folder))
+        if entry is not None and (made or self._overwrite != "never"):
+            self._folders.append((folder, entry))
+
+    def _make_folder(self, parent: OpenFolder, name: bytes, entry: Entry | None) -> tuple[OpenFolder, bool]:
+        """The folder, and whether it is new."""
+        mode = 0o777 if entry is None else _NEW_FOLDER_MODE
+        with parent.descriptor() as fd:
+            standing = _lstat(fd, name)
+            if standing is not None and not st.S_ISDIR(standing.st_mode):
+                if self._overwrite != "always":
+                    raise _Conflict(f"a {_kind_name(kind_of(standing))} stands where a folder is to be")
+                os.unlink(name, dir_fd=fd)
+                standing = None
+            if standing is None:
+                os.mkdir(name, mode, dir_fd=fd)
+        try:
+            folder = parent.enter(name)
+        except OSError as error:
+            raise _Conflict(f"something was put in its place during the restore: {reason(error)}") from None
+        if standing is not None and entry is not None and self._overwrite != "never":
+            _open_up(folder)
+        return folder, standing is None
+
+    # --- warnings ---
+
+    @contextmanager
+    def _one_entry(self, path: bytes) -> Iterator[None]:
+        """What goes wrong with this entry is a warning; what would go wrong with all of them is raised."""
+        try:
+            yield
+        except _Conflict as conflict:
+            self._warn(path, str(conflict))
+        except FileExistsError:
+            self._warn(path, APPEARED)
+        except OSError as error:
+            stop = stopping_error(error)
+            if stop is not None:
+                raise stop from None
+            self._warn(path, f"cannot be restored: {reason(error)}")
+
+    def _warn(self, path: bytes, what: str) -> None:
+        self.warnings.append(TargetWarning(path, what))
+
+
+def _open_root(root: bytes) -> tuple[OpenFolder, bool]:
+    """The root, and whether it is new. Symlinks in its path are followed, as the person who named it meant."""
+    shown = root.decode("utf-8", "backslashreplace")
+    try:
+        try:
+            os.makedirs(root)
+            made = True
+        except FileExistsError:
+            made = False
+        return FolderPool().root(root), made
+    except NotADirectoryError:
+        raise NotFound(f"{shown} is not a folder", "name a folder to restore into") from None
+    except OSError as error:
+        stop = stopping_error(error)
+        raise stop or NotPermitted(f"{shown} cannot be used: {reason(error)}", "choose another folder") from None
+
+
+def _open_up(folder: OpenFolder) -> None:
+    """Let a plain user write into a folder of his own that is read-only; `finish` gives it its mode back."""
+    with folder.descriptor() as fd:
+        stat = os.fstat(fd)
+        if stat.st_mode & 0o700 != 0o700 and stat.st_uid == os.geteuid():
+            os.chmod(f"/proc/self/fd/{fd}", st.S_IMODE(stat.st_mode) | 0o700)
+
+
+def _create(fd: int, name: bytes, entry: Entry) -> None:
+    if entry.kind == SYMLINK:
+        os.symlink(entry.target, name, dir_fd=fd)
+    elif entry.kind == FIFO:
+        os.mkfifo(name, 0o600, dir_fd=fd)
+    else:
+        os.mknod(name, _DEVICE_TYPES[entry.kind] | 0o600, entry.device, dir_fd=fd)
+
+
+@contextmanager
+def _touched(folder_fd: int, name: bytes) -> Iterator[tuple[os.stat_result, str]]:
+    """A thing of a folder, whatever it is, held without opening it: its stat, and the path that leads to it alone."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    try:
+        yield os.fstat(fd), f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def _lstat(folder_fd: int, name: bytes) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _is_same(folder_fd: int, name: bytes, entry: Entry, standing: os.stat_result) -> bool:
+    """Are the contents those of the entry, as far as a look at the outside can tell?"""
+    if kind_of(standing) != entry.kind:
+        return False
+    if entry.kind == FILE:
+        return (standing.st_size, standing.st_mtime_ns) == (entry.size, entry.mtime_ns)
+    if entry.kind == SYMLINK:
+        return os.readlink(name, dir_fd=folder_fd) == entry.target
+    return entry.kind == FIFO or standing.st_rdev == entry.device
+
+
+def _has_metadata(folder_fd: int, name: bytes, entry: Entry, standing: os.stat_result) -> bool:
+    """Is there nothing to correct? The owner counts only for root, who alone could."""
+    if os.geteuid() == 0 and (standing.st_uid, standing.st_gid) != (entry.uid, entry.gid):
+        return False
+    with _touched(folder_fd, name) as (stat, handle):
+        return st.S_IMODE(stat.st_mode) == entry.mode and read_xattrs(handle)[0] == entry.xattrs
+
+
+def _kind_name(kind: int) -> str:
+    return KIND_NAMES[kind].replace("-", " ")

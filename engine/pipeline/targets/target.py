@@ -1,14 +1,18 @@
 """`RestoreTarget`: where entries and their bytes go. One shared suite (tests/suites/restore_target.py) holds every one.
 
 What goes wrong with one entry is a warning in `warnings` and the restore goes on; what stops everything is
-raised: LimitReached (disk full), NotPermitted (read-only), IntegrityError (an entry that would lead outside).
+raised: LimitReached (disk full), NotPermitted (read-only), IntegrityError (an entry that would lead outside),
+WedSyncError (nobody reads the output any more).
 """
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.base.errors import IntegrityError, LimitReached, NotPermitted, WedSyncError
+from engine.pipeline.folders import reason
 from engine.repository.entry import Entry
 
 
@@ -71,3 +75,34 @@ class RestoreTarget(Protocol):
     def close(self) -> None:
         """Give up: remove what is unfinished, let go of descriptors. After `finish` it does nothing."""
         ...
+
+
+def safe_components(path: bytes) -> tuple[bytes, ...]:
+    """The names of an entry's path. Raises IntegrityError for one that could lead anywhere else."""
+    names = tuple(path.split(b"/"))
+    if b"\0" in path or any(name in (b"", b".", b"..") for name in names):
+        raise IntegrityError(f"the snapshot holds the path {path!r}, which could lead outside the target")
+    return names
+
+
+def without_prefix(path: bytes, prefix: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
+    """The names of `path` below `prefix`: `()` for the prefix itself, None outside it. Raises IntegrityError."""
+    names = safe_components(path)
+    return names[len(prefix) :] if names[: len(prefix)] == prefix else None
+
+
+def prefix_names(strip_prefix: bytes) -> tuple[bytes, ...]:
+    """`strip_prefix` taken apart; leading and trailing slashes do not count."""
+    stripped = strip_prefix.strip(b"/")
+    return tuple(stripped.split(b"/")) if stripped else ()
+
+
+def stopping_error(error: OSError) -> WedSyncError | None:
+    """What `error` is raised as when it would meet every other entry, too; None when it concerns one entry only."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LimitReached(f"the target of the restore is full: {reason(error)}", "make room and start it again")
+    if error.errno == errno.EROFS:
+        return NotPermitted("the target of the restore is read-only", "choose another target")
+    if error.errno in (errno.EPIPE, errno.EBADF):
+        return WedSyncError("nobody reads the output of the restore any more")
+    return None

@@ -1,0 +1,185 @@
+"""Files of a restored folder while they are written, and the one step that puts a thing under its name.
+
+A file being written has no name at all where the file system can do that (O_TMPFILE), so that a killed restore
+leaves nothing half-done; else it has a temporary one, `.wedsync-` and 16 hex digits. Any thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.base.entropy import Entropy
+from engine.base.invariants import check
+from engine.base.units import MIB
+from engine.pipeline.extents import DataMap
+from engine.pipeline.folders import OpenFolder, reason
+from engine.pipeline.targets.metadata import MetadataWriter
+from engine.pipeline.targets.target import stopping_error
+from engine.repository.entry import Entry
+
+# From this size on a file gets its length and its room first, in one piece, because its parts come in any order.
+ALLOCATED_FROM_BYTES = 1 * MIB
+
+_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+_WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+APPEARED = "something appeared in its place during the restore and was left there"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A name in a folder, where an entry is to be."""
+
+    folder: OpenFolder
+    name: bytes
+
+
+class Placer:
+    """What the writers of one restore share."""
+
+    def __init__(self, entropy: Entropy, metadata: MetadataWriter, warn: Callable[[bytes, str], None]) -> None:
+        self.metadata = metadata
+        self.warn = warn
+        self.writers: set[FolderFileWriter] = set()  # not ended; adding and discarding are atomic
+        self._entropy = entropy
+        self._unnamed = True  # until the file system says no
+
+    def temporary_name(self) -> bytes:
+        """A name nothing else has."""
+        return b".wedsync-" + self._entropy.token(8).hex().encode()
+
+    def open_file(self, folder: OpenFolder) -> tuple[int, bytes]:
+        """A new, empty file in `folder` and its temporary name; empty when it has none. Raises OSError."""
+        with folder.descriptor() as fd:
+            if self._unnamed:
+                try:
+                    return os.open(b".", os.O_TMPFILE | _WRITE & ~os.O_NOFOLLOW, 0o600, dir_fd=fd), b""
+                except OSError as error:
+                    if error.errno not in _NO_UNNAMED:
+                        raise
+                    self._unnamed = False
+            name = self.temporary_name()
+            return os.open(name, _WRITE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=fd), name
+
+    def put_file(self, file_fd: int, temporary: bytes, place: Place, *, replace: bool) -> None:
+        """Give an open file its name. Raises FileExistsError unless `replace`, and OSError."""
+        with place.folder.descriptor() as fd:
+            if not temporary:
+                handle = f"/proc/self/fd/{file_fd}"
+                if not replace:
+                    os.link(handle, place.name, dst_dir_fd=fd, follow_symlinks=True)
+                    return
+                temporary = self.temporary_name()
+                os.link(handle, temporary, dst_dir_fd=fd, follow_symlinks=True)
+            put(fd, temporary, place.name, replace=replace)
+
+
+def put(folder_fd: int, temporary: bytes, name: bytes, *, replace: bool) -> None:
+    """Rename within a folder; the temporary name is gone afterwards, come what may. Raises OSError."""
+    try:
+        if not replace:
+            try:
+                os.link(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+                return
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+        os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder_fd)
+
+
+class FolderFileWriter:
+    """A `FileWriter` into a folder. It holds one descriptor until `commit`, `abort` or `discard`."""
+
+    def __init__(self, placer: Placer, place: Place, entry: Entry, *, replace: bool) -> None:
+        """Raises OSError, LimitReached."""
+        self.stands = False
+        self._placer = placer
+        self._place = place
+        self._entry = entry
+        self._replace = replace
+        self._problem = ""
+        # The size of such a file says nothing on how much of it is on disk, so after a power cut it could pass for
+        # whole: it is synced before it gets its name. A small one, written at once, grows as it reaches the disk.
+        self._allocated = entry.size >= ALLOCATED_FROM_BYTES or bool(entry.extents)
+        self._fd, self._temporary = placer.open_file(place.folder)
+        placer.writers.add(self)
+        try:
+            if self._allocated:
+                self._allocate()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _allocate(self) -> None:
+        os.ftruncate(self._fd, self._entry.size)
+        for offset, length in DataMap(self._entry.size, self._entry.extents).pieces(0, self._entry.size):
+            if length >= ALLOCATED_FROM_BYTES:
+                try:
+                    os.posix_fallocate(self._fd, offset, length)
+                except OSError as error:
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    return  # a file system that cannot: writing will do it
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """See `FileWriter.write_at`. Raises LimitReached, NotPermitted; other trouble is told by `commit`."""
+        check(offset >= 0 and offset + len(data) <= self._entry.size, "a write stays inside the file")
+        try:
+            while data and not self._problem:
+                written = os.pwrite(self._fd, data, offset)
+                data = data[written:]
+                offset += written
+        except OSError as error:
+            stop = stopping_error(error)
+            if stop is not None:
+                raise stop from None
+            self._problem = f"cannot be written: {reason(error)}"
+
+    def commit(self) -> bool:
+        """See `FileWriter.commit`. Raises LimitReached, NotPermitted."""
+        try:
+            if self._problem:
+                self._placer.warn(self._entry.path, self._problem)
+            else:
+                self._commit()
+        except FileExistsError:
+            self._placer.warn(self._entry.path, APPEARED)
+        except OSError as error:
+            stop = stopping_error(error)
+            if stop is not None:
+                raise stop from None
+            self._placer.warn(self._entry.path, f"cannot be restored: {reason(error)}")
+        finally:
+            self.discard()
+        return self.stands
+
+    def _commit(self) -> None:
+        self._placer.metadata.give(self._fd, self._entry)
+        if self._allocated:
+            os.fsync(self._fd)
+        temporary, self._temporary = self._temporary, b""  # from here on `put` takes care of it
+        self._placer.put_file(self._fd, temporary, self._place, replace=self._replace)
+        self.stands = True
+
+    def abort(self, what: str) -> None:
+        """See `FileWriter.abort`."""
+        self.discard()
+        self._placer.warn(self._entry.path, what)
+
+    def discard(self) -> None:
+        """Forget the file, without a warning. Twice is allowed."""
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        self._placer.writers.discard(self)
+        if self._temporary:
+            with contextlib.suppress(OSError), self._place.folder.descriptor() as fd:
+                os.unlink(self._temporary, dir_fd=fd)
