@@ -69,7 +69,7 @@ def test_line_becomes_its_operation(line: str, operation: ops.Operation) -> None
         ("wedding ad a", 'unknown verb "wedding ad"; write one of: wedding add, wedding edit, wedding archive'),
         ("start_backup a", 'unknown verb "start_backup"; did you mean backup?'),
         ("backup a --form x", 'backup has no option "--form"; did you mean --from?'),
-        ("backup a --from x -z", 'backup has no option "-z"; help backup lists its options'),
+        ("backup a --from x -z", 'backup has no option "-z"; help backup tells what it takes'),
         ("backup a", "backup needs --from; write backup WEDDING --from PATH…"),
         ("backup a --from", "--from needs a value; write --from PATH…"),
         (

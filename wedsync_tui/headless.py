@@ -1,0 +1,226 @@
+"""The program without a screen: run steps in order and exit, or serve until a signal.
+
+In: an `EngineHandle` and the steps of a script or of `-c`. Out: results, events and errors through `output`, and
+an exit code. The first failure ends a run; warnings (3) let it go on. Main thread; Textual is never imported.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+
+import msgspec
+
+from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_WARNINGS, UsageError, WedSyncError
+from engine.contract import operations as ops
+from engine.contract.handle import EngineHandle
+from engine.contract.status import JOB_STATES_ENDED
+from wedsync_tui import help as pages
+from wedsync_tui.expressions import NotThere
+from wedsync_tui.mainthread import MainThread
+from wedsync_tui.output import Output, failure_of, worse
+from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of
+
+REFRESH_S = 0.25  # between looks at the status while something runs
+EXPECT_REFRESH_S = 0.05  # between looks while an expectation may still come true
+
+
+class Interrupted(WedSyncError):
+    """A signal ended the run."""
+
+
+class NotHeld(WedSyncError):
+    """An expectation did not hold."""
+
+
+@dataclass(slots=True)
+class Headless:
+    """One engine, one output, one waiting main thread."""
+
+    engine: EngineHandle
+    output: Output
+    main: MainThread
+    seen_seq: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    last: ops.Result | None = None
+    left_running: list[str] = field(default_factory=list)  # jobs that commands began and did not wait for
+
+    # --- commands and scripts ---
+
+    def run(self, script: Script) -> int:
+        """Run all steps, then wait for the jobs they began. Returns the first failure's exit code, or the worst."""
+        code = EXIT_DONE
+        for step in script.steps:
+            code = worse(code, self._run_step(step))
+            if code not in {EXIT_DONE, EXIT_WARNINGS}:
+                return code
+        if self.left_running:
+            code = worse(code, self._wait_for_the_rest())
+        return code
+
+    def stop(self, *, drain_s: float) -> int:
+        """Close the engine: jobs get `drain_s` seconds, or none once a signal comes. Returns an exit code."""
+        ended = self.engine.close(drain_s=drain_s)
+        while not self.main.attend(ended, self._look, every_s=REFRESH_S):
+            if self.main.signals > 2:
+                self.output.note("ending at once; what is not checkpointed is read again at the next start")
+                return EXIT_FAILED
+            self.output.note("checkpointing now")
+            ended = self.engine.close(drain_s=0.0)
+        try:
+            ended.result()
+        except WedSyncError as error:
+            return self.output.error(error)
+        finally:
+            self._tell_events()
+        return EXIT_DONE
+
+    # --- the service ---
+
+    def serve(self) -> None:
+        """Come back when a signal came, or when the engine was told to stop."""
+        self.output.note(f"serving; {len(self.engine.status().weddings)} weddings; SIGTERM ends it")
+        while not self.main.signals and self.engine.status().status != "stopped":
+            self.main.pause(REFRESH_S)
+            self._tell_events()
+
+    # --- steps ---
+
+    def _run_step(self, step: Step) -> int:
+        try:
+            match step:
+                case HelpStep():
+                    self.output.page(pages.page(step.verb))
+                    return EXIT_DONE
+                case LetStep():
+                    self.variables[step.name] = step.value(facts_of(self.engine.status(), self.last, self.variables))
+                    return EXIT_DONE
+                case ExpectStep():
+                    self._expect(step)
+                    return EXIT_DONE
+                case CommandStep():
+                    return self._command(step)
+        except WedSyncError as error:
+            self._tell_events()
+            return self.output.error(error, step.place)
+
+    def _command(self, step: CommandStep) -> int:
+        operation = step.ready(self.variables)
+        with _Prepared(operation, self.main) as prepared:
+            result = self._call(prepared.operation)
+        self.last = result
+        self._tell_events()
+        code = self.output.result(step.text, operation, result)
+        failure = failure_of(operation, result)
+        if failure is not None:
+            return self.output.error(failure, step.place)
+        job = getattr(result, "job", None)
+        if job is not None and job.state not in JOB_STATES_ENDED:
+            self.left_running.append(job.id)
+        if isinstance(operation, ops.WaitForJobs) and not operation.job:
+            self.left_running.clear()
+        return code
+
+    def _call(self, operation: ops.Operation) -> ops.Result:
+        future = self.engine.call(operation)
+        if not self.main.attend(future, self._look, every_s=REFRESH_S):
+            future.cancel()
+            raise Interrupted("interrupted", "what is checkpointed is kept, and jobs go on at the next start")
+        return _outcome(future)
+
+    def _expect(self, step: ExpectStep) -> None:
+        looks = 1 + int(step.expectation.within_s / EXPECT_REFRESH_S)
+        for _ in range(looks):
+            facts = facts_of(self.engine.status(), self.last, self.variables)
+            try:
+                if step.expectation.condition.holds(facts):
+                    self.output.held(step.text)
+                    return
+            except NotThere:
+                if looks == 1:
+                    raise
+            if self.main.signals:
+                raise Interrupted("interrupted", "the script ends here")
+            if looks > 1:
+                self.main.pause(EXPECT_REFRESH_S)
+        facts = facts_of(self.engine.status(), self.last, self.variables)
+        found = step.expectation.condition.found(facts)
+        raise NotHeld(f"expected {step.expectation.text}" + (f", but {found}" if found else ""))
+
+    def _wait_for_the_rest(self) -> int:
+        self.output.note(f"waiting for {len(self.left_running)} jobs that are not done; a signal leaves them for later")
+        code = EXIT_DONE
+        for job in self.left_running:
+            operation = ops.WaitForJobs(job=job)
+            try:
+                result = self._call(operation)
+            except WedSyncError as error:
+                return worse(code, self.output.error(error))
+            self._tell_events()
+            code = worse(code, self.output.result(f"wait {job}", operation, result))
+            failure = failure_of(operation, result)
+            if failure is not None:
+                code = worse(code, self.output.error(failure))
+        return code
+
+    # --- looking ---
+
+    def _look(self) -> None:
+        self._tell_events()
+        self.output.progress(self.engine.status())
+
+    def _tell_events(self) -> None:
+        batch = self.engine.events(self.seen_seq)
+        for event in batch.events:
+            self.output.event(event)
+            self.seen_seq = max(self.seen_seq, event.seq)
+
+
+def _outcome(future: Future[ops.Result]) -> ops.Result:
+    try:
+        return future.result()
+    except CancelledError:
+        raise Interrupted("the engine let go of the command", "see its log") from None
+
+
+class _Prepared:
+    """What only a door can fetch for an operation: a new passphrase typed here reaches the engine by a pipe."""
+
+    def __init__(self, operation: ops.Operation, main: MainThread) -> None:
+        self.operation = operation
+        self._main = main
+        self._fd = -1
+
+    def __enter__(self) -> _Prepared:
+        if isinstance(self.operation, ops.AddKey) and not self.operation.passphrase_file:
+            self._fd = _pipe_with(self._main.ask(ask_new_passphrase))
+            self.operation = msgspec.structs.replace(self.operation, passphrase_file=f"/dev/fd/{self._fd}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+def _pipe_with(text: str) -> int:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, text.encode("utf-8", "surrogateescape")[:4096] + b"\n")
+    finally:
+        os.close(writing)
+    return reading
+
+
+def ask_new_passphrase() -> str:
+    """Have a person at the terminal type a new passphrase, twice. Raises UsageError."""
+    if not sys.stdin.isatty():
+        raise UsageError("key add needs a new passphrase", "give it with --passphrase-file FILE")
+    first = getpass.getpass("New passphrase: ")
+    if not first:
+        raise UsageError("an empty passphrase protects nothing", "choose one, or leave it")
+    if getpass.getpass("The same again: ") != first:
+        raise UsageError("the two passphrases differ", "try again")
+    return first

@@ -1,0 +1,240 @@
+"""The only writer of standard output and standard error, and the owner of exit codes.
+
+Standard output carries JSON lines, one a result, event or error (docs/cli.md), or a page of help; standard error
+carries people's words: a summary of each result, a line of progress where a person sits, errors in one line.
+Main thread. Writing never fails the work: a reader that has gone is noticed once and then ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import BinaryIO, TextIO
+
+import msgspec
+
+from engine.base import errors
+from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_GRAVITY, EXIT_INTEGRITY, EXIT_WARNINGS, WedSyncError
+from engine.contract import operations as ops
+from engine.contract.catalog import BY_ARGUMENTS
+from engine.contract.events import Event
+from engine.contract.status import JobRow, Status
+from screens.text import clean
+from wedsync_tui import people
+from wedsync_tui.script import Place
+
+PROGRAM = "wedsync-tui"
+
+
+class JobFailed(WedSyncError):
+    """A job that a command waited for did not end well."""
+
+
+def worse(one: int, other: int) -> int:
+    """The graver of two exit codes."""
+    return max(one, other, key=EXIT_GRAVITY.index)
+
+
+def exit_code_of_error(code: str) -> int:
+    """The exit code of an error known by its stable `code`, as in a job's row."""
+    return next((kind.exit_code for kind in _kinds(WedSyncError) if kind.code == code), EXIT_FAILED)
+
+
+def exit_code_of(operation: ops.Operation, result: ops.Result) -> int:
+    """What a result means for the exit code: 0, 3 for warnings, or that of the failure of a job it waited for."""
+    code = EXIT_WARNINGS if result.warnings else EXIT_DONE
+    if isinstance(operation, ops.CancelJob):
+        return code
+    if isinstance(result, ops.VerifyReport) and result.problems:
+        return EXIT_INTEGRITY
+    for job in _jobs_waited_for(operation, result):
+        code = worse(code, _exit_code_of_job(job))
+    return code
+
+
+def failure_of(operation: ops.Operation, result: ops.Result) -> WedSyncError | None:
+    """The error that a result stands for, where a job it waited for failed or found problems."""
+    if isinstance(result, ops.VerifyReport) and result.problems:
+        return errors.IntegrityError(
+            f"{result.job.wedding}: {len(result.problems)} problems found",
+            "back the wedding up again, and keep the store",
+        )
+    bad = [
+        job for job in _jobs_waited_for(operation, result) if _exit_code_of_job(job) not in {EXIT_DONE, EXIT_WARNINGS}
+    ]
+    if not bad or isinstance(operation, ops.CancelJob):
+        return None
+    worst = max(bad, key=lambda job: EXIT_GRAVITY.index(_exit_code_of_job(job)))
+    kind = next((kind for kind in _kinds(WedSyncError) if kind.code == worst.code), JobFailed)
+    ended = {"cancelled": "was cancelled", "interrupted": "was interrupted; it goes on at the next start"}
+    reason = ended.get(worst.state) or f"failed: {worst.message or 'no reason is known'}"
+    return kind(f"{worst.kind} of {worst.wedding} {reason}")
+
+
+class Output:
+    """Writes what happens. One a process; main thread."""
+
+    def __init__(self, stdout: BinaryIO, stderr: TextIO, *, debug: bool = False) -> None:
+        self.exit_code = EXIT_DONE  # the gravest so far
+        self.raw = False  # standard output carries a restored file: no JSON lines between
+        self._stdout: BinaryIO | None = stdout
+        self._stderr = stderr
+        self._debug = debug
+        self._is_terminal = stderr.isatty()
+        self._progress = ""
+
+    @classmethod
+    def of_process(cls, *, debug: bool) -> Output:
+        """The process's own streams."""
+        return cls(sys.stdout.buffer, sys.stderr, debug=debug)
+
+    # --- what happens ---
+
+    def result(self, command: str, operation: ops.Operation, result: ops.Result) -> int:
+        """Write a result and what people read of it. Returns its exit code."""
+        name = BY_ARGUMENTS[type(operation)].name
+        self._json({"type": "result", "command": command, "operation": name, "result": result})
+        for line in people.lines_of(result):
+            self._words(line)
+        for line in people.warnings_of(result):
+            self._words(f"warning: {line}")
+        code = exit_code_of(operation, result)
+        self.exit_code = worse(self.exit_code, code)
+        return code
+
+    def held(self, command: str) -> None:
+        """Write that an expectation held."""
+        self._json({"type": "result", "command": command, "operation": "expect", "result": {"held": True}})
+
+    def event(self, event: Event) -> None:
+        """Write an event."""
+        self._json({"type": "event", "event": event})
+        line = people.event_line(event)
+        if line:
+            self._words(line)
+
+    def error(self, error: WedSyncError, place: Place | None = None) -> int:
+        """Write an error. Returns its exit code."""
+        fields: dict[str, object] = {
+            "type": "error",
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "exitCode": error.exit_code,
+        }
+        if place is not None and place.line:
+            fields |= {"source": place.source, "line": place.line}
+        self._json(fields)
+        self._words(f"{PROGRAM}: {place or ''}{clean(error.line())}")
+        self.exit_code = worse(self.exit_code, error.exit_code)
+        return error.exit_code
+
+    def bug(self, error: BaseException, log: str) -> int:
+        """Write that something failed that should not be able to fail. Returns the exit code."""
+        message = f"internal error, a fault of WedSync and not yours: {type(error).__name__}: {error}"
+        hint = f"please report it with {log}" if log else "WEDSYNC_DEBUG=1 shows where"
+        self.error(_Internal(message, hint))
+        if self._debug:
+            self._words("".join(traceback.format_exception(error)).rstrip())
+        return EXIT_FAILED
+
+    def note(self, words: str) -> None:
+        """Write a line for people that is no result."""
+        self._words(clean(words))
+
+    def page(self, text: str) -> None:
+        """Write a page of help, as it is, on standard output."""
+        self._write(f"{text}\n".encode())
+
+    def progress(self, status: Status) -> None:
+        """Redraw the line of progress, where a person sits at a terminal."""
+        if self._is_terminal:
+            self._draw(people.progress_line(status, _width() - 1))
+
+    # --- writing ---
+
+    def _json(self, fields: dict[str, object]) -> None:
+        if self.raw:
+            return
+        try:
+            line = msgspec.json.encode(fields)
+        except UnicodeEncodeError:  # a name that is not UTF-8, which JSON cannot carry
+            line = msgspec.json.encode(_printable(msgspec.to_builtins(fields)))
+        self._write(line + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        if self._stdout is None:
+            return
+        try:
+            self._stdout.write(data)
+            self._stdout.flush()
+        except BrokenPipeError:
+            # The reader has gone. Work goes on; at exit Python must not trip over the same pipe.
+            self._stdout = None
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        except OSError as problem:
+            self._stdout = None
+            self._words(f"{PROGRAM}: standard output cannot be written: {problem.strerror}; results go unrecorded")
+            self.exit_code = worse(self.exit_code, EXIT_FAILED)
+
+    def _words(self, line: str) -> None:
+        shown, self._progress = self._progress, ""
+        erase = "\r\x1b[K" if shown else ""
+        self._put(f"{erase}{line}\n")
+
+    def _draw(self, line: str) -> None:
+        if line != self._progress:
+            self._progress = line
+            self._put(f"\r\x1b[K{line}")
+
+    def _put(self, text: str) -> None:
+        try:
+            self._stderr.write(text)
+            self._stderr.flush()
+        except (OSError, ValueError):
+            self._is_terminal = False  # nobody reads: say nothing more
+
+
+class _Internal(WedSyncError):
+    """A bug of ours at the top door."""
+
+    code = "internal"
+
+
+def _jobs_waited_for(operation: ops.Operation, result: ops.Result) -> tuple[JobRow, ...]:
+    match result:
+        case ops.JobResult(job=job) | ops.VerifyReport(job=job):
+            return (job,)
+        case ops.JobList(jobs=jobs) if isinstance(operation, ops.WaitForJobs):
+            return jobs
+    return ()
+
+
+def _exit_code_of_job(job: JobRow) -> int:
+    if job.state == "warnings":
+        return EXIT_WARNINGS
+    if job.state == "failed":
+        return exit_code_of_error(job.code)
+    return EXIT_FAILED if job.state in {"cancelled", "interrupted"} else EXIT_DONE
+
+
+def _kinds(kind: type[WedSyncError]) -> list[type[WedSyncError]]:
+    return [kind, *(deeper for below in kind.__subclasses__() for deeper in _kinds(below))]
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {str(_printable(key)): _printable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(inner) for inner in value]
+    return value
+
+
+def _width() -> int:
+    try:
+        return max(20, os.get_terminal_size(2).columns)
+    except OSError:
+        return 80

@@ -1,0 +1,148 @@
+"""Results, events and jobs as a few lines for a person at a terminal: what goes to standard error.
+
+Words and tables are those of `screens.tables`, so that console and command line never disagree. Long lists are
+cut here, since standard output carries them whole. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.base.units import format_bytes, format_count, format_rate, format_span
+from engine.contract import operations as ops
+from engine.contract.events import Event
+from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
+from screens.tables import Sheet, job_sentence, sentence_of, sheet_of
+from screens.text import Span, clean, cut, width_of
+
+ROWS_MAX = 50
+COLUMN_MAX = 60  # cells
+
+
+def lines_of(result: ops.Result) -> list[str]:
+    """What a result says, without its warnings: a sentence, some facts, or a table."""
+    match result:
+        case ops.JobResult(job=job):
+            return [job_line(job)]
+        case ops.VerifyReport():
+            return list(_verified(result))
+        case ops.StatusResult(document=status):
+            return list(_status(status))
+    sentence = sentence_of(result)
+    if sentence:
+        return [sentence]
+    return list(_sheet(sheet_of("", result)))
+
+
+def warnings_of(result: ops.Result) -> list[str]:
+    """Its warnings, printable; of very many only the first."""
+    lines = [clean(line) for line in result.warnings[:ROWS_MAX]]
+    if len(result.warnings) > ROWS_MAX:
+        lines.append(f"and {len(result.warnings) - ROWS_MAX:,} more; standard output has them all")
+    return lines
+
+
+def job_line(job: JobRow) -> str:
+    """A job with what it has done."""
+    if job.state not in JOB_STATES_ENDED:
+        return f"{job_sentence(job)} ({job.id[:12]})"
+    if job.state not in {"done", "warnings"}:
+        return job_sentence(job)
+    parts = [f"{format_count(job.files_done)} files", f"{format_bytes(job.bytes_read)} dealt with"]
+    if job.kind in {"backup", "store"}:
+        parts.append(f"{format_bytes(job.bytes_stored)} stored")
+        parts.append(f"{format_bytes(job.bytes_reused)} there already")
+    if job.started_ns and job.ended_ns > job.started_ns:
+        parts.append(format_span((job.ended_ns - job.started_ns) / 1e9))
+    return f"{job_sentence(job)}: {', '.join(parts)}"
+
+
+def progress_line(status: Status, width: int) -> str:
+    """The jobs at work, in one line of at most `width` cells; empty when none is."""
+    running = [job for job in status.jobs if job.state == "running"]
+    if not running:
+        return ""
+    job = running[0]
+    done = format_bytes(job.bytes_read)
+    if job.bytes_total:
+        share = min(1.0, job.bytes_read / job.bytes_total)
+        done = f"{share * 100:3.0f} %  {done} of {format_bytes(job.bytes_total)}"
+    parts = [f"{job.kind} {clean(job.wedding)}", done, format_rate(job.rate_bytes_per_s)]
+    if job.eta_s is not None:
+        parts.append(f"{format_span(job.eta_s)} left")
+    if status.dashboard.jobs_running > 1:
+        parts.append(f"and {status.dashboard.jobs_running - 1} more jobs")
+    return cut("  ".join([*parts, clean(job.current)]), width)
+
+
+def event_line(event: Event) -> str:
+    """An event that a person watching a service wants to read; empty for the rest."""
+    if event.level == "info" and event.kind in {"job-started", "job-checkpoint"}:
+        return ""
+    words = event.message or event.kind.replace("-", " ")
+    subject = f"{event.wedding}: " if event.wedding and event.wedding not in words else ""
+    return clean(f"{subject}{words}")
+
+
+def _verified(report: ops.VerifyReport) -> Iterator[str]:
+    yield job_sentence(report.job)
+    if report.job.state in JOB_STATES_ENDED:
+        yield (
+            f"{format_count(report.snapshots)} snapshots, {format_count(report.packs)} packs, "
+            f"{format_count(report.blobs)} blobs, {format_count(report.files)} files, "
+            f"{format_bytes(report.bytes_checked)} checked, {format_count(len(report.problems))} problems"
+        )
+    for problem in report.problems[:ROWS_MAX]:
+        yield f"problem: {clean(problem)}"
+
+
+def _status(status: Status) -> Iterator[str]:
+    board, machine, speed = status.dashboard, status.infrastructure, status.performance
+    yield f"{status.status} on {clean(machine.host)}, WedSync {machine.engine_version}" + (
+        ", SIMULATED" if status.simulated else ""
+    )
+    yield (
+        f"weddings: {format_count(board.weddings_total)}, of today {board.weddings_today_protected} of "
+        f"{board.weddings_today} protected"
+    )
+    yield (
+        f"jobs: {board.jobs_running} running, {board.jobs_queued} queued, {board.jobs_done} done, "
+        f"{board.jobs_failed} failed"
+    )
+    yield (
+        f"streams: {status.auto_scaling.streams_busy} of {status.auto_scaling.streams} busy; reading "
+        f"{format_rate(speed.read_bytes_per_s)}, storing {format_rate(speed.stored_bytes_per_s)}"
+    )
+    for tier in status.storage.tiers:
+        used = "not measured yet" if tier.used_bytes is None else f"{format_bytes(tier.used_bytes)} used"
+        free = "" if tier.free_bytes is None else f", {format_bytes(tier.free_bytes)} free"
+        yield f"{tier.tier}: {used}{free}, {clean(tier.url)}"
+    for area in status.health:
+        if area.health != "ok":
+            yield f"{area.area}: {area.health}, {clean(area.reason)}"
+    for alert in status.alerts:
+        yield f"{alert.level}: {clean(alert.subject)}: {clean(alert.message)}"
+
+
+def _sheet(sheet: Sheet) -> Iterator[str]:
+    if sheet.facts:
+        yield ", ".join(f"{name} {value}" for name, value in sheet.facts)
+    if not sheet.heads:
+        if not sheet.facts:
+            yield "nothing"
+        return
+    shown = [tuple(cut(cell, COLUMN_MAX, keep_end=True) for cell in row) for row in sheet.rows[:ROWS_MAX]]
+    titles = tuple(head.title for head in sheet.heads)
+    widths = [max(_cells(row[index]) for row in (titles, *shown)) for index in range(len(titles))]
+    for row in (titles, *shown):
+        cells = [
+            " " * (width - _cells(cell)) + cell if head.right else cell + " " * (width - _cells(cell))
+            for cell, width, head in zip(row, widths, sheet.heads, strict=True)
+        ]
+        yield "  ".join(cells).rstrip()
+    if len(sheet.rows) > ROWS_MAX:
+        yield f"and {len(sheet.rows) - ROWS_MAX:,} more; standard output has them all"
+
+
+def _cells(text: str) -> int:
+    return width_of((Span(text),))
