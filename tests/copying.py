@@ -1,0 +1,66 @@
+"""From a source to a target without a repository between: the two ends of the road of the bytes, joined for tests."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from blake3 import blake3
+
+from engine.pipeline.excludes import Excludes
+from engine.pipeline.extents import DataMap
+from engine.pipeline.source import SourceFile, entry_of
+from engine.pipeline.targets.target import RestoreTarget
+from engine.pipeline.walk import WalkItem, WalkWarning, walk
+from engine.repository.entry import FILE, Entry
+
+NOW_NS = 5_000_000_000 * 10**9  # far in the future: every ctime is trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An entry as a snapshot would hold it, and its data stream."""
+
+    entry: Entry
+    data: bytes = b""
+
+
+def read_item(item: WalkItem) -> Read:
+    """The entry of one item, its hash filled in. Raises SourceProblem."""
+    if not stat.S_ISREG(item.stat.st_mode):
+        return Read(entry_of(item, None, now_ns=NOW_NS)[0])
+    with SourceFile(item) as source:
+        entry, _ = entry_of(item, source, now_ns=NOW_NS)
+        buffer = bytearray(source.data_bytes)
+        count = source.read_into(memoryview(buffer), 0)
+        assert count == len(buffer)
+    return Read(msgspec.structs.replace(entry, hash=blake3(buffer).digest()), bytes(buffer))
+
+
+def read_all(*sources: bytes, excludes: Sequence[str] = ()) -> list[Read]:
+    """Everything below `sources`; a warning of the walk fails."""
+    read: list[Read] = []
+    for item in walk(sources, excludes=Excludes(excludes)):
+        assert not isinstance(item, WalkWarning), item
+        read.append(read_item(item))
+    return read
+
+
+def write_all(target: RestoreTarget, read: Iterable[Read], *, piece: int = 1 << 20) -> None:
+    """Restore `read`, the pieces of a file last to first where the target lets us, and finish."""
+    for each in read:
+        writer = target.begin(each.entry)
+        if writer is None:
+            continue
+        assert each.entry.kind == FILE
+        data_map = DataMap(each.entry.size, each.entry.extents)
+        starts = range(0, len(each.data), piece)
+        for start in reversed(starts) if target.random_access else starts:
+            done = start
+            for offset, length in data_map.pieces(start, min(piece, len(each.data) - start)):
+                writer.write_at(offset, memoryview(each.data)[done : done + length])
+                done += length
+        writer.commit()
+    target.finish()
