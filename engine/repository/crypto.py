@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
@@ -64,62 +65,62 @@ def chunk_id(data: bytes | memoryview, chunk_key: bytes) -> bytes:
     return blake3(data, key=chunk_key).digest()
 
 
-def _associated(object_type: int, wedding: bytes, object_id: bytes) -> bytes:
-    check(len(wedding) == len(NO_WEDDING), "a wedding id has 16 bytes")
-    return OBJECT_MAGIC + bytes((VERSION, object_type)) + wedding + object_id
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a sealed object is and where it belongs; goes into the associated data, so nothing opens elsewhere."""
+
+    object_type: int
+    wedding: bytes  # 16 bytes; NO_WEDDING for what belongs to the repository
+    object_id: bytes | None  # its whole name; None when the name is a hash: then its own salt
+
+    @classmethod
+    def named(cls, object_type: int, name: str, wedding: bytes = NO_WEDDING) -> Binding:
+        """The binding of an object that knows its name when it is sealed."""
+        return cls(object_type, wedding, name.encode("ascii"))
+
+    def associated(self, salt: bytes) -> bytes:
+        """The associated data."""
+        check(len(self.wedding) == len(NO_WEDDING), "a wedding id has 16 bytes")
+        prefix = OBJECT_MAGIC + bytes((VERSION, self.object_type)) + self.wedding
+        return prefix + (salt if self.object_id is None else self.object_id)
 
 
-def seal_object(
-    object_type: int,
-    payload: bytes,
-    *,
-    secret: bytes,
-    epoch: int,
-    wedding: bytes,
-    name: str | None,
-    entropy: Entropy,
-) -> bytes:
-    """`payload` as a sealed object. `name` is None for objects that are named by their hash."""
+def seal_object(payload: bytes, binding: Binding, *, secret: bytes, epoch: int, entropy: Entropy) -> bytes:
+    """`payload` as a sealed object under a fresh salt."""
     salt = entropy.token(SALT_BYTES)
-    key = derive(_CONTEXTS[object_type], secret + salt)
-    associated = _associated(object_type, wedding, salt if name is None else name.encode("ascii"))
-    header = _HEADER.pack(OBJECT_MAGIC, VERSION, object_type, epoch, salt)
-    return header + AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), associated)
+    key = derive(_CONTEXTS[binding.object_type], secret + salt)
+    header = _HEADER.pack(OBJECT_MAGIC, VERSION, binding.object_type, epoch, salt)
+    return header + AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), binding.associated(salt))
 
 
-def open_object(
-    data: bytes, object_type: int, *, secret_of: SecretOf, wedding: bytes, name: str | None, what: str
-) -> bytes:
+def open_object(data: bytes, binding: Binding, *, secret_of: SecretOf, what: str) -> bytes:
     """The payload of a sealed object. Raises IntegrityError when anything about it is not as it was sealed."""
     if len(data) < HEADER_BYTES + TAG_BYTES:
         raise IntegrityError(f"{what} is cut short")
     magic, version, found_type, epoch, salt = _HEADER.unpack_from(data)
-    if magic != OBJECT_MAGIC or found_type != object_type:
+    if magic != OBJECT_MAGIC or found_type != binding.object_type:
         raise IntegrityError(f"{what} is not what its name says")
     if version != VERSION:
         raise IntegrityError(f"{what} has format version {version}", "a newer WedSync may read it")
-    key = derive(_CONTEXTS[object_type], secret_of(epoch) + salt)
-    associated = _associated(object_type, wedding, salt if name is None else name.encode("ascii"))
+    key = derive(_CONTEXTS[binding.object_type], secret_of(epoch) + salt)
     try:
-        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data[HEADER_BYTES:], associated)
+        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data[HEADER_BYTES:], binding.associated(salt))
     except InvalidTag:
         raise IntegrityError(f"{what} is damaged or does not belong here") from None
     return codec.unframe(plaintext, what)
 
 
-def seal_footer(payload: bytes, *, secret: bytes, wedding: bytes, salt: bytes, footer_salt: bytes) -> bytes:
-    """A pack's footer, sealed under its own key."""
+def seal_footer(payload: bytes, binding: Binding, *, secret: bytes, footer_salt: bytes) -> bytes:
+    """A pack's footer, sealed under its own key; `binding` names the pack by its salt."""
     key = derive(_CONTEXTS[PACK_FOOTER], secret + footer_salt)
-    return AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), _associated(PACK_FOOTER, wedding, salt))
+    return AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), binding.associated(b""))
 
 
-def open_footer(
-    data: bytes, *, secret: bytes, wedding: bytes, salt: bytes, footer_salt: bytes, what: str
-) -> bytes:
+def open_footer(data: bytes, binding: Binding, *, secret: bytes, footer_salt: bytes, what: str) -> bytes:
     """The payload of a pack's footer. Raises IntegrityError."""
     key = derive(_CONTEXTS[PACK_FOOTER], secret + footer_salt)
     try:
-        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data, _associated(PACK_FOOTER, wedding, salt))
+        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data, binding.associated(b""))
     except InvalidTag:
         raise IntegrityError(f"the footer of {what} is damaged") from None
     return codec.unframe(plaintext, what)

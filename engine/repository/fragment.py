@@ -43,12 +43,10 @@ def write(store: ObjectStore, keys: WeddingKeys, packs: Iterable[PackEntry], ent
     names = []
     for entries in group(packs):
         sealed = crypto.seal_object(
-            crypto.FRAGMENT,
             codec.encode(FragmentObject(entries)),
+            crypto.Binding(crypto.FRAGMENT, keys.wedding, None),
             secret=keys.secret,
             epoch=keys.epoch,
-            wedding=keys.wedding,
-            name=None,
             entropy=entropy,
         )
         name = layout.fragments(keys.wedding) + crypto.hash_bytes(sealed).hex()
@@ -60,7 +58,6 @@ def write(store: ObjectStore, keys: WeddingKeys, packs: Iterable[PackEntry], ent
 def read(store: ObjectStore, keys: WeddingKeys, name: str) -> FragmentObject:
     """One fragment. Raises NotFound, IntegrityError."""
     data = store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
-    payload = crypto.open_object(
-        data, crypto.FRAGMENT, secret_of=keys.secret_of, wedding=keys.wedding, name=None, what=name
-    )
+    binding = crypto.Binding(crypto.FRAGMENT, keys.wedding, None)
+    payload = crypto.open_object(data, binding, secret_of=keys.secret_of, what=name)
     return codec.decode(payload, FragmentObject, name)

@@ -102,4 +102,3 @@ class Index:
         number, offset, stored, inner, length = _VALUE.unpack(value)
         check(number < len(packs), "an index value names a pack it has")
         return Location(packs[number], offset, stored & _STORED_MASK, inner, length, stored >> _CODEC_SHIFT)
-

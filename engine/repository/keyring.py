@@ -92,7 +92,8 @@ def open_slot(data: bytes, passphrase: str, *, name: str) -> SlotContents:
             crypto.ZERO_NONCE, data[_SLOT.size :], header + name.encode("ascii")
         )
     except InvalidTag:
-        raise WrongPassphrase("this passphrase opens no key slot", "check WEDSYNC_PASSPHRASE, or ask for a key") from None
+        hint = "check WEDSYNC_PASSPHRASE, or ask for a key"
+        raise WrongPassphrase("this passphrase opens no key slot", hint) from None
     contents = codec.decode(codec.unframe(plaintext, name), SlotContents, f"key slot {name}")
     if len(contents.master) != crypto.KEY_BYTES:
         raise IntegrityError(f"key slot {name} holds no master key")

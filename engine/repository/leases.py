@@ -70,12 +70,10 @@ class Lease:
         number = self._number + 1
         name = f"{self._folder}{number}"
         sealed = crypto.seal_object(
-            crypto.LEASE,
             codec.encode(lease),
+            crypto.Binding.named(crypto.LEASE, name),
             secret=self._sealed.master,
             epoch=0,
-            wedding=crypto.NO_WEDDING,
-            name=name,
             entropy=self._sealed.entropy,
         )
         self._sealed.store.put(name, sealed)

@@ -26,7 +26,7 @@ class SegmentRef(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     id: bytes
     first_path: bytes
     entries: int
-    bytes: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

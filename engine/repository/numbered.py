@@ -31,13 +31,10 @@ class MasterSealed:
         """The payload of one number. Raises NotFound, IntegrityError."""
         name = f"{folder}{number}"
         data = self.store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
-        return crypto.open_object(
-            data, object_type, secret_of=lambda _: self.master, wedding=wedding, name=name, what=name
-        )
+        binding = crypto.Binding.named(object_type, name, wedding)
+        return crypto.open_object(data, binding, secret_of=lambda _: self.master, what=name)
 
-    def newest(
-        self, folder: str, object_type: int, wedding: bytes = crypto.NO_WEDDING
-    ) -> tuple[int, bytes, list[str]]:
+    def newest(self, folder: str, object_type: int, wedding: bytes = crypto.NO_WEDDING) -> tuple[int, bytes, list[str]]:
         """The number in force, its payload, and what was wrong with higher ones.
 
         Raises NotFound when there is no number at all; IntegrityError when none authenticates, or when this home
@@ -61,9 +58,8 @@ class MasterSealed:
     ) -> None:
         """Create one number, durably. Raises Conflict when another writer took it."""
         name = f"{folder}{number}"
-        sealed = crypto.seal_object(
-            object_type, payload, secret=self.master, epoch=0, wedding=wedding, name=name, entropy=self.entropy
-        )
+        binding = crypto.Binding.named(object_type, name, wedding)
+        sealed = crypto.seal_object(payload, binding, secret=self.master, epoch=0, entropy=self.entropy)
         self.store.put(name, sealed)
         self.seen.check(folder, number)
 

@@ -27,6 +27,7 @@ from engine.storage.stores.store import ObjectStore, StagedObject
 
 PACK_TARGET_BYTES: Final = 32 * MIB
 PACK_BYTES_MAX: Final = 128 * MIB
+PACK_RECORDS_MAX: Final = 100_000
 ALIGNMENT_BYTES: Final = 4096
 BLOB_CONTENT_BYTES_MAX: Final = 8 * MIB
 KEY_KIND: Final = 1
@@ -72,7 +73,7 @@ def split_records(records: bytes, what: str) -> Iterator[Record]:
         raise IntegrityError(f"the records of {what} are cut short")
     for fields in RECORD.iter_unpack(records):
         record = Record(*fields)
-        in_pack = HEADER_BYTES <= record.offset and record.offset + record.stored_bytes <= PACK_BYTES_MAX
+        in_pack = record.offset >= HEADER_BYTES and record.offset + record.stored_bytes <= PACK_BYTES_MAX
         in_blob = record.inner_offset + record.length <= BLOB_CONTENT_BYTES_MAX
         if not in_pack or not in_blob or record.codec_used > codec.ZSTD:
             raise IntegrityError(f"a record of {what} points outside")
@@ -95,9 +96,7 @@ class PackWriter:
         self._entropy = entropy
         self._pack_type = pack_type
         self._salt = entropy.token(crypto.SALT_BYTES)
-        self._cipher = crypto.PackCipher(
-            secret=keys.secret, wedding=keys.wedding, salt=self._salt, pack_type=pack_type
-        )
+        self._cipher = crypto.PackCipher(secret=keys.secret, wedding=keys.wedding, salt=self._salt, pack_type=pack_type)
         self._hasher = blake3()
         self._records = bytearray()
         self._base = 0  # where the buffer's front lies in the pack; a multiple of 4,096
@@ -111,8 +110,8 @@ class PackWriter:
 
     @property
     def is_full(self) -> bool:
-        """Whether it has reached its target."""
-        return self._base >= PACK_TARGET_BYTES
+        """Whether it has reached its target, or so many chunks that its footer would grow large."""
+        return self._base >= PACK_TARGET_BYTES or self.records_count >= PACK_RECORDS_MAX
 
     @property
     def records_count(self) -> int:
@@ -179,9 +178,8 @@ class PackWriter:
         records = bytes(self._records)
         footer = crypto.seal_footer(
             codec.encode(FooterObject(records)),
+            crypto.Binding(crypto.PACK_FOOTER, self._keys.wedding, self._salt),
             secret=self._keys.secret,
-            wedding=self._keys.wedding,
-            salt=self._salt,
             footer_salt=footer_salt,
         )
         tail = footer + _TRAILER.pack(footer_salt, len(footer), crypto.PACK_MAGIC)
@@ -221,9 +219,8 @@ def read_footer(store: ObjectStore, keys: WeddingKeys, name: bytes) -> PackEntry
     store.read_into(object_name, footer_start, memoryview(footer))
     payload = crypto.open_footer(
         bytes(footer),
+        crypto.Binding(crypto.PACK_FOOTER, keys.wedding, salt),
         secret=keys.secret_of(epoch),
-        wedding=keys.wedding,
-        salt=salt,
         footer_salt=footer_salt,
         what=f"pack {name.hex()}",
     )

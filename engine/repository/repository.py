@@ -1,4 +1,4 @@
-"""A repository: made, opened with a passphrase, its register, key slots, lease, and the weddings at work. Any thread."""
+"""A repository: made, opened with a passphrase; its register, key slots, lease, and weddings at work. Any thread."""
 
 from __future__ import annotations
 
@@ -66,6 +66,15 @@ class KeySlotInfo:
     current: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What the opener brings along: time, randomness, and what it has seen of this repository before."""
+
+    clock: Clock
+    entropy: Entropy
+    seen: SeenNumbers
+
+
 class Repository:
     """One opened repository."""
 
@@ -101,30 +110,26 @@ class Repository:
         passphrase: str,
         *,
         label: str,
-        clock: Clock,
-        entropy: Entropy,
-        seen: SeenNumbers,
+        home: Home,
         cost: keyring.KdfCost | None = None,
     ) -> Repository:
         """Make a repository and open it. Raises Conflict when there is one, UsageError for an empty passphrase."""
         if cls.exists(store):
             raise Conflict(f"there is a repository in {store.url} already")
         refuse_weak(passphrase)
-        master = entropy.token(crypto.KEY_BYTES)
-        sealed = numbered.MasterSealed(store, master, entropy, seen)
-        slot = _write_slot(sealed, passphrase, label, clock, cost or keyring.KdfCost())
-        config = ConfigObject(crypto.VERSION, entropy.token(16), clock.now_ns(), Chunker(), ())
+        master = home.entropy.token(crypto.KEY_BYTES)
+        sealed = numbered.MasterSealed(store, master, home.entropy, home.seen)
+        slot = _write_slot(sealed, passphrase, label, home.clock, cost or keyring.KdfCost())
+        config = ConfigObject(crypto.VERSION, home.entropy.token(16), home.clock.now_ns(), Chunker(), ())
         try:
             sealed.create(layout.CONFIG, 1, crypto.CONFIG, codec.encode(config))
         except Conflict:
             store.delete(layout.KEYS + slot.id)
             raise Conflict(f"there is a repository in {store.url} already") from None
-        return cls._opened(sealed, config, clock, dataclasses.replace(slot, current=True))
+        return cls._opened(sealed, config, home.clock, dataclasses.replace(slot, current=True))
 
     @classmethod
-    def open(
-        cls, store: ObjectStore, passphrase: str, *, clock: Clock, entropy: Entropy, seen: SeenNumbers
-    ) -> Repository:
+    def open(cls, store: ObjectStore, passphrase: str, *, home: Home) -> Repository:
         """Open with a passphrase. Raises NotFound, WrongPassphrase, IntegrityError."""
         if not cls.exists(store):
             raise NotFound(f"there is no repository in {store.url}", "make one with init")
@@ -134,7 +139,7 @@ class Repository:
             try:
                 data = store.get(name, limit_bytes=_SLOT_BYTES_MAX)
                 contents = keyring.open_slot(data, passphrase, name=name)
-                sealed = numbered.MasterSealed(store, contents.master, entropy, seen)
+                sealed = numbered.MasterSealed(store, contents.master, home.entropy, home.seen)
                 config, problems = _read_config(sealed)
             except WrongPassphrase as error:
                 wrong = error
@@ -144,7 +149,7 @@ class Repository:
                 continue
             kdf = str(keyring.slot_cost(data, name))
             slot = KeySlotInfo(name.removeprefix(layout.KEYS), contents.label, kdf, True)
-            repository = cls._opened(sealed, config, clock, slot)
+            repository = cls._opened(sealed, config, home.clock, slot)
             repository.warnings += [*problems, *damaged]
             return repository
         if wrong is not None:

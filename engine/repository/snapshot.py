@@ -79,15 +79,9 @@ class Snapshot:
 def write(store: ObjectStore, keys: WeddingKeys, snapshot: Snapshot, entropy: Entropy) -> None:
     """Commit: create the object, durably. Raises Conflict when this job has committed already."""
     name = layout.snapshots(keys.wedding) + snapshot.id
-    sealed = crypto.seal_object(
-        crypto.SNAPSHOT,
-        codec.encode(snapshot.body),
-        secret=keys.secret,
-        epoch=keys.epoch,
-        wedding=keys.wedding,
-        name=name,
-        entropy=entropy,
-    )
+    binding = crypto.Binding.named(crypto.SNAPSHOT, name, keys.wedding)
+    payload = codec.encode(snapshot.body)
+    sealed = crypto.seal_object(payload, binding, secret=keys.secret, epoch=keys.epoch, entropy=entropy)
     store.put(name, sealed)
 
 
@@ -95,14 +89,8 @@ def read(store: ObjectStore, keys: WeddingKeys, snapshot_id: str) -> Snapshot:
     """One snapshot. Raises NotFound, IntegrityError."""
     name = layout.snapshots(keys.wedding) + snapshot_id
     data = store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
-    payload = crypto.open_object(
-        data,
-        crypto.SNAPSHOT,
-        secret_of=keys.secret_of,
-        wedding=keys.wedding,
-        name=name,
-        what=f"snapshot {snapshot_id}",
-    )
+    binding = crypto.Binding.named(crypto.SNAPSHOT, name, keys.wedding)
+    payload = crypto.open_object(data, binding, secret_of=keys.secret_of, what=f"snapshot {snapshot_id}")
     body = codec.decode(payload, SnapshotObject, f"snapshot {snapshot_id}")
     if body.wedding != keys.wedding or body.partial != ("-" in snapshot_id):
         raise IntegrityError(f"snapshot {snapshot_id} is not what its name says")

@@ -189,4 +189,3 @@ class Transaction:
                 resting.clear()
         for writer in writers:
             writer.discard()
-

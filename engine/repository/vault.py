@@ -171,13 +171,18 @@ class WeddingVault:
     def read_chunk(self, chunk_id: bytes) -> bytes:
         """One chunk, checked. Raises IntegrityError, NotFound."""
         location = self.locate(chunk_id)
+        return self.take_chunk(chunk_id, location, self.read_blob(location))
+
+    def read_blob(self, location: Location) -> memoryview:
+        """The content of the blob that a chunk lies in. Raises IntegrityError, NotFound."""
         stored = bytearray(location.stored_bytes)
-        self.store.read_into(
-            layout.pack(self.keys.wedding, location.pack.name), location.offset, memoryview(stored)
-        )
-        content = self.open_blob(location, memoryview(stored))
+        self.store.read_into(layout.pack(self.keys.wedding, location.pack.name), location.offset, memoryview(stored))
+        return self.open_blob(location, memoryview(stored))
+
+    def take_chunk(self, chunk_id: bytes, location: Location, content: memoryview) -> bytes:
+        """A chunk out of its blob's content. Raises IntegrityError when it is not the one that was asked for."""
         chunk = content[location.inner_offset : location.inner_offset + location.length]
-        if crypto.chunk_id(chunk, self.keys.chunk_key) != chunk_id:
+        if len(chunk) != location.length or crypto.chunk_id(chunk, self.keys.chunk_key) != chunk_id:
             raise IntegrityError(f"chunk {chunk_id.hex()} does not have the contents it is named after")
         return bytes(chunk)
 

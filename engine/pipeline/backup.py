@@ -1,0 +1,468 @@
+"""One backup job as a run: scan, cut into units, seal, record, checkpoint, commit.
+
+The stream that asks for a unit also scans for it, so a job needs no thread of its own and reads no further ahead
+than streams can work. Everything a unit finds out is handed over under one lock, once a unit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from engine.base.clock import Clock
+from engine.base.entropy import Entropy
+from engine.base.errors import Conflict
+from engine.base.ids import SnapshotId
+from engine.base.version import VERSION
+from engine.contract.settings import (
+    CHECKPOINT_BYTES,
+    CHECKPOINT_STREAM_S,
+    SEGMENT_BYTES,
+    UNIT_BYTES,
+    UNIT_FILES_MAX,
+    EngineSettings,
+)
+from engine.contract.weddings import PriorityClass
+from engine.pipeline import units
+from engine.pipeline.parents import Selection, choose_parents, open_scan
+from engine.pipeline.pool import Buffers, Run, Unit
+from engine.pipeline.reading import Reader, Reading
+from engine.pipeline.recorder import Recorder, Slot, with_chunks
+from engine.pipeline.scan import Changed, Metadata, Scanned, Unchanged
+from engine.pipeline.source import SourceFile, SourceProblem, entry_of, link_group
+from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
+from engine.pipeline.walk import WalkItem, WalkWarning, check_sources
+from engine.repository.entry import Entry
+from engine.repository.manifest import SegmentRef
+from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotObject, SnapshotWarning
+from engine.repository.transaction import Transaction
+from engine.repository.vault import WeddingVault
+
+_SCAN_STEP = 2000  # things looked at before a run lets others have their turn
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRequest:
+    """What to back up. `stream` is (path in the snapshot, descriptor) and takes the place of sources."""
+
+    job_id: str
+    sources: tuple[bytes, ...]  # absolute
+    tags: tuple[str, ...] = ()
+    priority: PriorityClass = "standard"
+    host: str = ""
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = False
+    stream: tuple[bytes, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOutcome:
+    """A committed snapshot."""
+
+    snapshot: Snapshot
+
+
+class BackupRun(Run[BackupOutcome]):
+    """One backup. Built on a thread that may block; then the pool's."""
+
+    def __init__(
+        self,
+        vault: WeddingVault,
+        request: BackupRequest,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        settings: EngineSettings,
+    ) -> None:
+        """Raises NotFound, NotPermitted, UsageError for the sources."""
+        super().__init__()
+        self._vault = vault
+        self._request = request
+        self._clock = clock
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._transaction = Transaction(vault, entropy)
+        self._recorder = Recorder(self._transaction)
+        self._reader = Reader(vault, self._transaction, clock, entropy, compare=settings.compare_after_seal)
+        self._started_ns = clock.now_ns()
+        self._counts: Counter[str] = Counter()
+        self._warnings: list[SnapshotWarning] = []
+        self._tasks: deque[SegmentTask | FileWork] = deque()  # segments to go on with, files to begin anew
+        self._links: dict[int, FileWork | Entry] = {}
+        self._retired: list[SourceFile | StreamSource] = []  # of files given up; closed with the run
+        self._held: Changed | None = None  # scanned, but over the last unit's size
+        self._checkpoints = 0
+        self._checkpoint_bytes = 0
+        self._stream_s = 0.0
+        self._parent = ""
+        self._scan: Iterator[Scanned] | None = None
+        if request.stream is None:
+            self._begin_scan()
+        else:
+            self._begin_stream(*request.stream)
+
+    def _begin_scan(self) -> None:
+        what = Selection(self._request.sources, self._request.exclude, self._request.one_file_system)
+        check_sources(what.sources)
+        parents = choose_parents(self._vault, what.sources)
+        self._parent = parents[0].id if parents else ""
+        self._scan = iter(open_scan(self._vault, what, parents, self._clock))
+
+    def _begin_stream(self, path: bytes, fd: int) -> None:
+        work = FileWork(None, path, self._recorder.reserve(), 0)
+        work.open_segments(StreamSource(fd), units.stream_entry(path, self._started_ns), [])
+        self._tasks.append(SegmentTask(work, 0, 0))
+
+    # --- units ------------------------------------------------------------------------------------------
+
+    def next_unit(self, *, idle: bool) -> Unit | None:
+        """See `Run.next_unit`."""
+        if self._checkpoint_is_due():
+            return self._timed(self.checkpoint) if idle else None
+        if self._transaction.metadata_waits:
+            return self._timed(lambda buffers: self._transaction.flush_metadata(buffers.packs[0]))
+        with self._lock:
+            task = self._tasks.popleft() if self._tasks else None
+        if isinstance(task, SegmentTask):
+            return self._timed(partial(self._segment_unit, task))
+        if task is not None:
+            return self._timed(lambda _: self._begin_segments(task))
+        return self._scan_for_unit()
+
+    def _timed(self, unit: Unit) -> Unit:
+        def carry_out(buffers: Buffers) -> None:
+            begin_s = buffers.now_s()
+            unit(buffers)
+            with self._lock:
+                self._stream_s += buffers.now_s() - begin_s
+
+        return carry_out
+
+    def _checkpoint_is_due(self) -> bool:
+        if self._request.stream is not None:
+            return False  # what was read of a stream cannot be read again, so a part of it is of no use
+        new_bytes = self._transaction.bytes_stored - self._checkpoint_bytes
+        return new_bytes >= CHECKPOINT_BYTES or (self._stream_s >= CHECKPOINT_STREAM_S and new_bytes > 0)
+
+    def _scan_for_unit(self) -> Unit | None:
+        files: list[FileWork] = []
+        gathered_bytes = 0
+        for _ in range(_SCAN_STEP):
+            scanned = self._next_scanned()
+            if scanned is None:
+                return self._timed(partial(self._files_unit, files)) if files else None
+            if isinstance(scanned, WalkWarning):
+                self._warn(scanned.path, scanned.what)
+            elif isinstance(scanned, Metadata):
+                self._recorder.reserve(scanned.entry)
+            elif isinstance(scanned, Unchanged):
+                self._take_unchanged(scanned)
+            else:
+                size_bytes = scanned.item.stat.st_size
+                if files and gathered_bytes + size_bytes > UNIT_BYTES:
+                    self._held = scanned
+                    break
+                work = self._file_work(scanned)
+                if work is None:
+                    continue
+                if size_bytes > UNIT_BYTES:
+                    with self._lock:
+                        self._tasks.append(work)
+                    break
+                files.append(work)
+                gathered_bytes += size_bytes
+                if len(files) >= UNIT_FILES_MAX:
+                    break
+        return self._timed(partial(self._files_unit, files)) if files else _nothing
+
+    def _next_scanned(self) -> Scanned | None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        if self._scan is None:
+            return None
+        scanned = next(self._scan, None)
+        if scanned is None:
+            self._scan = None
+            with self._lock:
+                self.progress.files_total = self._counts["files"]
+                self.progress.bytes_total = self._counts["bytes_source"]
+        elif not isinstance(scanned, WalkWarning):
+            self.progress.current = scanned.item.path.decode("utf-8", "backslashreplace")
+        return scanned
+
+    def _take_unchanged(self, scanned: Unchanged) -> None:
+        entry = scanned.entry
+        ids = entry.chunks or entry.chunk_lists
+        if any(self._vault.index.missing([ids[at : at + 32] for at in range(0, len(ids), 32)])):
+            self._held = Changed(scanned.item, None)  # the parent's chunks are gone: read it again
+            return
+        with self._lock:
+            self._count(files=1, bytes_source=entry.size, bytes_reused=entry.data_bytes, files_unchanged=1)
+            self.progress.files_done += 1
+            self.progress.bytes_read += entry.size
+        self._recorder.reserve(entry)
+
+    def _file_work(self, scanned: Changed) -> FileWork | None:
+        """A file to read; None when another name of the same inode is being read already."""
+        item = scanned.item
+        work = FileWork(item, item.path, self._recorder.reserve(), item.stat.st_size, scanned.previous)
+        with self._lock:
+            self._count(files=1, bytes_source=item.stat.st_size)
+            group = link_group(item.stat)
+            leader = self._links.get(group) if group else None
+            if isinstance(leader, FileWork):
+                leader.followers.append((item, work.slot))
+                return None
+            if group and leader is None:
+                self._links[group] = work
+        if isinstance(leader, Entry):
+            self._complete_follower(leader, item, work.slot)
+            return None
+        return work
+
+    # --- whole files ------------------------------------------------------------------------------------
+
+    def _files_unit(self, files: list[FileWork], buffers: Buffers) -> None:
+        readings: list[Reading] = []
+        at = 0
+        begin_s = buffers.now_s()
+        for work in files:
+            try:
+                reading = self._reader.read_whole(work, buffers.source, at)
+            except SourceProblem as problem:
+                self._give_up(work, problem.what)
+                continue
+            if reading is None:  # it has grown over the unit
+                with self._lock:
+                    self._tasks.append(work)
+                continue
+            readings.append(reading)
+            at += reading.length
+        buffers.spent("read", buffers.now_s() - begin_s, at)
+        stored_bytes = self._reader.store(readings, buffers)
+        for reading in readings:
+            for what in reading.problems:
+                self._warn(reading.work.path, what)
+            self._complete(reading.work, reading.entry, reading.contents)
+        self._advance(buffers, read_bytes=at, stored_bytes=stored_bytes)
+
+    # --- segments of large files ------------------------------------------------------------------------
+
+    def _begin_segments(self, work: FileWork) -> None:
+        assert work.item is not None
+        try:
+            source = SourceFile(work.item)
+            entry, problems = entry_of(work.item, source, now_ns=self._clock.now_ns())
+        except SourceProblem as problem:
+            self._give_up(work, problem.what)
+            return
+        for what in problems:
+            self._warn(work.path, what)
+        resumed: list[Contents] = []
+        if work.reads == 1 and work.previous is not None and units.is_resumable(work.previous, work.item):
+            ids = self._vault.chunk_ids(work.previous)
+            split = [ids[at : at + 32] for at in range(0, len(ids), 32)]
+            resumed = units.resumed_segments(work.previous, ids, self._vault.index.locate(split))
+        with self._lock:
+            work.open_segments(source, entry, resumed)
+            work.slot.unfinished = lambda: work.unfinished_entry(self._transaction)
+            resumed_bytes = sum(contents.length for contents in resumed)
+            self._count(bytes_reused=resumed_bytes)
+            self.progress.bytes_read += resumed_bytes
+            for number in range(len(resumed), len(work.segments)):
+                self._tasks.append(SegmentTask(work, number, number * SEGMENT_BYTES))
+        if len(resumed) == len(work.segments):
+            self._finish_segments(work)
+
+    def _segment_unit(self, task: SegmentTask, buffers: Buffers) -> None:
+        work = task.work
+        assert work.source is not None
+        if work.slot.done:
+            return
+        try:
+            read_bytes, contents, stored_bytes = self._reader.read_segment(task, work.source, buffers)
+        except SourceProblem as problem:
+            self._give_up(work, problem.what)
+            return
+        self._advance(buffers, read_bytes=read_bytes, stored_bytes=stored_bytes)
+        with self._lock:
+            if work.slot.done:
+                return  # another of its segments could not be read
+            if contents is None:
+                self._tasks.appendleft(task)
+                return
+            work.segments[task.number] = contents
+            short = contents.length < SEGMENT_BYTES
+            if isinstance(work.source, StreamSource):
+                self._count(bytes_source=contents.length)
+                if not short:
+                    work.segments.append(None)
+                    self._tasks.append(SegmentTask(work, task.number + 1, task.start))
+                    return
+            elif short and task.first + contents.length < work.source.data_bytes:
+                work.is_short = True
+            if any(segment is None for segment in work.segments):
+                return
+        self._finish_segments(work)
+
+    def _finish_segments(self, work: FileWork) -> None:
+        assert work.source is not None
+        assert work.entry is not None
+        changed = work.is_short or work.source.changed()
+        work.source.close()
+        if changed and work.reads < units.READS_MAX:
+            work.reads += 1
+            with self._lock:
+                self._tasks.append(work)
+            return
+        if changed:
+            self._warn(work.path, "changed while it was read; kept as it was read")
+        segments = [contents for contents in work.segments if contents is not None]
+        if work.is_short:  # what lies behind the first gap is not where it was
+            first_short = next(at for at, part in enumerate(segments) if part.length < SEGMENT_BYTES)
+            segments = segments[: first_short + 1]
+        contents = units.whole(segments)
+        entry = work.entry
+        if work.is_short or isinstance(work.source, StreamSource):
+            entry = units.cut_to(entry, contents.length)
+        self._complete(work, entry, contents)
+
+    # --- ends of files ----------------------------------------------------------------------------------
+
+    def _complete(self, work: FileWork, entry: Entry, contents: Contents) -> None:
+        final = with_chunks(entry, contents.ids, contents.digest, self._transaction)
+        with self._lock:
+            self.progress.files_done += 1
+            followers, work.followers = work.followers, []
+            if final.link_group:
+                self._links[final.link_group] = final
+        self._recorder.complete(work.slot, final)
+        for item, slot in followers:
+            self._complete_follower(final, item, slot)
+
+    def _complete_follower(self, leader: Entry, item: WalkItem, slot: Slot) -> None:
+        """Another name of the same inode: the same contents and metadata."""
+        with self._lock:
+            self._count(bytes_reused=leader.data_bytes)
+            self.progress.files_done += 1
+            self.progress.bytes_read += leader.size
+        self._recorder.complete(slot, msgspec.structs.replace(leader, path=item.path))
+
+    def _give_up(self, work: FileWork, what: str) -> None:
+        """A file that cannot be read is a warning; its other names are tried in its place."""
+        with self._lock:
+            if work.slot.done:
+                return  # said of another of its segments
+            if work.source is not None:
+                self._retired.append(work.source)  # other streams may still read from it
+            followers, work.followers = work.followers, []
+            work.slot.done = True
+            if followers:
+                item, slot = followers[0]
+                heir = FileWork(item, item.path, slot, item.stat.st_size, None, followers=followers[1:])
+                self._links[link_group(item.stat)] = heir
+                self._tasks.append(heir)
+        self._warn(work.path, what)
+        self._recorder.complete(work.slot, None)
+
+    def _warn(self, path: bytes, what: str) -> None:
+        with self._lock:
+            self._count(warnings=1)
+            self.progress.warnings += 1
+            if len(self._warnings) < WARNINGS_KEPT:
+                self._warnings.append(SnapshotWarning(path, what))
+
+    def _count(self, **more: int) -> None:
+        """Add to the counts; the lock is held."""
+        self._counts.update(more)
+
+    def _advance(self, buffers: Buffers, *, read_bytes: int, stored_bytes: int) -> None:
+        with self._lock:
+            if stored_bytes and self.progress.first_sealed_monotonic is None:
+                self.progress.first_sealed_monotonic = buffers.now_s()
+            self.progress.bytes_read += read_bytes
+            self.progress.bytes_stored = self._transaction.bytes_stored
+
+    # --- checkpoint and commit --------------------------------------------------------------------------
+
+    def checkpoint(self, buffers: Buffers) -> None:
+        """See `Run.checkpoint`: publish every open pack and commit what is done as a partial snapshot."""
+        if self._request.stream is not None or self._transaction.bytes_stored == self._checkpoint_bytes:
+            return
+        segments, inline_entries = self._recorder.so_far()
+        self._checkpoints += 1
+        self._commit(f"{self._request.job_id}-{self._checkpoints}", segments, inline_entries, buffers, partial=True)
+        self._checkpoint_bytes = self._transaction.bytes_stored
+        self._stream_s = 0.0
+
+    def conclude(self, buffers: Buffers) -> BackupOutcome:
+        """See `Run.conclude`: publish, write the index, commit."""
+        segments, inline_entries = self._recorder.finish()
+        snapshot = self._commit(self._request.job_id, segments, inline_entries, buffers, partial=False)
+        self.progress.bytes_stored = self._transaction.bytes_stored
+        self._close_sources()
+        return BackupOutcome(snapshot)
+
+    def _commit(
+        self,
+        name: str,
+        segments: tuple[SegmentRef, ...],
+        inline_entries: bytes,
+        buffers: Buffers,
+        *,
+        partial: bool,
+    ) -> Snapshot:
+        self._transaction.publish_all(buffers.packs[0])
+        inline_packs = self._transaction.take_inline()
+        request = self._request
+        with self._lock:
+            counts = Counts(
+                entries=self._recorder.entries_total, bytes_stored=self._transaction.bytes_stored, **self._counts
+            )
+        body = SnapshotObject(
+            wedding=self._vault.keys.wedding,
+            time_ns=self._started_ns,
+            ended_ns=self._clock.now_ns(),
+            host=request.host,
+            sources=request.sources if request.stream is None else (request.stream[0],),
+            priority=request.priority,
+            tags=request.tags,
+            parent=self._parent,
+            partial=partial,
+            segments=segments,
+            inline_entries=inline_entries,
+            inline_packs=inline_packs,
+            counts=counts,
+            warnings=tuple(self._warnings),
+            engine=VERSION,
+        )
+        snapshot = Snapshot(SnapshotId(name), body)
+        try:
+            self._transaction.commit(snapshot)
+        except Conflict:
+            return self._vault.find_snapshot(name)  # this job has committed before: once is enough
+        return snapshot
+
+    def abort(self) -> None:
+        """See `Run.abort`."""
+        self._transaction.abort()
+        self._close_sources()
+
+    def _close_sources(self) -> None:
+        with self._lock:
+            for source in self._retired:
+                source.close()
+            for task in self._tasks:
+                work = task.work if isinstance(task, SegmentTask) else task
+                if work.source is not None:
+                    work.source.close()
+
+
+def _nothing(_: Buffers) -> None:
+    """A turn given to others in the middle of a long scan."""

@@ -1,0 +1,89 @@
+"""What a backup is compared with: the newest snapshot, and the newer checkpoints of jobs that did not finish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.base.clock import Clock
+from engine.pipeline.excludes import Excludes
+from engine.pipeline.scan import Scan
+from engine.pipeline.source import entry_of
+from engine.pipeline.walk import WalkItem, walk
+from engine.repository.entry import Entry
+from engine.repository.manifest import walk_order
+from engine.repository.snapshot import Snapshot
+from engine.repository.vault import WeddingVault
+from engine.storage.stores.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of the source is backed up."""
+
+    sources: tuple[bytes, ...]
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = False
+
+
+def choose_parents(vault: WeddingVault, sources: Sequence[bytes]) -> list[Snapshot]:
+    """The checkpoint to go on from, if one is newer than every whole snapshot, then the newest whole one.
+
+    Those of the same sources count first, then those that share a source; else there is nothing to compare with.
+    """
+    wanted = set(sources)
+    found = vault.snapshots(partial=True)
+    same = [item for item in found if set(item.body.sources) == wanted]
+    sharing = [item for item in found if not wanted.isdisjoint(item.body.sources)]
+    for candidates in (same, sharing):
+        whole = [at for at, item in enumerate(candidates) if not item.partial]
+        newest_whole = whole[-1] if whole else -1
+        checkpoints = candidates[newest_whole + 1 :]
+        parents = checkpoints[-1:] + ([candidates[newest_whole]] if whole else [])
+        if parents:
+            return parents
+    return []
+
+
+def merged_entries(vault: WeddingVault, parents: Sequence[Snapshot]) -> Iterator[Entry]:
+    """The entries of several parents as one stream in walk order; of a path in several, the first parent's."""
+    streams = [vault.entries(parent) for parent in parents]
+    heads = [next(stream, None) for stream in streams]
+    while True:
+        order = [(walk_order(head.path), at) for at, head in enumerate(heads) if head is not None]
+        if not order:
+            return
+        place, first = min(order)
+        entry = heads[first]
+        assert entry is not None
+        yield entry
+        for other_place, at in order:
+            if other_place == place:
+                heads[at] = next(streams[at], None)
+
+
+def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot], clock: Clock) -> Scan:
+    """The walk over the sources, joined with the parents' entries."""
+    items = walk(
+        what.sources,
+        excludes=Excludes(what.exclude),
+        one_file_system=what.one_file_system,
+        skip=own_folders(vault.store),
+    )
+
+    def describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
+        return entry_of(item, None, now_ns=clock.now_ns())
+
+    return Scan(items, merged_entries(vault, parents), describe=describe)
+
+
+def own_folders(store: ObjectStore) -> frozenset[tuple[int, int]]:
+    """The store's own folder, which is never backed up into itself."""
+    if not store.url.startswith("file://"):
+        return frozenset()
+    try:
+        stat = os.stat(store.url.removeprefix("file://"))
+    except OSError:
+        return frozenset()
+    return frozenset({(stat.st_dev, stat.st_ino)})

@@ -1,0 +1,153 @@
+"""What a restore needs: which files, which ranges of which packs. Pure but for reading the manifest and the index.
+
+A batch of files is planned by pack: the blobs they need, sorted by place, near ones joined into one read, so that
+each blob is fetched and opened once a batch, whatever the order of the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from engine.base.units import KIB
+from engine.contract.settings import UNIT_BYTES
+from engine.pipeline.extents import DataMap
+from engine.repository.entry import FILE, Entry
+from engine.repository.index import Location
+from engine.repository.manifest import walk_order
+from engine.repository.snapshot import Snapshot
+from engine.repository.vault import WeddingVault
+
+GAP_BYTES = 256 * KIB  # what is cheaper to read along than to ask for separately
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries: all, or those at and below `paths` (no leading slash). `strip_prefix` is the target's business."""
+
+    paths: tuple[bytes, ...] = ()
+    strip_prefix: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a chunk goes: `pieces` of the file, in order, take up the chunk end to end."""
+
+    chunk_id: bytes
+    owner: int  # which file of the batch
+    pieces: tuple[tuple[int, int], ...]  # (offset in the file, length)
+
+
+@dataclass(slots=True)
+class BlobUse:
+    """One blob, and what it is needed for."""
+
+    location: Location  # of one of its chunks
+    uses: list[tuple[Location, Piece]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Range:
+    """One read of one pack."""
+
+    pack: bytes
+    offset: int
+    length: int
+    blobs: list[BlobUse] = field(default_factory=list)
+
+
+def outermost(paths: Iterable[bytes]) -> list[bytes]:
+    """Paths in walk order, without those inside another."""
+    kept: list[bytes] = []
+    for path in sorted({path.strip(b"/") for path in paths}, key=walk_order):
+        if not kept or not is_at_or_below(path, kept[-1]):
+            kept.append(path)
+    return kept
+
+
+def is_at_or_below(path: bytes, folder: bytes) -> bool:
+    """Whether `path` is `folder` or lies in it; the empty folder holds everything."""
+    return not folder or path == folder or path.startswith(folder + b"/")
+
+
+def selected(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> Iterator[Entry]:
+    """The selected entries in walk order; reads only the manifest segments that may hold them."""
+    if not selection.paths:
+        yield from vault.entries(snapshot)
+        return
+    for path in outermost(selection.paths):
+        wanted = walk_order(path)
+        for entry in vault.entries(snapshot, start=path):
+            if is_at_or_below(entry.path, path):
+                yield entry
+            elif entry.components > wanted:
+                break
+
+
+def place_chunks(
+    entry: Entry, ids: Sequence[bytes], locations: Sequence[Location | None], *, data_offset: int, owner: int
+) -> Iterator[tuple[Location, Piece]]:
+    """Where each of a run of a file's chunks goes, holes left out. Stops at a chunk that is missing."""
+    layout = DataMap(entry.size, entry.extents)
+    for chunk_id, location in zip(ids, locations, strict=True):
+        if location is None:
+            return
+        yield location, Piece(chunk_id, owner, tuple(layout.pieces(data_offset, location.length)))
+        data_offset += location.length
+
+
+def by_pack(needed: Iterable[tuple[Location, Piece]]) -> list[Range]:
+    """Ranges to read, each no longer than a stream's buffer, in the order of first need."""
+    packs: dict[bytes, dict[int, BlobUse]] = {}
+    for location, piece in needed:
+        blobs = packs.setdefault(location.pack.name, {})
+        blobs.setdefault(location.offset, BlobUse(location)).uses.append((location, piece))
+    ranges: list[Range] = []
+    for pack, blobs in packs.items():
+        current: Range | None = None
+        for offset in sorted(blobs):
+            blob = blobs[offset]
+            end = offset + blob.location.stored_bytes
+            joins = (
+                current is not None
+                and offset - (current.offset + current.length) <= GAP_BYTES
+                and end - current.offset <= UNIT_BYTES
+            )
+            if current is None or not joins:
+                current = Range(pack, offset, 0)
+                ranges.append(current)
+            current.length = end - current.offset
+            current.blobs.append(blob)
+    return ranges
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCounts:
+    """What a restore needs."""
+
+    files: int
+    bytes_restored: int
+    packs: int
+    bytes_fetched: int
+
+
+def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> PlanCounts:
+    """Count what a restore of `selection` needs. Blobs shared by files count once."""
+    files = bytes_restored = bytes_fetched = 0
+    blobs: set[tuple[bytes, int]] = set()
+    groups: set[int] = set()
+    for entry in selected(vault, snapshot, selection):
+        if entry.kind != FILE:
+            continue
+        files += 1
+        bytes_restored += entry.size
+        if entry.link_group:
+            if entry.link_group in groups:
+                continue
+            groups.add(entry.link_group)
+        ids = vault.chunk_ids(entry)
+        for location in vault.index.locate([ids[at : at + 32] for at in range(0, len(ids), 32)]):
+            if location is not None and (location.pack.name, location.offset) not in blobs:
+                blobs.add((location.pack.name, location.offset))
+                bytes_fetched += location.stored_bytes
+    return PlanCounts(files, bytes_restored, len({name for name, _ in blobs}), bytes_fetched)

@@ -1,0 +1,312 @@
+"""Streams: the worker threads of the data plane, and the runs they take units from.
+
+A `Run` is one job's work. A stream asks a run for a unit, carries it out wholly inside itself, and comes back;
+runs take turns. A run is asked by one stream at a time, so what it keeps for cutting units needs no lock. The
+number of streams may change at any moment: one too many ends after its unit. Buffers belong to streams, so
+memory does not grow with the number of jobs.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+import zstandard
+
+from engine.base.clock import Clock
+from engine.base.errors import Unavailable
+from engine.base.invariants import check
+from engine.base.units import KIB, MIB
+from engine.contract.settings import STREAMS_MAX, UNIT_BYTES
+
+Outcome = TypeVar("Outcome")
+Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write", "fetch", "open", "place"]
+
+SCRATCH_BYTES = 8 * MIB + 64 * KIB
+PACK_BUFFER_BYTES = UNIT_BYTES + 512 * KIB
+
+
+class Cancelled(Exception):
+    """A run ended because it was asked to."""
+
+
+def _page_aligned(size_bytes: int) -> memoryview:
+    """Anonymous memory: page-aligned for direct I/O, and no page of it counts before it is touched."""
+    return memoryview(mmap.mmap(-1, size_bytes))
+
+
+class Buffers:
+    """What one stream owns: memory, compression contexts, and the time its stages took."""
+
+    def __init__(self, clock: Clock, compression_level: int) -> None:
+        self.source = _page_aligned(UNIT_BYTES)
+        self.packs = (_page_aligned(PACK_BUFFER_BYTES), _page_aligned(PACK_BUFFER_BYTES))
+        self.scratch = _page_aligned(SCRATCH_BYTES)
+        self.compressor = zstandard.ZstdCompressor(level=compression_level)
+        self.prober = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+        self.now_s = clock.monotonic_s
+        self.stages: dict[Stage, tuple[float, int]] = {}
+
+    def spent(self, stage: Stage, seconds: float, size_bytes: int) -> None:
+        """Note time and bytes of a stage; called a few times a unit."""
+        before_s, before_bytes = self.stages.get(stage, (0.0, 0))
+        self.stages[stage] = (before_s + seconds, before_bytes + size_bytes)
+
+
+Unit = Callable[[Buffers], None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: plain numbers, written once a unit, read by anyone."""
+
+    files_done: int = 0
+    files_total: int | None = None
+    bytes_read: int = 0
+    bytes_total: int | None = None
+    bytes_stored: int = 0
+    bytes_reused: int = 0
+    files_unchanged: int = 0
+    warnings: int = 0
+    first_sealed_monotonic: float | None = None
+    current: str = ""
+
+
+class Run(Generic[Outcome]):
+    """One job's supply of units. Subclasses give `next_unit`, `conclude`, and perhaps `checkpoint` and `abort`."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self.done: Future[Outcome] = Future()
+        self.in_flight = 0  # the pool's, under its lock
+        self.units_ended = 0  # the pool's, under its lock
+        self._stop: Literal["", "cancel", "interrupt"] = ""
+        self._error: BaseException | None = None
+        self._ending = False
+        self._pool: StreamPool | None = None
+
+    # --- what subclasses give ---------------------------------------------------------------------------
+
+    def next_unit(self, *, idle: bool) -> Unit | None:
+        """The next unit; None when there is none now. `idle`: no unit is in flight, so None means the end."""
+        raise NotImplementedError
+
+    def conclude(self, buffers: Buffers) -> Outcome:
+        """All units have ended well: finish the work."""
+        raise NotImplementedError
+
+    def checkpoint(self, buffers: Buffers) -> None:
+        """Keep what was done so far, because the run is interrupted. No unit is in flight."""
+
+    def abort(self) -> None:
+        """Let go of everything; called once when the run ends without `conclude` having succeeded."""
+
+    # --- what callers use -------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End soon, keeping only what is checkpointed; `done` raises Cancelled."""
+        self._stop = "cancel"
+        self._wake()
+
+    def interrupt(self) -> None:
+        """Checkpoint and end soon; `done` raises Cancelled."""
+        self._stop = self._stop or "interrupt"
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._pool is not None:
+            self._pool.wake(self)
+
+    # --- what the pool uses -----------------------------------------------------------------------------
+
+    def attach(self, pool: StreamPool) -> None:
+        """The pool that works on this run."""
+        self._pool = pool
+
+    def take(self, *, idle: bool) -> Unit | None:
+        """The next unit, or the one that ends the run once nothing is in flight."""
+        if self._ending:
+            return None
+        if self._error is None and not self._stop:
+            unit = self.next_unit(idle=idle)
+            if unit is not None:
+                return unit
+        if not idle:
+            return None
+        self._ending = True
+        return self._end
+
+    def fail(self, error: BaseException) -> None:
+        """A unit failed: the first reason counts."""
+        self._error = self._error or error
+
+    def _end(self, buffers: Buffers) -> None:
+        try:
+            if self._error is not None:
+                raise self._error
+            if self._stop == "interrupt":
+                self.checkpoint(buffers)
+            if self._stop:
+                raise Cancelled
+            outcome = self.conclude(buffers)
+        except BaseException as error:
+            self.abort()
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(outcome)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Runs that may be asked, and runs that wait for a unit of theirs to end."""
+
+    ready: deque[Run[object]] = field(default_factory=deque)
+    parked: set[Run[object]] = field(default_factory=set)
+
+
+class StreamPool:
+    """The streams. Any thread."""
+
+    def __init__(self, size: int, *, clock: Clock, compression_level: int = 3) -> None:
+        self._clock = clock
+        self.compression_level = compression_level  # read when a stream starts
+        self._condition = threading.Condition()
+        self._queue = _Queue()
+        self._target = 0
+        self._threads: set[threading.Thread] = set()
+        self._busy = 0
+        self._closed = False
+        self._stages: dict[Stage, tuple[float, int]] = {}
+        self.resize(size)
+
+    @property
+    def size(self) -> int:
+        """Streams wanted; those over it end after their unit."""
+        return self._target
+
+    @property
+    def busy(self) -> int:
+        """Streams at work on a unit."""
+        return self._busy
+
+    @property
+    def stages(self) -> dict[Stage, tuple[float, int]]:
+        """Stage → (thread seconds, bytes) since the start."""
+        with self._condition:
+            return dict(self._stages)
+
+    def resize(self, size: int) -> None:
+        """Change the number of streams; takes effect at the next unit."""
+        check(1 <= size <= STREAMS_MAX, "a pool has between 1 and 256 streams")
+        with self._condition:
+            self._target = size
+            while len(self._threads) < size and not self._closed:
+                thread = threading.Thread(target=self._work, name="wedsync-stream", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+            self._condition.notify_all()
+
+    def submit(self, run: Run[Outcome]) -> None:
+        """Work on `run` until its `done` ends. Raises Unavailable after `close`."""
+        with self._condition:
+            if self._closed:
+                raise Unavailable("the engine is stopping", "try again when it has started")
+            run.attach(self)
+            self._queue.ready.append(run)  # type: ignore[arg-type]
+            self._condition.notify()
+
+    def wake(self, run: Run[Outcome]) -> None:
+        """A parked run may have something to give again."""
+        with self._condition:
+            self._unpark(run)  # type: ignore[arg-type]
+
+    def _unpark(self, run: Run[object]) -> None:
+        if run in self._queue.parked:
+            self._queue.parked.discard(run)
+            self._queue.ready.append(run)
+            self._condition.notify()
+
+    def close(self) -> None:
+        """Stop after the units in flight; runs that have not ended raise Unavailable."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+        with self._condition:
+            left = [*self._queue.ready, *self._queue.parked]
+            self._queue = _Queue()
+        for run in left:
+            if not run.done.done():
+                run.abort()
+                run.done.set_exception(Unavailable("the engine stopped", "start it again; the job goes on from there"))
+
+    # --- one stream -------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        buffers = Buffers(self._clock, self.compression_level)
+        while True:
+            run = self._next_run()
+            if run is None:
+                return
+            unit = self._ask(run)
+            if unit is not None:
+                self._carry_out(run, unit, buffers)
+
+    def _next_run(self) -> Run[object] | None:
+        """The run whose turn it is; None when this stream is to end."""
+        with self._condition:
+            while True:
+                if self._closed or len(self._threads) > self._target:
+                    self._threads.discard(threading.current_thread())
+                    self._condition.notify()  # the wake-up that this stream took may have been meant for work
+                    return None
+                if self._queue.ready:
+                    return self._queue.ready.popleft()
+                self._condition.wait()
+
+    def _ask(self, run: Run[object]) -> Unit | None:
+        """One unit of `run`; the run goes to the end of the queue, or waits when it has none now."""
+        with self._condition:
+            ended_before, idle = run.units_ended, run.in_flight == 0
+        failed = False
+        try:
+            unit = run.take(idle=idle)
+        except BaseException as error:
+            run.fail(error)
+            unit, failed = None, True
+        with self._condition:
+            if unit is not None:
+                run.in_flight += 1
+                self._busy += 1
+                self._queue.ready.append(run)
+                self._condition.notify()
+            elif not run.done.done():
+                if run.units_ended != ended_before or (failed and run.in_flight == 0):
+                    self._queue.ready.append(run)  # something changed while it was asked: ask again
+                    self._condition.notify()
+                else:
+                    self._queue.parked.add(run)
+        return unit
+
+    def _carry_out(self, run: Run[object], unit: Unit, buffers: Buffers) -> None:
+        try:
+            unit(buffers)
+        except BaseException as error:
+            run.fail(error)
+        with self._condition:
+            self._busy -= 1
+            run.in_flight -= 1
+            run.units_ended += 1
+            for stage, (seconds, size_bytes) in buffers.stages.items():
+                before_s, before_bytes = self._stages.get(stage, (0.0, 0))
+                self._stages[stage] = (before_s + seconds, before_bytes + size_bytes)
+            buffers.stages.clear()
+            self._unpark(run)

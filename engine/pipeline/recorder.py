@@ -1,0 +1,139 @@
+"""Entries on their way into the manifest: reserved in walk order, completed in any order, written in walk order.
+
+The scanning stream reserves, any stream completes; one lock. Memory holds what was reserved and not completed,
+one segment, and at most 256 entries of a manifest that may still fit into its snapshot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from engine.repository.entry import INLINE_CHUNKS_MAX, Entry
+from engine.repository.manifest import Segment, SegmentRef, SegmentWriter, encode_segment
+from engine.repository.snapshot import INLINE_BYTES_MAX, INLINE_ENTRIES_MAX
+from engine.repository.transaction import Transaction
+
+_LIST_BYTES = 4 * 1024 * 1024  # of ids in one chunk-list blob
+
+
+class Slot:
+    """A place in the manifest. `entry` is there once `done`; None then means that there is nothing to record."""
+
+    __slots__ = ("done", "entry", "unfinished")
+
+    def __init__(self) -> None:
+        self.entry: Entry | None = None
+        self.done = False
+        self.unfinished: Callable[[], Entry | None] | None = None  # for a checkpoint: what is done of the file
+
+
+class Recorder:
+    """The manifest of one job."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._lock = threading.Lock()
+        self._slots: deque[Slot] = deque()
+        self._writer = SegmentWriter()
+        self._held: list[Segment] | None = []  # until it is sure that the manifest is not a small one
+        self._small: list[Entry] = []
+        self._segments: list[SegmentRef] = []
+
+    @property
+    def entries_total(self) -> int:
+        """Entries written so far."""
+        return self._writer.entries_total
+
+    def reserve(self, entry: Entry | None = None) -> Slot:
+        """The next place in walk order; with `entry` it is complete at once. The scanning stream only."""
+        slot = Slot()
+        slot.entry, slot.done = entry, entry is not None
+        with self._lock:
+            self._slots.append(slot)
+            if slot.done:
+                self._drain()
+        return slot
+
+    def complete(self, slot: Slot, entry: Entry | None) -> None:
+        """Fill a place; None leaves it out."""
+        with self._lock:
+            slot.entry, slot.done, slot.unfinished = entry, True, None
+            self._drain()
+
+    def _drain(self) -> None:
+        while self._slots and self._slots[0].done:
+            entry = self._slots.popleft().entry
+            if entry is None:
+                continue
+            segment = self._writer.add(entry)
+            if segment is not None:
+                self._keep(segment)
+            if self._held is not None:
+                self._small.append(entry)
+                held_bytes = sum(len(held.data) for held in self._held) + self._writer.pending_bytes
+                if len(self._small) > INLINE_ENTRIES_MAX or held_bytes > INLINE_BYTES_MAX:
+                    self._release()
+
+    def _keep(self, segment: Segment) -> None:
+        if self._held is not None:
+            self._held.append(segment)
+        else:
+            self._segments.append(self._reference(segment))
+
+    def _release(self) -> None:
+        held, self._held, self._small = self._held or [], None, []
+        self._segments.extend(self._reference(segment) for segment in held)
+
+    def _reference(self, segment: Segment) -> SegmentRef:
+        chunk_id = self._transaction.add_metadata(segment.data)
+        return SegmentRef(chunk_id, segment.first_path, segment.entries, len(segment.data))
+
+    def so_far(self) -> tuple[tuple[SegmentRef, ...], bytes]:
+        """For a checkpoint: what is complete by now, and what is done of unfinished files. No unit is in flight."""
+        with self._lock:
+            tail = [self._tail_entry(slot) for slot in self._slots]
+            entries = [entry for entry in tail if entry is not None]
+            if self._held is not None:
+                small = [*self._small, *entries]
+                segment = encode_segment(small) if small else None
+                if segment is None or (len(small) <= INLINE_ENTRIES_MAX and len(segment.data) <= INLINE_BYTES_MAX):
+                    return (), segment.data if segment else b""
+                return tuple(self._reference(part) for part in _in_segments(small)), b""
+            pending = self._writer.peek()
+            extra = ([pending] if pending else []) + _in_segments(entries)
+            return (*self._segments, *(self._reference(part) for part in extra)), b""
+
+    @staticmethod
+    def _tail_entry(slot: Slot) -> Entry | None:
+        if slot.done:
+            return slot.entry
+        return slot.unfinished() if slot.unfinished is not None else None
+
+    def finish(self) -> tuple[tuple[SegmentRef, ...], bytes]:
+        """The whole manifest: references to segments, or, for a small one, its bytes."""
+        with self._lock:
+            if self._held is not None:
+                return (), encode_segment(self._small).data if self._small else b""
+            last = self._writer.flush()
+            if last is not None:
+                self._segments.append(self._reference(last))
+            return tuple(self._segments), b""
+
+
+def _in_segments(entries: list[Entry]) -> list[Segment]:
+    writer = SegmentWriter()
+    segments = [writer.add(entry) for entry in entries]
+    segments.append(writer.flush())
+    return [segment for segment in segments if segment is not None]
+
+
+def with_chunks(entry: Entry, ids: bytes, digest: bytes, transaction: Transaction) -> Entry:
+    """`entry` with its contents: ids inline, or, when they are many, in blobs of their own."""
+    if len(ids) <= INLINE_CHUNKS_MAX * 32:
+        return msgspec.structs.replace(entry, chunks=ids, hash=digest)
+    lists = b"".join(transaction.add_metadata(ids[at : at + _LIST_BYTES]) for at in range(0, len(ids), _LIST_BYTES))
+    return msgspec.structs.replace(entry, chunk_lists=lists, hash=digest)

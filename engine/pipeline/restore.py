@@ -1,0 +1,232 @@
+"""One retrieval as a run: entries in walk order to the target, file contents by pack, in batches.
+
+With a target of random access, the reads of a batch are units of their own and any stream writes any file; an
+archive gets one batch at a time, in order. Every chunk is checked against its id before it is written; a file
+whose contents cannot be had is not left behind half-done, and the others are restored all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from engine.base.errors import IntegrityError, WedSyncError
+from engine.contract.settings import UNIT_BYTES
+from engine.pipeline.fetch import fetch
+from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
+from engine.pipeline.pool import Buffers, Run, Unit
+from engine.pipeline.targets.target import FileWriter, RestoreTarget
+from engine.repository.entry import FILE, Entry
+from engine.repository.index import Location
+from engine.repository.snapshot import Snapshot
+from engine.repository.vault import WeddingVault
+
+_BATCH_BYTES = 4 * UNIT_BYTES
+_BATCH_FILES = 256
+_BATCH_ENTRIES = 4096
+_CHUNKS_A_TIME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOutcome:
+    """What was restored."""
+
+    files: int
+    bytes_restored: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A file being written. Its counts change under the run's lock."""
+
+    entry: Entry
+    writer: FileWriter
+    ids: bytes
+    chunks_planned: int = 0
+    data_planned: int = 0
+    pieces_left: int = 0  # planned and not written
+    is_planned: bool = False  # all of its chunks are in some batch
+    spoilt: str = ""
+
+
+class RestoreRun(Run[RestoreOutcome]):
+    """One retrieval."""
+
+    def __init__(self, vault: WeddingVault, snapshot: Snapshot, selection: Selection, target: RestoreTarget) -> None:
+        super().__init__()
+        self._vault = vault
+        self._target = target
+        self._lock = threading.Lock()
+        self._entries: Iterator[Entry] | None = selected(vault, snapshot, selection)
+        self._open: dict[int, _Open] = {}
+        self._owner = 0  # the newest file's number
+        self._current: _Open | None = None  # a file too large for one batch
+        self._ranges: deque[Range] = deque()
+        self._damaged: list[str] = []
+        self._files = 0
+        self._bytes = 0
+        if not selection.paths:
+            self.progress.files_total = snapshot.body.counts.files
+            self.progress.bytes_total = snapshot.body.counts.bytes_source
+
+    def next_unit(self, *, idle: bool) -> Unit | None:
+        """See `Run.next_unit`."""
+        more = self._entries is not None or self._current is not None
+        if not self._target.random_access:
+            return self._in_order if idle and more else None
+        if not self._ranges and more:
+            self._ranges.extend(by_pack(self._plan_batch(_BATCH_BYTES, _BATCH_FILES)))
+            if not self._ranges:
+                return _nothing
+        return partial(self._fetch_unit, self._ranges.popleft()) if self._ranges else None
+
+    # --- planning: one stream at a time -----------------------------------------------------------------
+
+    def _plan_batch(self, bytes_max: int, files_max: int) -> list[tuple[Location, Piece]]:
+        """Begin entries until a batch is full; what their contents need."""
+        needed: list[tuple[Location, Piece]] = []
+        gathered_bytes = files = 0
+        for _ in range(_BATCH_ENTRIES):
+            if self._current is None:
+                self._begin_next()
+                files += self._current is not None
+            if self._current is not None:
+                more = self._plan_chunks(self._current)
+                needed += more
+                gathered_bytes += sum(location.length for location, _ in more)
+            if self._entries is None and self._current is None:
+                break
+            if gathered_bytes >= bytes_max or files >= files_max:
+                break
+        return needed
+
+    def _begin_next(self) -> None:
+        """Take the next entry; `_current` is its file when that wants bytes, `_entries` None when there is no more."""
+        assert self._entries is not None
+        entry = next(self._entries, None)
+        if entry is None:
+            self._entries = None
+            return
+        self.progress.current = entry.path.decode("utf-8", "backslashreplace")
+        writer = self._target.begin(entry)
+        if writer is None:
+            if entry.kind == FILE:
+                self._count(entry)
+            return
+        opened = _Open(entry, writer, b"")
+        try:
+            opened.ids = self._vault.chunk_ids(entry)
+        except WedSyncError as error:
+            opened.spoilt = error.message
+        self._owner += 1
+        with self._lock:
+            self._open[self._owner] = opened
+        self._current = opened
+
+    def _plan_chunks(self, opened: _Open) -> list[tuple[Location, Piece]]:
+        """Some chunks more of the file at hand; forgets it when those were the last."""
+        begin = opened.chunks_planned * 32
+        part = opened.ids[begin : begin + _CHUNKS_A_TIME * 32]
+        split = [part[at : at + 32] for at in range(0, len(part), 32)]
+        locations = self._vault.index.locate(split)
+        needed = list(place_chunks(opened.entry, split, locations, data_offset=opened.data_planned, owner=self._owner))
+        with self._lock:
+            opened.chunks_planned += len(split)
+            opened.data_planned += sum(location.length for location, _ in needed)
+            opened.pieces_left += len(needed)
+            if len(needed) < len(split):
+                opened.spoilt = f"chunk {split[len(needed)].hex()} is missing from the index"
+            is_last = opened.chunks_planned * 32 >= len(opened.ids)
+            if is_last and not opened.spoilt and opened.data_planned != opened.entry.data_bytes:
+                opened.spoilt = "its chunks do not come to its size"
+            opened.is_planned = is_last or bool(opened.spoilt)
+        if opened.is_planned:
+            self._current = None
+            self._end_if_complete(self._owner)
+        return needed
+
+    # --- carrying out -----------------------------------------------------------------------------------
+
+    def _fetch_unit(self, wanted: Range, buffers: Buffers) -> None:
+        for piece, data, what in fetch(self._vault, wanted, buffers):
+            begin_s = buffers.now_s()
+            self._write(piece, data, what)
+            buffers.spent("place", buffers.now_s() - begin_s, len(data) if data is not None else 0)
+        if self.progress.first_sealed_monotonic is None:
+            self.progress.first_sealed_monotonic = buffers.now_s()
+
+    def _write(self, piece: Piece, data: memoryview | None, what: str) -> None:
+        opened = self._open[piece.owner]
+        if data is None:
+            opened.spoilt = opened.spoilt or what
+        elif not opened.spoilt:
+            at = 0
+            for offset, length in piece.pieces:
+                opened.writer.write_at(offset, data[at : at + length])
+                at += length
+        with self._lock:
+            opened.pieces_left -= 1
+            if data is not None:
+                self._bytes += len(data)
+                self.progress.bytes_read += len(data)
+        self._end_if_complete(piece.owner)
+
+    def _in_order(self, buffers: Buffers) -> None:
+        """For an archive: one file at a time, its chunks in order, one buffer's worth a call."""
+        needed = self._plan_batch(UNIT_BYTES // 2, 1)
+        held: dict[bytes, bytes] = {}
+        spoilt: dict[bytes, str] = {}
+        for wanted in by_pack(needed):
+            for piece, data, what in fetch(self._vault, wanted, buffers):
+                if data is None:
+                    spoilt[piece.chunk_id] = what
+                else:
+                    held[piece.chunk_id] = bytes(data)
+        for _, piece in needed:
+            content = held.get(piece.chunk_id)
+            data = None if content is None else memoryview(content)
+            self._write(piece, data, spoilt.get(piece.chunk_id, ""))
+
+    def _end_if_complete(self, owner: int) -> None:
+        with self._lock:
+            opened = self._open.get(owner)
+            if opened is None or opened.pieces_left or not opened.is_planned:
+                return
+            del self._open[owner]
+        shown = opened.entry.path.decode("utf-8", "backslashreplace")
+        if opened.spoilt:
+            opened.writer.abort(opened.spoilt)
+            with self._lock:
+                self._damaged.append(f"{shown}: {opened.spoilt}")
+        elif opened.writer.commit():
+            self._count(opened.entry)
+
+    def _count(self, entry: Entry) -> None:
+        with self._lock:
+            self._files += 1
+            self.progress.files_done += 1
+            self.progress.warnings = len(self._target.warnings)
+            self.progress.bytes_read += entry.size - entry.data_bytes
+
+    def conclude(self, buffers: Buffers) -> RestoreOutcome:
+        """See `Run.conclude`. Raises IntegrityError, after all else is restored, when a file was damaged."""
+        self._target.finish()
+        self.progress.warnings = len(self._target.warnings)
+        if self._damaged:
+            more = f", and {len(self._damaged) - 1} more files" if len(self._damaged) > 1 else ""
+            raise IntegrityError(f"not restored: {self._damaged[0]}{more}", "run verify; all other files are restored")
+        return RestoreOutcome(self._files, self._bytes)
+
+    def abort(self) -> None:
+        """See `Run.abort`."""
+        for opened in self._open.values():
+            opened.writer.abort("the retrieval ended before it was complete")
+        self._open.clear()
+        self._target.close()
+
+
+def _nothing(_: Buffers) -> None:
+    """A turn given to others in the middle of a long plan."""

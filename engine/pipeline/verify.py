@@ -1,0 +1,227 @@
+"""One verification as a run: structure, every pack by its name, every blob by decryption, every file by its hash.
+
+Packs are units of their own. Nothing is repaired here; problems are sentences that name what is affected.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from blake3 import blake3
+
+from engine.base.errors import IntegrityError, NotFound
+from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
+from engine.pipeline.fetch import fetch
+from engine.pipeline.plan import Piece, by_pack, place_chunks
+from engine.pipeline.pool import Buffers, Run, Unit
+from engine.repository import crypto, layout
+from engine.repository.entry import FILE, Entry
+from engine.repository.index import Location
+from engine.repository.pack import HEADER_BYTES, PackEntry, parse_header, read_footer, split_records
+from engine.repository.snapshot import Snapshot
+from engine.repository.vault import WeddingVault
+
+PROBLEMS_KEPT = 1000
+_BLOBS_KEPT = 4
+_FILES_A_UNIT = 512  # neighbours share bundles, which are then opened once
+
+
+@dataclass(slots=True)
+class VerifyOutcome:
+    """What was looked at, and what was wrong."""
+
+    snapshots: int = 0
+    packs: int = 0
+    blobs: int = 0
+    files: int = 0
+    bytes_checked: int = 0
+    problems: list[str] = field(default_factory=list)
+    problems_total: int = 0
+
+
+class VerifyRun(Run[VerifyOutcome]):
+    """One verification of a wedding."""
+
+    def __init__(self, vault: WeddingVault, *, all_files: bool) -> None:
+        super().__init__()
+        self._vault = vault
+        self._all_files = all_files
+        self._lock = threading.Lock()
+        self._outcome = VerifyOutcome()
+        for problem in vault.problems:
+            self._report(problem)
+        self._snapshots = deque(vault.snapshots(partial=True))
+        self._packs = deque(vault.index.packs())
+        self._files: Iterator[tuple[Snapshot, Entry]] | None = None
+        self._seen: set[bytes] = set()
+        self.progress.bytes_total = sum(entry.size for entry in self._packs)
+
+    def next_unit(self, *, idle: bool) -> Unit | None:
+        """See `Run.next_unit`."""
+        if self._snapshots:
+            return partial(self._check_structure, self._snapshots.popleft())
+        if self._packs:
+            return partial(self._check_pack, self._packs.popleft())
+        if self._all_files and self._files is None:
+            self._files = self._all_entries()
+        if self._files is not None:
+            batch = []
+            for _, item in zip(range(_FILES_A_UNIT), self._files, strict=False):
+                batch.append(item)
+                if item[1].size >= UNIT_BYTES:
+                    break
+            if batch:
+                return partial(self._check_files, batch)
+        return None
+
+    def conclude(self, buffers: Buffers) -> VerifyOutcome:
+        """See `Run.conclude`."""
+        return self._outcome
+
+    def _report(self, problem: str) -> None:
+        with self._lock:
+            self._outcome.problems_total += 1
+            self.progress.warnings += 1
+            if len(self._outcome.problems) < PROBLEMS_KEPT:
+                self._outcome.problems.append(problem)
+
+    # --- structure --------------------------------------------------------------------------------------
+
+    def _check_structure(self, snapshot: Snapshot, buffers: Buffers) -> None:
+        """Every entry can be read, and every chunk that it names is in the index."""
+        name = f"snapshot {snapshot.id}"
+        entries = 0
+        try:
+            for entry in self._vault.entries(snapshot):
+                entries += 1
+                ids = self._vault.chunk_ids(entry)
+                split = [ids[at : at + 32] for at in range(0, len(ids), 32)]
+                if any(self._vault.index.missing(split)):
+                    self._report(f"{name}: {_shown(entry.path)}: a chunk of it is missing from the index")
+        except (IntegrityError, NotFound) as error:
+            self._report(f"{name}: {error.message}")
+        if not snapshot.partial and entries != snapshot.body.counts.entries:
+            self._report(f"{name}: has {entries} entries, not the {snapshot.body.counts.entries} it counts")
+        with self._lock:
+            self._outcome.snapshots += 1
+
+    # --- packs ------------------------------------------------------------------------------------------
+
+    def _check_pack(self, entry: PackEntry, buffers: Buffers) -> None:
+        """The pack's bytes have the hash in its name, its footer agrees, its blobs open, its chunks have their ids."""
+        name = layout.pack(self._vault.keys.wedding, entry.name)
+        try:
+            self._check_name(entry, name, buffers)
+            footer = read_footer(self._vault.store, self._vault.keys, entry.name)
+            if (footer.salt, footer.epoch, footer.pack_type) != (entry.salt, entry.epoch, entry.pack_type):
+                raise IntegrityError("the index and the pack do not agree on its key")
+            self._check_blobs(footer, buffers)
+        except (IntegrityError, NotFound) as error:
+            self._report(f"pack {entry.name.hex()}: {error.message}")
+        with self._lock:
+            self._outcome.packs += 1
+            self._outcome.bytes_checked += entry.size
+            self.progress.bytes_read += entry.size
+
+    def _check_name(self, entry: PackEntry, name: str, buffers: Buffers) -> None:
+        size_bytes = self._vault.store.stat(name).size_bytes
+        if size_bytes != entry.size:
+            raise IntegrityError(f"has {size_bytes} bytes instead of {entry.size}")
+        hasher = blake3()
+        for offset in range(0, size_bytes, UNIT_BYTES):
+            part = buffers.source[: min(UNIT_BYTES, size_bytes - offset)]
+            self._vault.store.read_into(name, offset, part)
+            if not offset:
+                parse_header(bytes(part[:HEADER_BYTES]), entry.name)
+            hasher.update(part)
+        if hasher.digest() != entry.name:
+            raise IntegrityError("its bytes do not have the hash that is its name")
+
+    def _check_blobs(self, footer: PackEntry, buffers: Buffers) -> None:
+        """Open every blob of the footer's records; the id of each chunk is the keyed hash of its bytes."""
+        bare = PackEntry(footer.name, footer.salt, footer.epoch, footer.pack_type, footer.size, b"")
+        whole_file = Entry(path=b"pack", kind=FILE, mode=0, uid=0, gid=0, mtime_ns=0, size=1 << 62)
+        needed: list[tuple[Location, Piece]] = []
+        for record in split_records(footer.records, f"pack {footer.name.hex()}"):
+            location = Location(
+                bare, record.offset, record.stored_bytes, record.inner_offset, record.length, record.codec_used
+            )
+            needed += place_chunks(whole_file, [record.chunk_id], [location], data_offset=0, owner=0)
+        blobs = 0
+        for wanted in by_pack(needed):
+            blobs += len(wanted.blobs)
+            for _, data, what in fetch(self._vault, wanted, buffers):
+                if data is None:
+                    self._report(what)
+        with self._lock:
+            self._outcome.blobs += blobs
+
+    # --- files ------------------------------------------------------------------------------------------
+
+    def _all_entries(self) -> Iterator[tuple[Snapshot, Entry]]:
+        """Every file of every snapshot, each contents once."""
+        for snapshot in self._vault.snapshots():
+            try:
+                for entry in self._vault.entries(snapshot):
+                    if entry.kind != FILE:
+                        continue
+                    key = crypto.hash_bytes(entry.hash + entry.chunks + entry.chunk_lists)[:16]
+                    if key not in self._seen:
+                        self._seen.add(key)
+                        yield snapshot, entry
+                    else:
+                        self._outcome.files += 1
+            except (IntegrityError, NotFound) as error:
+                self._report(f"snapshot {snapshot.id}: {error.message}")
+
+    def _check_files(self, batch: list[tuple[Snapshot, Entry]], buffers: Buffers) -> None:
+        blobs: dict[tuple[bytes, int], memoryview] = {}
+        for snapshot, entry in batch:
+            try:
+                digest = self._hash_file(entry, blobs)
+                if digest != entry.hash:
+                    raise IntegrityError("its contents do not have the hash that was recorded")
+            except (IntegrityError, NotFound) as error:
+                self._report(f"snapshot {snapshot.id}: {_shown(entry.path)}: {error.message}")
+            with self._lock:
+                self._outcome.files += 1
+                self.progress.files_done += 1
+
+    def _read_chunk(self, chunk_id: bytes, blobs: dict[tuple[bytes, int], memoryview]) -> bytes:
+        """A chunk, from the last few blobs if one of them has it."""
+        location = self._vault.locate(chunk_id)
+        key = (location.pack.name, location.offset)
+        content = blobs.get(key)
+        if content is None:
+            if len(blobs) >= _BLOBS_KEPT:
+                del blobs[next(iter(blobs))]
+            content = blobs[key] = self._vault.read_blob(location)
+        return self._vault.take_chunk(chunk_id, location, content)
+
+    def _hash_file(self, entry: Entry, blobs: dict[tuple[bytes, int], memoryview]) -> bytes:
+        """The file's hash as format section 6.5 has it, read back chunk by chunk. Raises IntegrityError."""
+        ids = self._vault.chunk_ids(entry)
+        segments: list[bytes] = []
+        hasher = blake3()
+        in_segment = total = 0
+        for at in range(0, len(ids), 32):
+            chunk = self._read_chunk(ids[at : at + 32], blobs)
+            hasher.update(chunk)
+            in_segment += len(chunk)
+            total += len(chunk)
+            if in_segment == SEGMENT_BYTES:
+                segments.append(hasher.digest())
+                hasher, in_segment = blake3(), 0
+        if total != entry.data_bytes:
+            raise IntegrityError(f"its chunks come to {total} bytes instead of {entry.data_bytes}")
+        if in_segment or not segments:
+            segments.append(hasher.digest())
+        return segments[0] if len(segments) == 1 else blake3(b"".join(segments)).digest()
+
+
+def _shown(path: bytes) -> str:
+    return "/" + path.decode("utf-8", "backslashreplace")
