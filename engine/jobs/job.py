@@ -1,0 +1,124 @@
+"""A job's record and its states. Pure; engine loop only.
+
+```
+queued ──→ running ──→ done | warnings | failed | cancelled | interrupted
+   └─────→ failed | cancelled | interrupted
+```
+An interrupted backup has left a checkpoint; the next backup of the same sources goes on from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.base.errors import WedSyncError
+from engine.base.invariants import check
+from engine.contract.status import JOB_STATES_ENDED, JobKind, JobRow, JobState
+from engine.contract.weddings import PriorityClass
+from engine.jobs.measure import Rate, remaining_s
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    "queued": frozenset({"running", "failed", "cancelled", "interrupted"}),
+    "running": JOB_STATES_ENDED,
+    "done": frozenset(),
+    "warnings": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+    "interrupted": frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A run's counters, as they stood."""
+
+    files_done: int = 0
+    files_total: int | None = None
+    bytes_read: int = 0
+    bytes_total: int | None = None
+    bytes_stored: int = 0
+    bytes_reused: int = 0
+    files_unchanged: int = 0
+    warnings: int = 0
+    current: str = ""
+
+
+NOTHING = Counts()
+
+
+@dataclass(slots=True)
+class Job:
+    """One job from its acceptance on. `move` is the only way to change its state."""
+
+    id: str
+    kind: JobKind
+    wedding_id: str
+    wedding: str  # the name it had when the job was accepted
+    priority: PriorityClass
+    priority_given: bool  # by the caller, so the register does not change it
+    queued_ns: int
+    queued_monotonic_s: float
+    state: JobState = "queued"
+    started_ns: int = 0
+    ended_ns: int = 0
+    message: str = ""
+    code: str = ""
+    snapshot: str = ""
+    initiation_s: float | None = None
+    counts: Counts = NOTHING  # as they stood at the end
+    error: WedSyncError | None = field(default=None, repr=False)
+    reported: bool = False  # somebody who waited has seen how it ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in JOB_STATES_ENDED
+
+    def move(self, state: JobState, *, now_ns: int) -> None:
+        """Go over into `state` at `now_ns`."""
+        check(state in TRANSITIONS[self.state], f"a job that is {self.state} cannot become {state}")
+        self.state = state
+        if state == "running":
+            self.started_ns = now_ns
+        else:
+            self.ended_ns = now_ns
+
+    def fail(self, error: WedSyncError, *, now_ns: int) -> None:
+        """End as failed, with the one line and the code of `error`."""
+        self.move("failed", now_ns=now_ns)
+        self.error, self.message, self.code = error, error.line(), error.code
+
+    def row(self, counts: Counts | None = None, rate: Rate | None = None) -> JobRow:
+        """The job as the status document has it: with `counts` and `rate` while it runs."""
+        shown = self.counts if counts is None else counts
+        per_s = rate.per_s if rate is not None else self._mean_rate(shown)
+        return JobRow(
+            id=self.id,
+            kind=self.kind,
+            wedding=self.wedding,
+            state=self.state,
+            priority=self.priority,
+            queued_ns=self.queued_ns,
+            started_ns=self.started_ns,
+            ended_ns=self.ended_ns,
+            files_done=shown.files_done,
+            files_total=shown.files_total,
+            bytes_read=shown.bytes_read,
+            bytes_total=shown.bytes_total,
+            bytes_stored=shown.bytes_stored,
+            bytes_reused=shown.bytes_reused,
+            files_unchanged=shown.files_unchanged,
+            warnings=shown.warnings,
+            rate_bytes_per_s=per_s,
+            eta_s=None if self.ended else remaining_s(shown.bytes_read, shown.bytes_total, per_s),
+            initiation_s=self.initiation_s,
+            current="" if self.ended else shown.current,
+            message=self.message,
+            code=self.code,
+            snapshot=self.snapshot,
+        )
+
+    def _mean_rate(self, counts: Counts) -> float:
+        """Over the whole life of a job that has ended."""
+        span_s = (self.ended_ns - self.started_ns) / 1e9
+        return counts.bytes_read / span_s if self.started_ns and span_s > 0 else 0.0

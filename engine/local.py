@@ -1,0 +1,372 @@
+"""`LocalEngine`: the engine inside this process. It alone builds concrete things from settings and stops them in order.
+
+The engine thread runs an asyncio loop of its own, which only decides: what blocks runs on an executor, bytes on
+the streams. The caller's threads hand operations in and read the newest status document; they never wait here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import math
+import resource
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+
+import msgspec
+
+from engine.base.clock import Clock, SystemClock
+from engine.base.entropy import Entropy, SystemEntropy
+from engine.base.errors import Unavailable, WedSyncError
+from engine.base.log import log_to_file
+from engine.base.version import VERSION
+from engine.contract.events import EventBatch
+from engine.contract.operations import Operation, Result
+from engine.contract.settings import LEASE_RENEWAL_S, Settings
+from engine.contract.status import Status
+from engine.jobs.dispatcher import Dispatcher
+from engine.jobs.offload import Means, Offload
+from engine.monitor.sampler import Sampler
+from engine.operations import dispatch, rounds, status
+from engine.operations.configuration import read_settings
+from engine.operations.context import Caller, Engine, Measured
+from engine.operations.eventlog import EventLog
+from engine.operations.facts import Facts
+from engine.operations.home import Home
+from engine.operations.opening import Opening, Passphrase
+from engine.operations.streams import Streams, default_streams
+from engine.pipeline.pool import StreamPool
+from engine.repository.repository import Repository
+
+PUBLISH_S = 0.25
+SAMPLE_S = 1.0
+ROOM_S = 5.0
+LAG_TICK_S = 0.1
+INTERRUPT_S = 60.0  # how long checkpoints of interrupted jobs may take
+LAST_CALLS_S = 1.0  # how long calls may still be answered when no job is left
+OPEN_FILES_WANTED = 65_536
+SWITCH_INTERVAL_S = 0.0005  # streams hand the interpreter over soon, so that loop and screen stay quick
+
+_LOG = logging.getLogger(__name__)
+
+
+class LocalEngine:
+    """An `EngineHandle` whose engine lives in this process. Any thread."""
+
+    def __init__(self, life: _Life, home: Home) -> None:
+        """Nothing runs yet; see `start`."""
+        self._life = life
+        self._home = home
+        self._lock = threading.Lock()
+        self._calls: set[Future[Result]] = set()  # not answered yet; under the lock
+        self._over = False  # under the lock
+        self._stopped: Future[None] = Future()
+        self._stopped.set_running_or_notify_cancel()  # so that nobody who waits can cancel it for the others
+        self._loop = asyncio.new_event_loop()
+
+    @classmethod
+    def start(
+        cls,
+        home: Path,
+        passphrase: Passphrase,
+        *,
+        streams: int | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> LocalEngine:
+        """Start an engine on `home`, which is made if missing; the repository is opened in the background.
+
+        `passphrase` is asked for only when there is a repository, or one is made; a callable is called once, on a
+        thread of the engine. `streams` goes before the setting. Raises Conflict when an engine runs on this home,
+        UsageError for settings that cannot be read, NotPermitted, LimitReached.
+        """
+        held = Home(home)
+        try:
+            settings = read_settings(held.settings)
+            handler = log_to_file(held.logs / "engine.jsonl")
+        except BaseException:
+            held.release()
+            raise
+        _raise_limits()
+        means = clock or SystemClock(), entropy or SystemEntropy()
+        life = _Life(held, settings, passphrase, streams=streams, means=means)
+        engine = cls(life, held)
+        started: Future[None] = Future()
+        run = functools.partial(engine._run, handler, started)
+        threading.Thread(target=run, name="wedsync-engine", daemon=True).start()
+        started.result()
+        return engine
+
+    def status(self) -> Status:
+        """See `EngineHandle.status`."""
+        return self._life.document
+
+    def call(self, operation: Operation) -> Future[Result]:
+        """See `EngineHandle.call`."""
+        future: Future[Result] = Future()
+        with self._lock:
+            if not self._over:
+                self._calls.add(future)
+                future.add_done_callback(self._calls.discard)
+                self._loop.call_soon_threadsafe(self._life.take_call, operation, future)
+                return future
+        _answer(future, _has_stopped())
+        return future
+
+    def events(self, after_seq: int) -> EventBatch:
+        """See `EngineHandle.events`."""
+        return self._life.events.after(after_seq)
+
+    def close(self, *, drain_s: float) -> Future[None]:
+        """See `EngineHandle.close`. May be called again, also to shorten the time."""
+        with self._lock:
+            if not self._over:
+                self._loop.call_soon_threadsafe(self._life.stop, drain_s)
+        return self._stopped
+
+    def _run(self, handler: logging.Handler, started: Future[None]) -> None:
+        """The engine thread, from its first to its last moment."""
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._life.live(started))
+        except BaseException as error:
+            _LOG.exception("the engine met a bug")
+            if not started.done():
+                started.set_exception(error)
+        finally:
+            with self._lock:
+                self._over = True
+                left = list(self._calls)
+            for future in left:
+                _answer(future, _has_stopped())
+            self._life.publish_stopped()
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+            self._home.release()
+            self._stopped.set_result(None)
+
+
+class _Life:
+    """What the engine thread does. Engine loop only, but for `document` and `events`, which any thread reads."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        passphrase: Passphrase,
+        *,
+        streams: int | None,
+        means: tuple[Clock, Entropy],
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._passphrase = passphrase
+        self._streams = streams
+        self._clock, self._entropy = means
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._stop_at_s = math.inf
+        self._stop_wanted = asyncio.Event()
+        self._engine: Engine
+        self._group: asyncio.TaskGroup
+        self.events = EventLog(self._clock)
+        self.document: Status
+
+    async def live(self, started: Future[None]) -> None:
+        """Assemble, work until told to stop, stop in order."""
+        offload = Offload()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                sampler = Sampler(self._clock, engine_version=VERSION)
+                engine = self._engine = self._assemble(Means(self._clock, self._entropy, offload, self._spawn), sampler)
+                engine.opening.when_open(self._opened)
+                engine.opening.begin()
+                self._publish()
+                self._start_rounds(rounds.Measuring(engine, sampler))
+                self.events.announce("engine-started", f"engine {VERSION} with {engine.streams.size} streams")
+                started.set_result(None)
+                await self._stop_wanted.wait()
+                await self._wind_down()
+                for task in list(self._tasks):
+                    task.cancel()
+            await offload.run("end", self._let_go)
+        finally:
+            offload.close()
+
+    def take_call(self, operation: Operation, future: Future[Result]) -> None:
+        """Begin to answer a call."""
+        task = self._spawn(self._serve(operation, future))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+        def cancelled(answered: Future[Result]) -> None:
+            if answered.cancelled():
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(task.cancel)
+
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(cancelled)
+
+    def stop(self, drain_s: float) -> None:
+        """Begin to stop, or shorten the time that jobs have left."""
+        self._stop_at_s = min(self._stop_at_s, self._clock.monotonic_s() + drain_s)
+        if not self._stop_wanted.is_set():
+            self._engine.stopping = True
+            self._engine.dispatcher.stop_accepting()
+            self.events.announce("engine-stopping", "the engine is stopping")
+            self._publish()
+            self._stop_wanted.set()
+
+    def publish_stopped(self) -> None:
+        """Show that nothing runs any more. Called last, when the loop has ended."""
+        with contextlib.suppress(AttributeError):  # it never began
+            self.document = msgspec.structs.replace(self.document, seq=self.document.seq + 1, status="stopped")
+
+    # --- parts ------------------------------------------------------------------------------------------
+
+    def _assemble(self, means: Means, sampler: Sampler) -> Engine:
+        wanted = self._streams or self._settings.engine.streams
+        pool = StreamPool(
+            wanted or default_streams(),
+            clock=self._clock,
+            compression_level=self._settings.engine.compression_level,
+        )
+        return Engine(
+            home=self._home,
+            clock=self._clock,
+            entropy=self._entropy,
+            settings=self._settings,
+            offload=means.offload,
+            opening=Opening(
+                url=lambda: self._home.hot_url(self._settings),
+                passphrase=self._passphrase,
+                seen=self._home.seen,
+                means=means,
+            ),
+            pool=pool,
+            streams=Streams(pool, mode="manual" if wanted else "default", clock=self._clock),
+            dispatcher=Dispatcher(
+                pool,
+                means,
+                settings=lambda: self._engine.settings.engine,
+                announce=self.events.announce_job,
+            ),
+            events=self.events,
+            facts=Facts(),
+            measured=Measured(sampler.sample(engine_lag_s=0.0)),
+            stop=self.stop,
+        )
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _opened(self, repository: Repository) -> None:
+        """The repository stands open: know its weddings at once, and how safe they are soon."""
+        self._engine.facts.take_register(repository.register.all())
+        self._spawn(self._once(lambda: rounds.look_at_register(self._engine)))
+        self._spawn(self._once(lambda: rounds.measure_room(self._engine)))
+
+    # --- again and again --------------------------------------------------------------------------------
+
+    def _start_rounds(self, measuring: rounds.Measuring) -> None:
+        async def publish() -> None:
+            self._publish()
+
+        self._spawn(self._every(PUBLISH_S, publish))
+        self._spawn(self._every(SAMPLE_S, measuring.round))
+        self._spawn(self._every(ROOM_S, lambda: rounds.measure_room(self._engine)))
+        self._spawn(self._every(LEASE_RENEWAL_S, lambda: rounds.renew_lease(self._engine)))
+        self._spawn(self._every(LEASE_RENEWAL_S, lambda: rounds.look_at_register(self._engine)))
+        self._spawn(self._watch_lag(measuring))
+
+    async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._clock.sleep(seconds)
+            await self._once(action)
+
+    async def _once(self, action: Callable[[], Awaitable[None]]) -> None:
+        """One round; what goes wrong is written to the log, and the next round tries again."""
+        try:
+            await action()
+        except WedSyncError as error:
+            _LOG.warning("a round of the engine failed: %s", error.line())
+        except Exception:
+            _LOG.exception("a round of the engine met a bug")
+
+    async def _watch_lag(self, measuring: rounds.Measuring) -> None:
+        """How late the loop runs what was due: the worst of each second."""
+        while True:
+            before_s = self._clock.monotonic_s()
+            await self._clock.sleep(LAG_TICK_S)
+            lag_s = self._clock.monotonic_s() - before_s - LAG_TICK_S
+            measuring.lag_s = max(measuring.lag_s, lag_s)
+
+    def _publish(self) -> None:
+        self.document = status.build(self._engine)
+
+    async def _serve(self, operation: Operation, future: Future[Result]) -> None:
+        try:
+            result = await dispatch.run(self._engine, operation, Caller())
+        except WedSyncError as error:
+            _answer(future, error)
+        except asyncio.CancelledError:
+            _answer(future, _has_stopped())
+            raise
+        else:
+            _answer(future, result)
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    async def _wind_down(self) -> None:
+        """Give jobs the time they have, then checkpoint them, then answer whoever still waits."""
+        dispatcher = self._engine.dispatcher
+        while (left_s := self._stop_at_s - self._clock.monotonic_s()) > 0:
+            if await dispatcher.idle(min(left_s, PUBLISH_S)):
+                break
+        dispatcher.interrupt_all()
+        if not await dispatcher.idle(INTERRUPT_S):
+            _LOG.error("jobs did not end in %s s after they were interrupted", INTERRUPT_S)
+        if self._answering:
+            await asyncio.wait(list(self._answering), timeout=LAST_CALLS_S)
+        self._publish()
+
+    def _let_go(self) -> None:
+        """Streams, repository and store, in this order. On the executor."""
+        for let_go in (self._engine.pool.close, self._engine.opening.close):
+            try:
+                let_go()
+            except WedSyncError as error:
+                _LOG.warning("while stopping: %s", error.line())
+            except Exception:
+                _LOG.exception("while stopping")
+
+
+def _answer(future: Future[Result], answer: Result | WedSyncError) -> None:
+    """Give the answer, unless the caller has given up waiting."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(answer, WedSyncError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _has_stopped() -> Unavailable:
+    return Unavailable("the engine has stopped", "start it again")
+
+
+def _raise_limits() -> None:
+    """More open files, and a quicker change of threads, than Python and the system give by themselves."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

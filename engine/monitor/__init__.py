@@ -1,0 +1,1 @@
+"""Monitor: what this machine and this engine are doing, measured."""

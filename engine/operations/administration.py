@@ -1,0 +1,170 @@
+"""init, status, keys, config, scale, shutdown: running the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+from engine.base.errors import Conflict, NotFound, NotPermitted, UsageError
+from engine.contract import operations as ops
+from engine.contract.settings import COLD_SETTINGS, STREAMS_MAX, Settings
+from engine.operations import status
+from engine.operations.configuration import (
+    UNSET_WORDS,
+    change_setting,
+    find_setting,
+    setting_rows,
+    value_of,
+    value_text,
+    with_value,
+)
+from engine.operations.context import Engine, Handler
+from engine.operations.queue import span
+from engine.operations.streams import default_streams
+from engine.repository.repository import Repository
+from engine.storage.stores.open import open_store
+
+_PASSPHRASE_BYTES_MAX = 4096
+
+
+async def init_repository(engine: Engine, _: ops.InitRepository) -> ops.RepositoryInfo:
+    """See `ops.InitRepository`. Raises Conflict when there is one."""
+    if engine.stopping:
+        raise Conflict("the engine is stopping", "start it again")
+    repository = await engine.opening.create(label=os.uname().nodename)
+    return ops.RepositoryInfo(repository=repository.id, url=repository.store.url)
+
+
+async def read_status(engine: Engine, _: ops.ReadStatus) -> ops.StatusResult:
+    """See `ops.ReadStatus`."""
+    return ops.StatusResult(document=status.build(engine))
+
+
+async def list_keys(engine: Engine, _: ops.ListKeys) -> ops.KeyList:
+    """See `ops.ListKeys`."""
+    return await _keys(engine, await engine.opening.needed())
+
+
+async def add_key(engine: Engine, operation: ops.AddKey) -> ops.KeyList:
+    """See `ops.AddKey`. Raises UsageError when no passphrase was given."""
+    if not operation.passphrase_file:
+        raise UsageError("no new passphrase was given", "give --passphrase-file FILE; - is standard input")
+    repository = await engine.opening.needed()
+
+    def add() -> str:
+        return repository.add_slot(read_passphrase(operation.passphrase_file), operation.label).id
+
+    added = await engine.offload.run("keys", add)
+    engine.events.announce("key-changed", f"key {added[:8]} was added")
+    return await _keys(engine, repository)
+
+
+async def remove_key(engine: Engine, operation: ops.RemoveKey) -> ops.KeyList:
+    """See `ops.RemoveKey`. Raises NotFound; Conflict for the last one."""
+    repository = await engine.opening.needed()
+    await engine.offload.run("keys", lambda: repository.remove_slot(operation.key))
+    engine.events.announce("key-changed", f"key {operation.key[:8]} was removed", level="warning")
+    return await _keys(engine, repository)
+
+
+async def _keys(engine: Engine, repository: Repository) -> ops.KeyList:
+    slots = await engine.offload.run("keys", repository.slots)
+    return ops.KeyList(
+        keys=tuple(ops.KeySlotRow(id=slot.id, label=slot.label, kdf=slot.kdf, current=slot.current) for slot in slots)
+    )
+
+
+def read_passphrase(file: str) -> str:
+    """The first line of `file`; `-` is standard input. Blocks. Raises NotFound, NotPermitted, UsageError."""
+    try:
+        fd = os.dup(0) if file == "-" else os.open(os.path.expanduser(file), os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as opened:
+            line = opened.readline(_PASSPHRASE_BYTES_MAX).rstrip(b"\r\n")
+    except PermissionError:
+        raise NotPermitted(f"{file} may not be read") from None
+    except OSError as error:
+        raise NotFound(f"{file}: {error.strerror}") from None
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"the passphrase in {file} is not UTF-8") from None
+
+
+async def read_configuration(engine: Engine, operation: ops.ReadConfiguration) -> ops.Configuration:
+    """See `ops.ReadConfiguration`. Raises NotFound."""
+    return ops.Configuration(settings=setting_rows(engine.settings, operation.key))
+
+
+async def configure(engine: Engine, operation: ops.Configure) -> ops.ConfigureResult:
+    """See `ops.Configure`. What is read only at the start is saved, and said to wait."""
+    setting = find_setting(operation.key)
+    path = engine.home.settings
+
+    def change() -> Settings:
+        if operation.key == "storage.hot" and operation.value not in UNSET_WORDS:
+            with contextlib.suppress(NotFound):  # it may be mounted by then
+                open_store(operation.value, create=False).close()
+        return change_setting(path, operation.key, operation.value)
+
+    changed = await engine.offload.run("settings", change)
+    cold = operation.key in COLD_SETTINGS
+    before = value_of(engine.settings, operation.key)
+    after = value_of(changed, operation.key)
+    if not cold:
+        engine.settings = with_value(engine.settings, operation.key, after)
+        if operation.key == "engine.streams":
+            _apply_streams(engine)
+        if operation.key == "engine.compression_level":
+            engine.pool.compression_level = engine.settings.engine.compression_level
+    engine.events.announce("settings-changed", f"{setting.key} is {value_text(after)}, it was {value_text(before)}")
+    return ops.ConfigureResult(
+        key=setting.key,
+        before=value_text(before),
+        after=value_text(after),
+        applied="at the next start" if cold else "now",
+    )
+
+
+def _apply_streams(engine: Engine) -> None:
+    wanted = engine.settings.engine.streams
+    _resize(engine, wanted or default_streams(), manual=wanted is not None, reason="engine.streams was set")
+
+
+async def scale(engine: Engine, operation: ops.ScaleInfrastructure) -> ops.ScaleResult:
+    """See `ops.ScaleInfrastructure`. Until the engine stops, or the next change."""
+    word = operation.target.strip().lower()
+    if word == "auto":
+        before = _resize(engine, default_streams(), manual=False, reason="scale auto")
+    elif word.isascii() and word.isdigit() and 1 <= int(word) <= STREAMS_MAX:
+        before = _resize(engine, int(word), manual=True, reason=f"scale {int(word)}")
+    else:
+        raise UsageError(f"{operation.target!r} is no number of streams", f"give 1 to {STREAMS_MAX}, or auto")
+    return ops.ScaleResult(before=before, streams=engine.streams.size, mode=engine.streams.mode)
+
+
+def _resize(engine: Engine, target: int, *, manual: bool, reason: str) -> int:
+    before = engine.streams.resize(target, mode="manual" if manual else "default", reason=reason)
+    if before != target:
+        engine.events.announce("streams-changed", f"{target} streams, {before} before")
+    return before
+
+
+async def shutdown(engine: Engine, operation: ops.Shutdown) -> ops.Empty:
+    """See `ops.Shutdown`. Comes back at once; the engine is gone when the status document says `stopped`."""
+    engine.stop(span(operation.drain))
+    await asyncio.sleep(0)
+    return ops.Empty()
+
+
+HANDLERS: dict[str, Handler] = {
+    "init_repository": init_repository,
+    "status": read_status,
+    "keys": list_keys,
+    "key_add": add_key,
+    "key_remove": remove_key,
+    "configuration": read_configuration,
+    "configure": configure,
+    "scale_infrastructure": scale,
+    "shutdown": shutdown,
+}

@@ -1,0 +1,184 @@
+"""backup and store: from a request to a job. What blocks runs on the executor, the runs on the streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+
+from engine.base.errors import NotFound, NotPermitted, UsageError
+from engine.contract import operations as ops
+from engine.contract.weddings import Wedding
+from engine.jobs.dispatcher import Conclusion, JobSpec, Opener, Prepared
+from engine.jobs.job import Job
+from engine.jobs.priority import class_of
+from engine.operations.browsing import with_vault
+from engine.operations.context import Engine, Handler
+from engine.operations.facts import Recovery
+from engine.operations.queue import ended
+from engine.operations.rows import path_bytes
+from engine.pipeline.backup import BackupRequest, BackupRun
+from engine.pipeline.estimate import estimate
+from engine.pipeline.parents import Selection
+from engine.repository.repository import Repository
+
+_TAG_CHARS_MAX = 100
+_TAGS_MAX = 32
+
+
+async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result:
+    """See `ops.StartBackup`. Raises NotFound for a source that is not there."""
+    wedding = engine.facts.find(operation.wedding)
+    tags = checked_tags(operation.tags)
+    sources = await engine.offload.run(wedding.id, lambda: checked_sources(operation.sources))
+    if operation.dry_run:
+        what = Selection(sources, operation.exclude, operation.one_file_system)
+        counts = await with_vault(engine, operation.wedding, lambda vault: estimate(vault, what, engine.clock))
+        return ops.BackupEstimate(
+            files=counts.files,
+            files_new=counts.files_new,
+            files_changed=counts.files_changed,
+            files_unchanged=counts.files_unchanged,
+            files_gone=counts.files_gone,
+            bytes_source=counts.bytes_source,
+            bytes_to_read=counts.bytes_to_read,
+            warnings=counts.warnings,
+        )
+    repository = await engine.opening.needed()
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        request = BackupRequest(
+            job_id=job.id,
+            sources=sources,
+            tags=tags,
+            priority=job.priority,
+            host=os.uname().nodename,
+            exclude=operation.exclude,
+            one_file_system=operation.one_file_system,
+        )
+        with _backup_run(engine, repository, job, request) as prepared:
+            yield prepared
+
+    return await _accepted(engine, operation, wedding, opened)
+
+
+async def store_wedding_data(engine: Engine, operation: ops.StoreWeddingData) -> ops.Result:
+    """See `ops.StoreWeddingData`. Comes back when the stream is stored."""
+    wedding = engine.facts.find(operation.wedding)
+    tags = checked_tags(operation.tags)
+    name = path_bytes(operation.name)
+    if not name or len(name) > 4095 or b"\0" in name or any(len(part) > 255 for part in name.split(b"/")):
+        raise UsageError(f"{operation.name!r} cannot be the path of a file", "write it like speeches/father.wav")
+    repository = await engine.opening.needed()
+    await engine.offload.run(wedding.id, lambda: check_input(operation.file))
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        fd = open_input(operation.file)
+        try:
+            request = BackupRequest(
+                job_id=job.id,
+                sources=(),
+                tags=tags,
+                priority=job.priority,
+                host=os.uname().nodename,
+                stream=(name, fd),
+            )
+            with _backup_run(engine, repository, job, request) as prepared:
+                yield prepared
+        finally:
+            os.close(fd)
+
+    priority = class_of(wedding, engine.clock.now_ns())
+    job = engine.dispatcher.accept(JobSpec("store", wedding, priority, False, opened))
+    return await ended(engine, job)
+
+
+HANDLERS: dict[str, Handler] = {"start_backup": start_backup, "store_wedding_data": store_wedding_data}
+
+
+async def _accepted(engine: Engine, operation: ops.StartBackup, wedding: Wedding, opened: Opener) -> ops.JobResult:
+    priority = operation.priority or class_of(wedding, engine.clock.now_ns())
+    job = engine.dispatcher.accept(JobSpec("backup", wedding, priority, operation.priority is not None, opened))
+    if operation.wait:
+        return await ended(engine, job)
+    return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+@contextlib.contextmanager
+def _backup_run(engine: Engine, repository: Repository, job: Job, request: BackupRequest) -> Iterator[Prepared]:
+    with repository.vault(job.wedding_id) as vault:
+        run = BackupRun(
+            vault,
+            request,
+            clock=engine.clock,
+            entropy=engine.entropy,
+            settings=engine.settings.engine,
+        )
+
+        def conclude() -> Conclusion:
+            committed = run.done.result().snapshot
+            counts = committed.body.counts
+            engine.facts.committed(job.wedding_id, Recovery(committed.body.time_ns, counts.bytes_source))
+            return Conclusion(snapshot=committed.id, warnings=counts.warnings)
+
+        yield Prepared(run, conclude)
+
+
+# --- what a person wrote, checked ---------------------------------------------------------------------
+
+
+def checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Tags, each once. Raises UsageError."""
+    if len(tags) > _TAGS_MAX or any(not tag or len(tag) > _TAG_CHARS_MAX or not tag.isprintable() for tag in tags):
+        raise UsageError(f"a tag is up to {_TAG_CHARS_MAX} printable characters, and a snapshot has up to {_TAGS_MAX}")
+    return tuple(dict.fromkeys(tags))
+
+
+def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Absolute paths of what to back up, those inside another left out. Blocks. Raises UsageError, NotFound."""
+    if not sources:
+        raise UsageError("nothing to back up", "give --from PATH")
+    found: list[bytes] = []
+    for source in sources:
+        path = os.path.abspath(os.path.expanduser(os.fsencode(source)))
+        try:
+            os.lstat(path)
+        except PermissionError:
+            raise NotPermitted(f"{source} may not be read") from None
+        except OSError as error:
+            raise NotFound(f"{source}: {error.strerror}", "give --from a file or folder that is there") from None
+        found.append(path)
+    unique = sorted(set(found))
+    return tuple(path for path in unique if not any(is_inside(path, other) for other in unique))
+
+
+def is_inside(path: bytes, folder: bytes) -> bool:
+    """Whether the absolute `path` lies below `folder`."""
+    return path != folder and path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def check_input(file: str) -> None:
+    """Refuse what cannot be read as a stream. Blocks. Raises NotFound, NotPermitted, UsageError."""
+    if file == "-":
+        return
+    path = os.path.expanduser(os.fsencode(file))
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise NotFound(f"{file}: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{file} is a folder", "use backup for folders")
+    if not os.access(path, os.R_OK):
+        raise NotPermitted(f"{file} may not be read")
+
+
+def open_input(file: str) -> int:
+    """A descriptor to read `file` from; `-` is standard input. Blocks, for a FIFO until it has a writer."""
+    check_input(file)
+    try:
+        return os.dup(0) if file == "-" else os.open(os.path.expanduser(os.fsencode(file)), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFound(f"{file}: {error.strerror}") from None

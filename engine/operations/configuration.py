@@ -1,0 +1,217 @@
+"""`config.toml` of the home: read, shown, changed. Each value is checked by `contract.settings` before it is saved.
+
+Reading uses the standard library; changing uses tomlkit, imported only then, which keeps comments and order.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from engine.base.atomic import replace_file
+from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError
+from engine.base.units import parse_bytes
+from engine.contract.operations import SettingRow
+from engine.contract.settings import Settings
+
+SETTINGS_BYTES_MAX = 1 << 20
+UNSET_WORDS = frozenset({"", "unset", "default"})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its key as people write it, the type its value must have, what it is for."""
+
+    key: str  # as engine.streams
+    type: Any  # what msgspec checks against
+    default: object
+    help: str
+
+
+def _settings() -> Iterator[Setting]:
+    for section, kind in get_type_hints(Settings).items():
+        hints = get_type_hints(kind, include_extras=True)
+        for field in msgspec.structs.fields(kind):
+            hint = hints[field.name]
+            yield Setting(f"{section}.{field.name}", hint, field.default, _help(hint))
+
+
+def _help(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        for meta in get_args(hint)[1:]:
+            if isinstance(meta, msgspec.Meta) and meta.description:
+                return meta.description
+    return ""
+
+
+SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _settings()}
+
+
+# --- the file -----------------------------------------------------------------------------------------
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in `path`; defaults when there is no file. Blocks. Raises UsageError, NotPermitted."""
+    return parse_settings(_read_text(path), str(path))
+
+
+def change_setting(path: Path, key: str, value: str) -> Settings:
+    """Set `key` to what a person wrote, in the file at `path`; all settings as they now are. Blocks.
+
+    `unset` takes the setting out of the file. Raises UsageError, NotFound, NotPermitted, LimitReached; then the
+    file is as it was.
+    """
+    text = changed_text(_read_text(path), find_setting(key), value)
+    settings = parse_settings(text, str(path))
+    try:
+        replace_file(path, text.encode())
+    except PermissionError:
+        raise NotPermitted(f"{path} cannot be written") from None
+    except OSError as error:
+        raise LimitReached(f"{path} cannot be written: {error.strerror}") from None
+    return settings
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SETTINGS_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise NotPermitted(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > SETTINGS_BYTES_MAX:
+        raise UsageError(f"{path} is too large for settings")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8") from None
+
+
+# --- pure ---------------------------------------------------------------------------------------------
+
+
+def parse_settings(text: str, where: str) -> Settings:
+    """The settings written in `text`. Raises UsageError that names `where` and what is wrong."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: {error}") from None
+    for key in _written_keys(document):
+        if key not in SETTINGS:
+            raise UsageError(f"{where}: there is no setting {key!r}", _nearest(key))
+    try:
+        settings = msgspec.convert(document, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {error}", "config get shows what each setting is") from None
+    _check_capacity(settings.storage.capacity, where)
+    return settings
+
+
+def find_setting(key: str) -> Setting:
+    """The setting called `key`. Raises NotFound, naming the nearest."""
+    setting = SETTINGS.get(key)
+    if setting is None:
+        raise NotFound(f"there is no setting {key!r}", _nearest(key))
+    return setting
+
+
+def changed_text(text: str, setting: Setting, value: str) -> str:
+    """The file's text with one setting changed; comments and order stay. Raises UsageError."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    section_name, _, name = setting.key.partition(".")
+    try:
+        document = tomlkit.parse(text)
+        section = document.get(section_name)
+        if value in UNSET_WORDS and setting.default in (None, ""):
+            if isinstance(section, dict):
+                section.pop(name, None)
+        else:
+            if not isinstance(section, dict):
+                section = tomlkit.table()
+                document[section_name] = section
+            document[section_name][name] = parsed_value(setting, value)
+        return tomlkit.dumps(document)
+    except TOMLKitError as error:
+        raise UsageError(f"the settings file cannot be changed: {error}") from None
+
+
+def parsed_value(setting: Setting, value: str) -> Any:
+    """What a person wrote, as the value of its type. Raises UsageError."""
+    word: object = value
+    if isinstance(setting.default, bool):
+        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
+    try:
+        return msgspec.convert(word, setting.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{setting.key} cannot be {value!r}: {_lowered(str(error))}", setting.help) from None
+
+
+def value_of(settings: Settings, key: str) -> object:
+    """What a setting is now."""
+    section, _, name = key.partition(".")
+    return getattr(getattr(settings, section), name)
+
+
+def with_value(settings: Settings, key: str, value: object) -> Settings:
+    """The settings with one of them changed."""
+    section_name, _, name = key.partition(".")
+    section = msgspec.structs.replace(getattr(settings, section_name), **{name: value})
+    return msgspec.structs.replace(settings, **{section_name: section})
+
+
+def value_text(value: object) -> str:
+    """A value as people write it; what is not set is `unset`."""
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def setting_rows(settings: Settings, key: str = "") -> tuple[SettingRow, ...]:
+    """All settings in force, or the one called `key`, or those of the section called so. Raises NotFound."""
+    wanted = [setting for setting in SETTINGS.values() if setting.key.startswith(f"{key}.")] if key else None
+    chosen = list(SETTINGS.values()) if wanted is None else wanted or [find_setting(key)]
+    return tuple(
+        SettingRow(
+            key=setting.key,
+            value=value_text(value_of(settings, setting.key)),
+            default=value_text(setting.default),
+            help=setting.help,
+        )
+        for setting in chosen
+    )
+
+
+def _written_keys(document: Mapping[str, object]) -> Iterator[str]:
+    for section, contents in document.items():
+        if isinstance(contents, Mapping):
+            yield from (f"{section}.{name}" for name in contents)
+        else:
+            yield section
+
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "config get lists them"
+
+
+def _check_capacity(capacity: str, where: str) -> None:
+    if capacity:
+        try:
+            parse_bytes(capacity)
+        except ValueError as error:
+            raise UsageError(f"{where}: storage.capacity: {error}") from None
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,66 @@
+"""What handlers work with: one engine's parts, assembled by `engine.local`. Engine loop only."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.base.clock import Clock
+from engine.base.entropy import Entropy
+from engine.contract.catalog import Role
+from engine.contract.operations import Result
+from engine.contract.settings import Settings
+from engine.contract.status import Infrastructure, RatePoint, TierRow
+from engine.jobs.dispatcher import Dispatcher
+from engine.jobs.offload import Offload
+from engine.operations.eventlog import EventLog
+from engine.operations.facts import Facts
+from engine.operations.home import Home
+from engine.operations.opening import Opening
+from engine.operations.streams import Streams
+from engine.pipeline.pool import StreamPool
+
+HISTORY_POINTS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what that person or program may do."""
+
+    name: str = "local"
+    role: Role = Role.ADMIN
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was last measured, ready to be shown."""
+
+    infrastructure: Infrastructure
+    tiers: tuple[TierRow, ...] = ()
+    history: deque[RatePoint] = field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
+
+
+@dataclass(slots=True)
+class Engine:
+    """One engine's parts."""
+
+    home: Home
+    clock: Clock
+    entropy: Entropy
+    settings: Settings
+    offload: Offload
+    opening: Opening
+    pool: StreamPool
+    streams: Streams
+    dispatcher: Dispatcher
+    events: EventLog
+    facts: Facts
+    measured: Measured
+    stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
+    stopping: bool = False
+    status_seq: int = 0
+
+
+Handler = Callable[[Engine, Any], Awaitable[Result]]

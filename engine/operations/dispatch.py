@@ -1,0 +1,71 @@
+"""One operation, from any door: role, repository, handler, result. Engine loop only.
+
+What a handler raises besides `WedSyncError` is a bug: it goes to the log whole, and to the door as one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+
+import msgspec
+
+from engine.base.errors import NotPermitted, Unavailable, UsageError, WedSyncError
+from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
+from engine.contract.operations import Operation, Result
+from engine.operations import administration, backups, browsing, queue, retrievals, upkeep, weddings
+from engine.operations.context import Caller, Engine, Handler
+
+_LOG = logging.getLogger(__name__)
+
+HANDLERS: dict[str, Handler] = {
+    **administration.HANDLERS,
+    **backups.HANDLERS,
+    **browsing.HANDLERS,
+    **queue.HANDLERS,
+    **retrievals.HANDLERS,
+    **upkeep.HANDLERS,
+    **weddings.HANDLERS,
+}
+
+
+def operation_from(name: str, arguments: dict[str, object]) -> Operation:
+    """The arguments struct of the operation called `name`. Raises UsageError."""
+    spec = BY_NAME.get(name)
+    if spec is None:
+        near = difflib.get_close_matches(name, BY_NAME, n=1)
+        raise UsageError(f"there is no operation {name!r}", f"did you mean {near[0]}?" if near else "see the catalog")
+    try:
+        return msgspec.convert(arguments, spec.arguments)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+async def run(engine: Engine, operation: Operation, caller: Caller) -> Result:
+    """Carry out `operation` for `caller`. Raises WedSyncError only (and CancelledError)."""
+    spec = BY_ARGUMENTS.get(type(operation))
+    if spec is None:
+        raise UsageError(f"there is no operation for {type(operation).__name__}")
+    _permit(spec, caller)
+    try:
+        if spec.needs_repository:
+            if engine.stopping and engine.opening.repository is None:
+                raise Unavailable("the engine is stopping")
+            await engine.opening.needed()
+        return await HANDLERS[spec.name](engine, operation)
+    except WedSyncError:
+        raise
+    except OSError as error:
+        _LOG.exception("an operation met an error of the system", extra={"operation": spec.name})
+        raise WedSyncError(f"{spec.verb}: {error.strerror or error}") from error
+    except Exception as error:
+        _LOG.exception("an operation met a bug", extra={"operation": spec.name})
+        raise WedSyncError(
+            f"internal error in {spec.verb}: {error!r}", "the log in the home has the details"
+        ) from error
+
+
+def _permit(spec: OperationSpec, caller: Caller) -> None:
+    if caller.role < spec.role:
+        needed, has = spec.role.name.lower(), caller.role.name.lower()
+        raise NotPermitted(f"{spec.verb} is for the role {needed}; {caller.name} has {has}")

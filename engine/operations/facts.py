@@ -1,0 +1,155 @@
+"""What the engine remembers of weddings: the register as last read, and how safe each of them is.
+
+The repository is the truth; this is its copy for the loop, so that nothing that is shown reads a store. It is
+filled by jobs that commit and, in the background, by listing snapshots. Engine loop only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.base.errors import NotFound
+from engine.contract.status import WeddingRow
+from engine.contract.weddings import PriorityClass, Wedding
+from engine.jobs.priority import class_on, local_day
+
+_MINUTE_NS = 60 * 10**9
+_COMPARED_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """How safe a wedding is. `snapshots` None: not counted since this engine started."""
+
+    protected_since_ns: int | None = None
+    snapshots: int | None = None
+    bytes_source: int | None = None
+
+
+UNKNOWN = Safety()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What of a snapshot matters here."""
+
+    time_ns: int
+    bytes_source: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The weddings that are not archived: those of today, those to come, then the past from the newest on."""
+
+    weddings: tuple[tuple[Wedding, PriorityClass], ...] = ()
+    today: int = 0
+    today_protected: int = 0
+
+
+class Facts:
+    """The weddings as this engine knows them."""
+
+    def __init__(self) -> None:
+        self.weddings: tuple[Wedding, ...] = ()  # by date, then name; archived ones too
+        self._by_name: dict[str, Wedding] = {}
+        self._by_id: dict[str, Wedding] = {}
+        self._safety: dict[str, Safety] = {}
+        self._listing = Listing()
+        self._listed_minute = -1  # -1: something changed since
+
+    def take_register(self, weddings: Iterable[Wedding]) -> None:
+        """Replace the copy of the register."""
+        self.weddings = tuple(sorted(weddings, key=lambda wedding: (wedding.date, wedding.name)))
+        self._by_name = {wedding.name: wedding for wedding in self.weddings}
+        self._by_id = {wedding.id: wedding for wedding in self.weddings}
+        self._safety = {key: safety for key, safety in self._safety.items() if key in self._by_id}
+        self._listed_minute = -1
+
+    def find(self, name: str) -> Wedding:
+        """The wedding of that name. Raises NotFound, naming the nearest ones."""
+        wedding = self._by_name.get(name)
+        if wedding is not None:
+            return wedding
+        # Comparing costs some 20 µs a name: of a large register only names with the same first letter are.
+        known = list(self._by_name)
+        if len(known) > _COMPARED_MAX:
+            known = [other for other in known if other[:1] == name[:1]][:_COMPARED_MAX]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else "weddings lists them; wedding add registers one"
+        raise NotFound(f"there is no wedding {name!r}", hint)
+
+    def by_id(self, wedding_id: str) -> Wedding | None:
+        """The wedding with this id, if it is in the register."""
+        return self._by_id.get(wedding_id)
+
+    def safety(self, wedding_id: str) -> Safety:
+        """How safe a wedding is, as far as known."""
+        return self._safety.get(wedding_id, UNKNOWN)
+
+    def counted(self, wedding_id: str, snapshots: Sequence[Recovery]) -> None:
+        """Take in all complete snapshots of a wedding."""
+        newest = max(snapshots, key=lambda snapshot: snapshot.time_ns, default=None)
+        if newest is None:
+            self._set(wedding_id, Safety(snapshots=0))
+        else:
+            self._set(wedding_id, Safety(newest.time_ns, len(snapshots), newest.bytes_source))
+
+    def committed(self, wedding_id: str, snapshot: Recovery) -> None:
+        """Take in one more complete snapshot."""
+        before = self.safety(wedding_id)
+        count = None if before.snapshots is None else before.snapshots + 1
+        if before.protected_since_ns is not None and before.protected_since_ns > snapshot.time_ns:
+            self._set(wedding_id, Safety(before.protected_since_ns, count, before.bytes_source))
+        else:
+            self._set(wedding_id, Safety(snapshot.time_ns, count, snapshot.bytes_source))
+
+    def listing(self, now_ns: int) -> Listing:
+        """The weddings in the order they are shown. Made anew when something changed, or a minute has passed."""
+        minute = now_ns // _MINUTE_NS
+        if minute != self._listed_minute:
+            self._listing = self._make_listing(now_ns)
+            self._listed_minute = minute
+        return self._listing
+
+    def row(self, wedding: Wedding, priority: PriorityClass, running_jobs: int) -> WeddingRow:
+        """A wedding as the status document has it."""
+        safety = self.safety(wedding.id)
+        return WeddingRow(
+            name=wedding.name,
+            date=wedding.date,
+            timezone=wedding.timezone,
+            venue=wedding.venue,
+            priority=priority,
+            archived=wedding.archived,
+            protected_since_ns=safety.protected_since_ns,
+            snapshots=safety.snapshots,
+            bytes_source=safety.bytes_source,
+            running_jobs=running_jobs,
+        )
+
+    def _set(self, wedding_id: str, safety: Safety) -> None:
+        self._safety[wedding_id] = safety
+        self._listed_minute = -1
+
+    def _make_listing(self, now_ns: int) -> Listing:
+        days: dict[str, dt.date] = {}
+        coming: list[tuple[Wedding, PriorityClass]] = []
+        past: list[tuple[Wedding, PriorityClass]] = []
+        today = protected = 0
+        for wedding in self.weddings:
+            if wedding.archived:
+                continue
+            day = days.get(wedding.timezone)
+            if day is None:
+                day = days[wedding.timezone] = local_day(wedding.timezone, now_ns)
+            priority = class_on(wedding.date, day)
+            (past if wedding.date < day else coming).append((wedding, priority))
+            if priority == "same-day":
+                today += 1
+                protected += self.safety(wedding.id).protected_since_ns is not None
+        coming.sort(key=lambda row: row[1] != "same-day")  # stable: else by date and name
+        past.reverse()
+        return Listing(tuple(coming + past), today, protected)

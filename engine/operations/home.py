@@ -1,0 +1,67 @@
+"""The home folder of one engine: who may see it, what stands where, and that only one engine runs on it.
+
+```
+config.toml   settings            engine.lock   held while an engine runs; its process id
+seen.json     highest numbers     logs/         engine.jsonl and its five predecessors
+repository/   the hot store, unless `storage.hot` says another
+```
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from engine.base.errors import Conflict, LimitReached, NotPermitted
+from engine.contract.settings import Settings
+
+
+class Home:
+    """A home, made if missing and locked. Any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Blocks for a moment. Raises Conflict when an engine runs on it, NotPermitted, LimitReached."""
+        self.path = path.expanduser().absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+            self._fd = os.open(self.path / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            raise NotPermitted(f"the home {self.path} cannot be used: {error.strerror}", "choose another one") from None
+        except OSError as error:
+            raise LimitReached(f"the home {self.path} cannot be made: {error.strerror}", "choose another one") from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise Conflict(
+                f"an engine already runs on this home (pid {owner})", f"stop it, or use another home than {self.path}"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    @property
+    def settings(self) -> Path:
+        """Where the settings stand."""
+        return self.path / "config.toml"
+
+    @property
+    def seen(self) -> Path:
+        """Where the highest numbers seen stand."""
+        return self.path / "seen.json"
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs stand."""
+        return self.path / "logs"
+
+    def hot_url(self, settings: Settings) -> str:
+        """The hot store: what the settings say, else `repository/` in here."""
+        return settings.storage.hot or "file://" + quote(os.fsencode(self.path / "repository"))
+
+    def release(self) -> None:
+        """Let another engine run here."""
+        os.close(self._fd)

@@ -1,0 +1,145 @@
+"""The engine's one repository: not there, being opened, open, or why it could not be opened. Engine loop only.
+
+Opening derives a key (Argon2id, some 100 ms and more) and reads the register, so it runs on the executor while
+`status` already answers. Whoever needs the repository waits here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.base.errors import NotFound, NotPermitted, Unavailable, WedSyncError
+from engine.jobs.offload import Means
+from engine.repository.repository import Home, Repository
+from engine.repository.seen import SeenNumbers
+from engine.storage.stores.open import open_store
+from engine.storage.stores.store import ObjectStore
+
+Passphrase = str | Callable[[], str] | None
+_LOG = logging.getLogger(__name__)
+
+
+class Opening:
+    """Opens and makes the repository of one engine."""
+
+    def __init__(self, *, url: Callable[[], str], passphrase: Passphrase, seen: Path, means: Means) -> None:
+        self._url = url
+        self._passphrase = passphrase
+        self._seen_path = seen
+        self._seen: SeenNumbers | None = None
+        self._offload = means.offload
+        self._spawn = means.spawn
+        self._clock = means.clock
+        self._entropy = means.entropy
+        self._task: asyncio.Task[None] | None = None
+        self._on_open: list[Callable[[Repository], None]] = []
+        self._turn = asyncio.Lock()
+        self.store: ObjectStore | None = None
+        self.repository: Repository | None = None
+        self.failure: WedSyncError | None = None
+
+    def when_open(self, action: Callable[[Repository], None]) -> None:
+        """Call `action` on the loop once the repository stands open."""
+        self._on_open.append(action)
+
+    def begin(self) -> None:
+        """Look for the repository and open it, in the background."""
+        self._task = self._spawn(self._open())
+
+    async def settled(self) -> None:
+        """Come back when it is known whether there is a repository, and it is open or has failed."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def needed(self) -> Repository:
+        """The open repository. Raises NotFound when there is none, else why it could not be opened."""
+        if self.repository is None:
+            await self.settled()
+        if self.repository is None and isinstance(self.failure, Unavailable):
+            self.begin()  # what failed may work by now
+            await self.settled()
+        if self.repository is not None:
+            return self.repository
+        if self.failure is None:
+            raise NotFound("there is no repository yet", "make one with init")
+        raise type(self.failure)(self.failure.message, self.failure.hint)
+
+    async def create(self, label: str) -> Repository:
+        """Make the repository and open it. Raises Conflict when there is one."""
+        async with self._turn:
+            await self.settled()
+            repository = await self._offload.run("repository", lambda: self._create(label))
+            self._opened(repository)
+            return repository
+
+    @property
+    def opening(self) -> bool:
+        """Whether it is not yet known how it stands."""
+        return self._task is None or not self._task.done()
+
+    def close(self) -> None:
+        """Let go of repository and store. Blocks; called when no job is left."""
+        if self.repository is not None:
+            self.repository.close()
+        if self.store is not None:
+            self.store.close()
+
+    # --- on the loop ---
+
+    async def _open(self) -> None:
+        try:
+            repository = await self._offload.run("repository", self._open_if_there)
+        except WedSyncError as error:
+            self.failure = error
+            _LOG.warning("the repository did not open: %s", error.line())
+        except Exception as error:
+            self.failure = WedSyncError(f"internal error: {error!r}", "the log in the home has the details")
+            _LOG.exception("the repository did not open")
+        else:
+            if repository is not None:
+                self._opened(repository)
+
+    def _opened(self, repository: Repository) -> None:
+        self.repository, self.failure = repository, None
+        for action in self._on_open:
+            action(repository)
+
+    # --- on the executor ---
+
+    def _open_if_there(self) -> Repository | None:
+        try:
+            store = self._store_at_hand(create=False)
+        except NotFound:
+            return None
+        if not Repository.exists(store):
+            return None
+        return Repository.open(store, self._ask(), home=self._home())
+
+    def _create(self, label: str) -> Repository:
+        store = self._store_at_hand(create=True)
+        return Repository.create(store, self._ask(), label=label, home=self._home())
+
+    def _store_at_hand(self, *, create: bool) -> ObjectStore:
+        if self.store is None:
+            self.store = open_store(self._url(), create=create)
+        return self.store
+
+    def _home(self) -> Home:
+        return Home(self._clock, self._entropy, self._seen_numbers())
+
+    def _seen_numbers(self) -> SeenNumbers:
+        if self._seen is None:
+            self._seen = SeenNumbers(self._seen_path)
+        return self._seen
+
+    def _ask(self) -> str:
+        passphrase = self._passphrase() if callable(self._passphrase) else self._passphrase
+        if not passphrase:
+            raise NotPermitted(
+                "a passphrase is needed for the repository", "set WEDSYNC_PASSPHRASE, or give --passphrase-file"
+            )
+        self._passphrase = passphrase  # asked once, also when opening is tried again
+        return passphrase

@@ -1,0 +1,76 @@
+"""jobs, wait, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.base.errors import Unavailable, UsageError
+from engine.base.units import parse_span
+from engine.contract import operations as ops
+from engine.jobs.dispatcher import newest_first
+from engine.jobs.job import Job
+from engine.operations.context import Engine, Handler
+
+
+async def list_jobs(engine: Engine, operation: ops.ListJobs) -> ops.JobList:
+    """See `ops.ListJobs`."""
+    wedding_id = engine.facts.find(operation.wedding).id if operation.wedding else ""
+    found = [
+        job
+        for job in newest_first(engine.dispatcher.jobs())
+        if (not wedding_id or job.wedding_id == wedding_id)
+        and (operation.state is None or job.state == operation.state)
+        and (operation.kind is None or job.kind == operation.kind)
+    ]
+    return _listed(engine, found[: operation.limit], total=len(found))
+
+
+async def wait(engine: Engine, operation: ops.WaitForJobs) -> ops.JobList:
+    """See `ops.WaitForJobs`. Without a job: also those that ended since, and whose end nobody was told yet.
+
+    So a script that starts jobs and then waits learns how each of them ended, however fast it was.
+    """
+    timeout_s = span(operation.timeout) if operation.timeout else None
+    if operation.job:
+        jobs = [engine.dispatcher.find(operation.job)]
+    else:
+        jobs = [job for job in newest_first(engine.dispatcher.jobs()) if not job.ended or not job.reported]
+    try:
+        async with asyncio.timeout(timeout_s):
+            for job in jobs:
+                await engine.dispatcher.ended(job)
+    except TimeoutError:
+        left = sum(not job.ended for job in jobs)
+        raise Unavailable(f"{left} of {len(jobs)} jobs had not ended after {operation.timeout}", "wait again") from None
+    for job in jobs:
+        job.reported = True
+    return _listed(engine, jobs, total=len(jobs))
+
+
+async def cancel(engine: Engine, operation: ops.CancelJob) -> ops.JobResult:
+    """See `ops.CancelJob`. Comes back when the job has ended. Raises NotFound, Conflict."""
+    job = engine.dispatcher.find(operation.job)
+    engine.dispatcher.cancel(job)
+    return await ended(engine, job)
+
+
+async def ended(engine: Engine, job: Job) -> ops.JobResult:
+    """The job as it ended; how is in its state and code. Cancelling the wait leaves the job alone."""
+    await engine.dispatcher.ended(job)
+    job.reported = True
+    return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+def span(text: str) -> float:
+    """A span someone wrote, in seconds. Raises UsageError."""
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _listed(engine: Engine, jobs: list[Job], *, total: int) -> ops.JobList:
+    return ops.JobList(jobs=tuple(engine.dispatcher.row(job) for job in jobs), total=total)
+
+
+HANDLERS: dict[str, Handler] = {"jobs": list_jobs, "wait": wait, "job_cancel": cancel}

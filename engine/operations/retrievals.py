@@ -1,0 +1,260 @@
+"""retrieve: a snapshot or a part of it, to a folder, an archive, a file or standard output.
+
+The plan and the count of conflicts are made before the job is taken on, so that who asked learns at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from engine.base.entropy import Entropy
+from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
+from engine.base.units import format_count
+from engine.contract import operations as ops
+from engine.jobs.dispatcher import Conclusion, JobSpec, Prepared
+from engine.jobs.job import Job
+from engine.operations.browsing import below, with_vault
+from engine.operations.context import Engine, Handler
+from engine.operations.queue import ended
+from engine.operations.rows import path_bytes, path_text
+from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
+from engine.pipeline.restore import RestoreRun
+from engine.pipeline.targets.archive import TarTarget, ZipTarget
+from engine.pipeline.targets.folder import FolderTarget, Overwrite
+from engine.pipeline.targets.stream import StreamTarget
+from engine.pipeline.targets.target import RestoreTarget
+from engine.repository.entry import FOLDER
+from engine.repository.repository import Repository
+from engine.repository.snapshot import Snapshot
+from engine.repository.vault import WeddingVault
+
+STANDARD_OUTPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a retrieval goes: checked, nothing opened yet."""
+
+    path: bytes  # absolute; empty: standard output
+    format: str
+    strip_prefix: bytes
+    overwrite: Overwrite
+
+
+async def retrieve(engine: Engine, operation: ops.RetrieveWeddingData) -> ops.Result:
+    """See `ops.RetrieveWeddingData`. Raises Conflict when files stand there and nobody said what to do."""
+    wedding = engine.facts.find(operation.wedding)
+    destination = destination_of(operation)
+    selection = Selection(
+        paths=tuple(path_bytes(path) for path in operation.paths), strip_prefix=destination.strip_prefix
+    )
+
+    def planned(vault: WeddingVault) -> tuple[Snapshot, ops.RetrievalPlan]:
+        snapshot = vault.find_snapshot(operation.snapshot)
+        conflicts = conflicts_at(vault, snapshot, selection, destination)
+        if operation.dry_run:
+            counts = plan(vault, snapshot, selection)
+            return snapshot, ops.RetrievalPlan(
+                snapshot=snapshot.id,
+                files=counts.files,
+                bytes_restored=counts.bytes_restored,
+                packs=counts.packs,
+                bytes_fetched=counts.bytes_fetched,
+                eta_s=None,
+                conflicts=conflicts,
+            )
+        if conflicts and operation.overwrite == "ask":
+            raise conflict(destination, conflicts)
+        refuse_nothing(vault, snapshot, selection)
+        return snapshot, ops.RetrievalPlan(
+            snapshot=snapshot.id, files=0, bytes_restored=0, packs=0, bytes_fetched=0, eta_s=None, conflicts=conflicts
+        )
+
+    snapshot, answer = await with_vault(engine, operation.wedding, planned)
+    if operation.dry_run:
+        return answer
+    repository = await engine.opening.needed()
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        job.snapshot = snapshot.id
+        with _restore_run(engine, repository, job, (snapshot, selection, destination)) as prepared:
+            yield prepared
+
+    # Somebody waits for what is brought back, so it runs at the weight of today's weddings.
+    job = engine.dispatcher.accept(JobSpec("retrieve", wedding, "same-day", True, opened))
+    if operation.wait:
+        return await ended(engine, job)
+    return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+HANDLERS: dict[str, Handler] = {"retrieve_wedding_data": retrieve}
+
+
+@contextlib.contextmanager
+def _restore_run(
+    engine: Engine, repository: Repository, job: Job, what: tuple[Snapshot, Selection, Destination]
+) -> Iterator[Prepared]:
+    snapshot, selection, destination = what
+    with repository.vault(job.wedding_id) as vault, opened_target(destination, engine.entropy) as target:
+        run = RestoreRun(vault, snapshot, selection, target)
+
+        def conclude() -> Conclusion:
+            run.done.result()
+            return Conclusion(snapshot=snapshot.id, warnings=len(target.warnings))
+
+        yield Prepared(run, conclude)
+
+
+# --- where it goes ------------------------------------------------------------------------------------
+
+
+def destination_of(operation: ops.RetrieveWeddingData) -> Destination:
+    """Check where a retrieval shall go. Raises UsageError."""
+    if not operation.to:
+        raise UsageError("nowhere to retrieve to", "give --to DIR")
+    if operation.to == STANDARD_OUTPUT and operation.format == "folder":
+        raise UsageError("a folder cannot go to standard output", "give --as tar, --as zip or --as file")
+    if operation.format == "file" and len(operation.paths) != 1:
+        raise UsageError("--as file gives the bytes of one file", "name it with --path")
+    path = b""
+    if operation.to != STANDARD_OUTPUT:
+        path = os.path.abspath(os.path.expanduser(os.fsencode(operation.to)))
+    overwrite: Overwrite = "never" if operation.overwrite == "ask" else operation.overwrite
+    return Destination(path, operation.format, path_bytes(operation.strip_prefix), overwrite)
+
+
+@contextlib.contextmanager
+def opened_target(destination: Destination, entropy: Entropy) -> Iterator[RestoreTarget]:
+    """The target, opened. When an exception leaves the block, nothing half-done stays behind. Blocks."""
+    if destination.format == "folder":
+        target: RestoreTarget = FolderTarget(
+            destination.path,
+            entropy=entropy,
+            strip_prefix=destination.strip_prefix,
+            overwrite=destination.overwrite,
+        )
+        with contextlib.closing(target):
+            yield target
+        return
+    with opened_output(destination, entropy) as output:
+        if destination.format == "tar":
+            target = TarTarget(output, strip_prefix=destination.strip_prefix)
+        elif destination.format == "zip":
+            target = ZipTarget(output, strip_prefix=destination.strip_prefix)
+        else:
+            target = StreamTarget(output.fileno())
+        with contextlib.closing(target):
+            yield target
+
+
+@contextlib.contextmanager
+def opened_output(destination: Destination, entropy: Entropy) -> Iterator[IO[bytes]]:
+    """A file to write one stream to, which gets its name only when the block ends well. Blocks.
+
+    Standard output, and what stands there and is no regular file (a FIFO, a device), is written directly.
+    """
+    path = destination.path
+    with as_own_errors(path):
+        if not path or _is_special(path):
+            fd = os.dup(1) if not path else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            with os.fdopen(fd, "wb") as output:
+                yield output
+            return
+        folder, name = os.path.split(path)
+        partial = os.path.join(folder, b"." + name[:200] + b"." + entropy.token(4).hex().encode() + b".part")
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as output:
+                yield output
+                output.flush()
+                os.fsync(output.fileno())
+            if destination.overwrite == "never":
+                os.link(partial, path)  # refuses to replace what came to stand there meanwhile
+            else:
+                os.rename(partial, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)
+
+
+@contextlib.contextmanager
+def as_own_errors(path: bytes) -> Iterator[None]:
+    """Turn the system's errors about the file at `path` into ours."""
+    shown = os.fsdecode(path) or "standard output"
+    try:
+        yield
+    except OSError as error:
+        what = f"{shown}: {error.strerror or error}"
+        if isinstance(error, FileExistsError):
+            raise Conflict(what, "say --overwrite always, or choose another name") from None
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            raise NotFound(what, "make the folder first") from None
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise NotPermitted(what) from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise LimitReached(what, "make room there, or choose another place") from None
+        raise Unavailable(what) from None
+
+
+def _is_special(path: bytes) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{os.fsdecode(path)} is a folder", "name the file to write")
+    return not stat.S_ISREG(mode)
+
+
+# --- what stands there already ------------------------------------------------------------------------
+
+
+def conflicts_at(vault: WeddingVault, snapshot: Snapshot, selection: Selection, destination: Destination) -> int:
+    """How many files and links of the selection stand at the destination already. Blocks.
+
+    Only counts; that nothing outside is touched, and nothing replaced that came later, is the target's work.
+    """
+    if not destination.path:
+        return 0
+    with as_own_errors(destination.path):
+        if destination.format != "folder":
+            return int(not _is_special(destination.path) and os.path.lexists(destination.path))
+        try:
+            with os.scandir(destination.path) as inside:
+                if next(inside, None) is None:
+                    return 0
+        except FileNotFoundError:
+            return 0
+    count = 0
+    prefix = destination.strip_prefix
+    for entry in selected(vault, snapshot, selection):
+        if entry.kind != FOLDER and is_at_or_below(entry.path, prefix):
+            path = entry.path[len(prefix) :].lstrip(b"/") if prefix else entry.path
+            count += os.path.lexists(os.path.join(destination.path, path or os.path.basename(prefix)))
+    return count
+
+
+def conflict(destination: Destination, count: int) -> Conflict:
+    """What is said when files stand there and nobody said what to do."""
+    where = os.fsdecode(destination.path)
+    if destination.format != "folder":
+        return Conflict(f"{where} stands already", "say --overwrite always, or choose another name")
+    files = "file stands" if count == 1 else "files stand"
+    return Conflict(
+        f"{format_count(count)} {files} in {where} already",
+        "say --overwrite never (keep them), changed (replace those that differ) or always",
+    )
+
+
+def refuse_nothing(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> None:
+    """Raise NotFound for a selected path that is not in the snapshot. Blocks."""
+    for path in selection.paths:
+        if next(below(vault, snapshot, path, recursive=False), None) is None:
+            raise NotFound(f"{path_text(path)} is not in snapshot {snapshot.id[:8]}", "browse or find shows what is")

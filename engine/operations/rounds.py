@@ -1,0 +1,111 @@
+"""What an engine does again and again beside its jobs: sample, measure room, renew the lease, look at the register.
+
+Each function is one round; `engine.local` owns the intervals. The rounds run on the loop, what blocks on the executor.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from engine.base.errors import Conflict, NotPermitted, WedSyncError
+from engine.base.units import parse_bytes
+from engine.contract.settings import STATUS_ROWS, StorageSettings
+from engine.contract.status import TierRow
+from engine.jobs.dispatcher import Totals
+from engine.monitor.sampler import Sampler
+from engine.operations import weddings
+from engine.operations.context import Engine
+from engine.operations.facts import Recovery
+from engine.operations.status import rate_point
+from engine.repository.repository import Repository
+from engine.storage.stores.store import Space
+
+_LOG = logging.getLogger(__name__)
+
+
+class Measuring:
+    """Once a second: the machine, the jobs' counters, a point of the history."""
+
+    def __init__(self, engine: Engine, sampler: Sampler) -> None:
+        self._engine = engine
+        self._sampler = sampler
+        self._before = Totals()
+        self._before_s = engine.clock.monotonic_s()
+        self.lag_s = 0.0  # the worst since the last round; written by the lag meter
+
+    async def round(self) -> None:
+        """Measure."""
+        engine = self._engine
+        engine.dispatcher.sample()
+        now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.totals()
+        span_s = now_s - self._before_s
+        engine.measured.history.append(rate_point(self._before, totals, span_s=span_s, now_ns=engine.clock.now_ns()))
+        self._before, self._before_s = totals, now_s
+        lag_s, self.lag_s = self.lag_s, 0.0
+        engine.measured.infrastructure = await engine.offload.run(
+            "sampler", lambda: self._sampler.sample(engine_lag_s=lag_s)
+        )
+
+
+async def measure_room(engine: Engine) -> None:
+    """Ask the store how much room it has."""
+    store = engine.opening.store
+    if store is not None:
+        space = await engine.offload.run("room", store.space)
+        engine.measured.tiers = (tier_row(store.url, space, engine.settings.storage),)
+
+
+def tier_row(url: str, space: Space, settings: StorageSettings) -> TierRow:
+    """The hot tier as shown. A capacity that was set bounds what the disk would hold."""
+    capacity, free = space.capacity_bytes, space.free_bytes
+    if settings.capacity:
+        capacity = parse_bytes(settings.capacity)
+        if space.used_bytes is not None:
+            room = max(0, capacity - space.used_bytes)
+            free = room if free is None else min(free, room)
+    return TierRow(tier="hot", url=url, used_bytes=space.used_bytes, free_bytes=free, capacity_bytes=capacity)
+
+
+async def renew_lease(engine: Engine) -> None:
+    """Show other engines that this one lives."""
+    repository = engine.opening.repository
+    if repository is None:
+        return
+    try:
+        await engine.offload.run("lease", repository.lease.renew)
+    except NotPermitted:
+        _LOG.debug("no lease is kept in a repository that can only be read")
+    except Conflict as error:
+        _LOG.error("the lease is lost: %s", error.line())
+        if error.message not in repository.warnings:
+            repository.warnings.append(error.message)
+
+
+async def look_at_register(engine: Engine) -> None:
+    """See what other engines did: weddings of the register, snapshots of those that are shown first."""
+    repository = engine.opening.repository
+    if repository is None:
+        return
+    await weddings.refresh(engine, repository)
+    listing = engine.facts.listing(engine.clock.now_ns())
+    for position, (wedding, priority) in enumerate(listing.weddings):
+        shown = position < STATUS_ROWS and priority != "standard"
+        if shown or engine.facts.safety(wedding.id).snapshots is None:
+            await count_snapshots(engine, repository, wedding.id)
+
+
+async def count_snapshots(engine: Engine, repository: Repository, wedding_id: str) -> None:
+    """Learn how safe a wedding is, without opening its index. A wedding that cannot be read stays unknown."""
+
+    def read() -> list[Recovery]:
+        found = repository.snapshots(wedding_id)
+        return [Recovery(item.body.time_ns, item.body.counts.bytes_source) for item in found if not item.partial]
+
+    before = engine.facts.safety(wedding_id)
+    try:
+        counted = await engine.offload.run("facts", read)
+    except WedSyncError as error:
+        _LOG.warning("the snapshots of a wedding cannot be listed: %s", error.line(), extra={"wedding": wedding_id})
+        return
+    if engine.facts.safety(wedding_id) == before:  # else a job has committed meanwhile, and knows better
+        engine.facts.counted(wedding_id, counted)

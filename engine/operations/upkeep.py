@@ -1,0 +1,65 @@
+"""verify: structure, every pack by its name, every blob by decryption, and every file if asked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from engine.base.errors import IntegrityError
+from engine.base.units import format_count
+from engine.contract import operations as ops
+from engine.jobs.dispatcher import Conclusion, JobSpec, Prepared
+from engine.jobs.job import Job
+from engine.operations.context import Engine, Handler
+from engine.operations.queue import ended
+from engine.pipeline.verify import VerifyOutcome, VerifyRun
+
+
+async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
+    """See `ops.Verify`. Problems are in the report, and make the job one that failed with an integrity error."""
+    wedding = engine.facts.find(operation.wedding)
+    repository = await engine.opening.needed()
+    found: list[VerifyOutcome] = []
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        with repository.vault(job.wedding_id) as vault:
+            run = VerifyRun(vault, all_files=operation.all)
+
+            def conclude() -> Conclusion:
+                outcome = run.done.result()
+                found.append(outcome)
+                refuse_problems(outcome)
+                return Conclusion()
+
+            yield Prepared(run, conclude)
+
+    job = engine.dispatcher.accept(JobSpec("verify", wedding, "standard", True, opened))
+    if not operation.wait:
+        return ops.JobResult(job=engine.dispatcher.row(job))
+    result = await ended(engine, job)
+    if not found:
+        return result
+    outcome = found[0]
+    more = outcome.problems_total - len(outcome.problems)
+    return ops.VerifyReport(
+        job=result.job,
+        snapshots=outcome.snapshots,
+        packs=outcome.packs,
+        blobs=outcome.blobs,
+        files=outcome.files,
+        bytes_checked=outcome.bytes_checked,
+        problems=tuple(outcome.problems),
+        warnings=(f"{more} more problems",) if more else (),
+    )
+
+
+def refuse_problems(outcome: VerifyOutcome) -> None:
+    """Raise IntegrityError when the verification found any."""
+    count = outcome.problems_total
+    if count:
+        more = f" and {format_count(count - 1)} more" if count > 1 else ""
+        raise IntegrityError(f"{outcome.problems[0]}{more}")
+
+
+HANDLERS: dict[str, Handler] = {"verify": verify}

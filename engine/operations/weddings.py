@@ -1,0 +1,167 @@
+"""The register's handlers: list, add, edit, archive. The copy in `facts` is renewed with each change."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from engine.base.errors import Conflict, UsageError
+from engine.base.units import format_time
+from engine.contract import operations as ops
+from engine.contract.weddings import Wedding, wedding_name_problem
+from engine.jobs.priority import class_of, zone_problem
+from engine.operations.context import Engine, Handler
+from engine.repository.repository import Repository
+
+_YEARS = (1900, 2200)
+
+
+async def refresh(engine: Engine, repository: Repository) -> None:
+    """Read what other engines have written to the register."""
+
+    def read() -> tuple[Wedding, ...]:
+        repository.register.refresh()
+        return repository.register.all()
+
+    engine.facts.take_register(await engine.offload.run("register", read))
+
+
+async def list_weddings(engine: Engine, operation: ops.ListWeddings) -> ops.WeddingList:
+    """See `ops.ListWeddings`."""
+    await refresh(engine, await engine.opening.needed())
+    text = operation.match.casefold()
+    rows = []
+    for wedding in engine.facts.weddings:
+        if wedding.archived and not operation.archived:
+            continue
+        if text in wedding.name.casefold() or text in wedding.venue.casefold():
+            rows.append(_summary(engine, wedding))
+    return ops.WeddingList(weddings=tuple(rows))
+
+
+async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:
+    """See `ops.AddWedding`. Raises Conflict when the name is taken."""
+    problem = wedding_name_problem(operation.name)
+    if problem:
+        raise UsageError(problem)
+    latitude, longitude = position(operation.at)
+    repository = await engine.opening.needed()
+    wedding = Wedding(
+        id=repository.new_wedding_id(),
+        name=operation.name,
+        date=sane_date(operation.date),
+        timezone=known_zone(operation.timezone),
+        venue=one_line(operation.venue),
+        latitude=latitude,
+        longitude=longitude,
+        created_ns=engine.clock.now_ns(),
+    )
+    return await _put(engine, wedding, "added")
+
+
+async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
+    """See `ops.EditWedding`. Its jobs take on the class that the new date gives."""
+    changes: dict[str, object] = {}
+    if operation.rename is not None:
+        problem = wedding_name_problem(operation.rename)
+        if problem:
+            raise UsageError(problem)
+        changes["name"] = operation.rename
+    if operation.date is not None:
+        changes["date"] = sane_date(operation.date)
+    if operation.timezone is not None:
+        changes["timezone"] = known_zone(operation.timezone)
+    if operation.venue is not None:
+        changes["venue"] = one_line(operation.venue)
+    if operation.at is not None:
+        changes["latitude"], changes["longitude"] = position(operation.at)
+    if not changes:
+        raise UsageError("nothing to change", "give --date, --tz, --venue, --at or --rename")
+    return await _change(engine, operation.name, changes, "changed")
+
+
+async def archive(engine: Engine, operation: ops.ArchiveWedding) -> ops.WeddingResult:
+    """See `ops.ArchiveWedding`."""
+    word = "brought back" if operation.undo else "archived"
+    return await _change(engine, operation.name, {"archived": not operation.undo}, word)
+
+
+HANDLERS: dict[str, Handler] = {
+    "weddings": list_weddings,
+    "wedding_add": add,
+    "wedding_edit": edit,
+    "wedding_archive": archive,
+}
+
+
+async def _change(engine: Engine, name: str, changes: dict[str, object], word: str) -> ops.WeddingResult:
+    # Read first: a change replaces the whole wedding, and must not undo what another engine changed.
+    await refresh(engine, await engine.opening.needed())
+    return await _put(engine, msgspec.structs.replace(engine.facts.find(name), **changes), word)
+
+
+async def _put(engine: Engine, wedding: Wedding, word: str) -> ops.WeddingResult:
+    repository = await engine.opening.needed()
+
+    def write() -> tuple[Wedding, ...]:
+        try:
+            repository.register.put(wedding)
+        except Conflict as error:
+            raise Conflict(error.message, error.hint or "choose another name") from None
+        return repository.register.all()
+
+    engine.facts.take_register(await engine.offload.run("register", write))
+    engine.dispatcher.reclassify(wedding.id, class_of(wedding, engine.clock.now_ns()))
+    engine.events.announce("wedding-changed", f"{wedding.name} was {word}", wedding=wedding.name)
+    return ops.WeddingResult(wedding=wedding)
+
+
+def _summary(engine: Engine, wedding: Wedding) -> ops.WeddingSummary:
+    safety = engine.facts.safety(wedding.id)
+    return ops.WeddingSummary(
+        wedding=wedding,
+        priority=class_of(wedding, engine.clock.now_ns()),
+        protected_since=None if safety.protected_since_ns is None else format_time(safety.protected_since_ns),
+        snapshots=safety.snapshots,
+    )
+
+
+# --- what a person wrote, checked (pure) --------------------------------------------------------------
+
+
+def sane_date(date: dt.date) -> dt.date:
+    """A date a wedding may have. Raises UsageError."""
+    if not _YEARS[0] <= date.year < _YEARS[1]:
+        raise UsageError(f"{date} is not the date of a wedding", f"years from {_YEARS[0]} to {_YEARS[1] - 1} are")
+    return date
+
+
+def known_zone(name: str) -> str:
+    """A time zone this machine knows. Raises UsageError."""
+    problem = zone_problem(name)
+    if problem:
+        raise UsageError(problem, "write it like Europe/London")
+    return name
+
+
+def position(text: str) -> tuple[float | None, float | None]:
+    """`"51.38,-2.36"` → latitude and longitude in degrees; nothing for nothing. Raises UsageError."""
+    if not text.strip():
+        return None, None
+    parts = text.split(",")
+    try:
+        latitude, longitude = (float(part) for part in parts)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a position", "write latitude and longitude like 51.38,-2.36") from None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise UsageError(f"{text!r} is not on the Earth", "latitude is -90 to 90, longitude -180 to 180")
+    return latitude, longitude
+
+
+def one_line(text: str) -> str:
+    """A venue without line breaks and the like, and of a sane length. Raises UsageError."""
+    joined = " ".join(text.split())
+    if len(joined) > 200 or not joined.isprintable():
+        raise UsageError("a venue is up to 200 printable characters")
+    return joined
