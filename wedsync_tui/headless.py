@@ -6,15 +6,18 @@ an exit code. The first failure ends a run; warnings (3) let it go on. Main thre
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
+import io
 import os
 import sys
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
-from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_WARNINGS, UsageError, WedSyncError
+from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_WARNINGS, Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED
@@ -22,10 +25,14 @@ from wedsync_tui import help as pages
 from wedsync_tui.expressions import NotThere
 from wedsync_tui.mainthread import MainThread
 from wedsync_tui.output import Output, failure_of, worse
-from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of
+from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of, read_script
 
 REFRESH_S = 0.25  # between looks at the status while something runs
+SETTLE_S = 0.05
 EXPECT_REFRESH_S = 0.05  # between looks while an expectation may still come true
+
+
+_ANSWERS = "never, changed, always, or anything else to leave them"
 
 
 class Interrupted(WedSyncError):
@@ -44,6 +51,7 @@ class Headless:
     output: Output
     main: MainThread
     seen_seq: int = 0
+    is_service: bool = False  # people read what happens; in a run they read results
     variables: dict[str, str] = field(default_factory=dict)
     last: ops.Result | None = None
     left_running: list[str] = field(default_factory=list)  # jobs that commands began and did not wait for
@@ -78,14 +86,47 @@ class Headless:
             self._tell_events()
         return EXIT_DONE
 
+    def settle(self) -> str:
+        """Wait until the engine knows whether it has a repository, answering its questions. Returns its status."""
+        while (status := self.engine.status().status) == "starting" and not self.main.signals:
+            self.main.pause(SETTLE_S)
+        return status
+
+    def check_repository(self) -> None:
+        """Raise why the repository cannot be used: WrongPassphrase, NotFound when there is none, …"""
+        self._call(ops.ListWeddings())
+
     # --- the service ---
 
-    def serve(self) -> None:
-        """Come back when a signal came, or when the engine was told to stop."""
-        self.output.note(f"serving; {len(self.engine.status().weddings)} weddings; SIGTERM ends it")
+    def serve(self) -> int:
+        """Come back when a signal came, or when the engine was told to stop. Returns an exit code."""
+        try:
+            self.check_repository()
+        except NotFound:
+            self.output.note("there is no repository yet; init makes one")
+        except WedSyncError as error:
+            return self.output.error(error)
+        self.is_service = True
+        self.output.note("serving; SIGTERM ends it")
         while not self.main.signals and self.engine.status().status != "stopped":
             self.main.pause(REFRESH_S)
             self._tell_events()
+        return EXIT_DONE
+
+    # --- the demo ---
+
+    def prepare_demo(self, home: Path) -> None:
+        """Make the sample weddings at the first start, and move their dates to today's at a later one. Quietly."""
+        from fixtures import demo
+
+        state = self.settle()
+        today = dt.date.fromisoformat(self.engine.status().timestamp[:10])
+        text = demo.first_start(home, today) if state == "no-repository" else demo.later_start(today)
+        quiet = Output(io.BytesIO(), io.StringIO())
+        inner = Headless(self.engine, quiet, self.main, seen_seq=self.seen_seq)
+        for step in read_script(text.encode(), "demo").steps:
+            if inner._run_step(step) not in {EXIT_DONE, EXIT_WARNINGS}:
+                raise WedSyncError("the sample weddings could not be made", f"remove {home} and start again")
 
     # --- steps ---
 
@@ -109,8 +150,12 @@ class Headless:
 
     def _command(self, step: CommandStep) -> int:
         operation = step.ready(self.variables)
+        if isinstance(operation, ops.ReadStatus):
+            self.settle()
+        if isinstance(operation, ops.StoreWeddingData) and operation.file == "-" and sys.stdin.isatty():
+            self.output.note("reading standard input; Ctrl-D ends it")
         with _Prepared(operation, self.main) as prepared:
-            result = self._call(prepared.operation)
+            result = self._call_asking(prepared.operation)
         self.last = result
         self._tell_events()
         code = self.output.result(step.text, operation, result)
@@ -124,6 +169,21 @@ class Headless:
             self.left_running.clear()
         return code
 
+    def _call_asking(self, operation: ops.Operation) -> ops.Result:
+        """Call; where files stand in the way of a retrieval and a person sits here, ask what to do with them."""
+        try:
+            return self._call(operation)
+        except Conflict as conflict:
+            asks = isinstance(operation, ops.RetrieveWeddingData) and operation.overwrite == "ask"
+            if not asks or not sys.stdin.isatty():
+                raise
+            question = f"{conflict.message}. Overwrite: {_ANSWERS}? "
+            answer = self.main.ask(lambda: self.output.question(question))
+            words = [word for word in ("never", "changed", "always") if answer and word.startswith(answer.lower())]
+            if not words:
+                raise
+            return self._call(msgspec.structs.replace(operation, overwrite=words[0]))
+
     def _call(self, operation: ops.Operation) -> ops.Result:
         future = self.engine.call(operation)
         if not self.main.attend(future, self._look, every_s=REFRESH_S):
@@ -132,6 +192,7 @@ class Headless:
         return _outcome(future)
 
     def _expect(self, step: ExpectStep) -> None:
+        self.settle()
         looks = 1 + int(step.expectation.within_s / EXPECT_REFRESH_S)
         for _ in range(looks):
             facts = facts_of(self.engine.status(), self.last, self.variables)
@@ -175,7 +236,7 @@ class Headless:
     def _tell_events(self) -> None:
         batch = self.engine.events(self.seen_seq)
         for event in batch.events:
-            self.output.event(event)
+            self.output.event(event, tell=self.is_service)
             self.seen_seq = max(self.seen_seq, event.seq)
 
 

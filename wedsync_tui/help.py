@@ -10,6 +10,7 @@ import textwrap
 
 from engine.contract.catalog import BY_VERB, CATALOG, OperationSpec, Role
 from wedsync_tui.arguments import Argument, arguments_of
+from wedsync_tui.options import OPTIONS
 
 WIDTH = 100
 
@@ -67,20 +68,6 @@ wedsync-tui [options] COMMAND [argument]… one command, without the console
 wedsync-tui [options] -c COMMAND…         several, in order; the first failure ends it
 wedsync-tui --no-ui [options]             the engine as a service, until SIGTERM"""
 
-PROGRAM_OPTIONS: tuple[tuple[str, str], ...] = (
-    ("--home DIR", "settings, journal and log lie here (WEDSYNC_HOME; else the user's data folder)"),
-    ("-c, --command COMMAND", "run this command; may be repeated"),
-    ("--script FILE", "run the commands of a file, - for standard input"),
-    ("--dry-run", "check the commands or the script, and do nothing"),
-    ("--no-ui", "no console: run commands and exit, or serve until SIGTERM"),
-    ("--demo", "a home of its own with sample weddings; everything in it says SAMPLE"),
-    ("--streams N", "how many streams work at once, for this run"),
-    ("--drain SPAN", "at the end, how long running jobs may go on before they are checkpointed (10s)"),
-    ("--passphrase-file FILE", "the repository's passphrase is the first line of this file"),
-    ("--version", "the version"),
-    ("--help", "this page; help VERB tells of one command"),
-)
-
 _ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("WEDSYNC_HOME", "as --home"),
     ("WEDSYNC_PASSPHRASE", "the passphrase"),
@@ -103,7 +90,7 @@ _ROLES = {Role.VIEWER: "viewer", Role.OPERATOR: "operator", Role.ADMIN: "admin"}
 def program_page() -> str:
     """What `wedsync-tui --help` says."""
     parts = ["WedSync keeps the only copies of wedding photographs.", _indented(_USAGE.splitlines()), "Options"]
-    parts.append(_table(PROGRAM_OPTIONS))
+    parts.append(_table(tuple((row.usage.strip("[]"), row.help) for row in OPTIONS)))
     parts.append(verbs_page())
     parts += ["Environment", _table(_ENVIRONMENT), _wrapped(_UNITS), _wrapped(_RESULTS)]
     return _joined(parts)

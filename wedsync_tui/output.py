@@ -107,10 +107,10 @@ class Output:
         """Write that an expectation held."""
         self._json({"type": "result", "command": command, "operation": "expect", "result": {"held": True}})
 
-    def event(self, event: Event) -> None:
-        """Write an event."""
+    def event(self, event: Event, *, tell: bool) -> None:
+        """Write an event; to people only what is no plain news, unless `tell`."""
         self._json({"type": "event", "event": event})
-        line = people.event_line(event)
+        line = people.event_line(event) if tell or event.level != "info" else ""
         if line:
             self._words(line)
 
@@ -123,7 +123,7 @@ class Output:
             "hint": error.hint,
             "exitCode": error.exit_code,
         }
-        if place is not None and place.line:
+        if place is not None and place.source:
             fields |= {"source": place.source, "line": place.line}
         self._json(fields)
         self._words(f"{PROGRAM}: {place or ''}{clean(error.line())}")
@@ -142,6 +142,11 @@ class Output:
     def note(self, words: str) -> None:
         """Write a line for people that is no result."""
         self._words(clean(words))
+
+    def question(self, words: str) -> str:
+        """Put a question on standard error and read the answer of a person. Blocks."""
+        self._put(clean(words))
+        return sys.stdin.readline().strip()
 
     def page(self, text: str) -> None:
         """Write a page of help, as it is, on standard output."""

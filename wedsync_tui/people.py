@@ -17,6 +17,7 @@ from screens.text import Span, clean, cut, width_of
 
 ROWS_MAX = 50
 COLUMN_MAX = 60  # cells
+_LISTS = ("weddings", "snapshots", "entries", "rows", "jobs", "keys", "settings")
 
 
 def lines_of(result: ops.Result) -> list[str]:
@@ -31,7 +32,9 @@ def lines_of(result: ops.Result) -> list[str]:
     sentence = sentence_of(result)
     if sentence:
         return [sentence]
-    return list(_sheet(sheet_of("", result)))
+    if not any(getattr(result, name, ()) for name in _LISTS) and any(hasattr(result, name) for name in _LISTS):
+        return ["none"]
+    return list(_sheet(sheet_of("", result), is_cut=bool(getattr(result, "truncated", False))))
 
 
 def warnings_of(result: ops.Result) -> list[str]:
@@ -51,7 +54,8 @@ def job_line(job: JobRow) -> str:
     parts = [f"{format_count(job.files_done)} files", f"{format_bytes(job.bytes_read)} dealt with"]
     if job.kind in {"backup", "store"}:
         parts.append(f"{format_bytes(job.bytes_stored)} stored")
-        parts.append(f"{format_bytes(job.bytes_reused)} there already")
+        if job.bytes_reused:
+            parts.append(f"{format_bytes(job.bytes_reused)} there already")
     if job.started_ns and job.ended_ns > job.started_ns:
         parts.append(format_span((job.ended_ns - job.started_ns) / 1e9))
     return f"{job_sentence(job)}: {', '.join(parts)}"
@@ -124,14 +128,16 @@ def _status(status: Status) -> Iterator[str]:
         yield f"{alert.level}: {clean(alert.subject)}: {clean(alert.message)}"
 
 
-def _sheet(sheet: Sheet) -> Iterator[str]:
-    if sheet.facts:
-        yield ", ".join(f"{name} {value}" for name, value in sheet.facts)
+def _sheet(sheet: Sheet, *, is_cut: bool) -> Iterator[str]:
+    facts = [f"{name} {value}" for name, value in sheet.facts if name not in {"truncated", "wedding"}]
+    if facts:
+        yield ", ".join(facts)
     if not sheet.heads:
-        if not sheet.facts:
-            yield "nothing"
         return
-    shown = [tuple(cut(cell, COLUMN_MAX, keep_end=True) for cell in row) for row in sheet.rows[:ROWS_MAX]]
+    shown = [
+        tuple(cut(cell, COLUMN_MAX, keep_end=head.title == "path") for cell, head in zip(row, sheet.heads, strict=True))
+        for row in sheet.rows[:ROWS_MAX]
+    ]
     titles = tuple(head.title for head in sheet.heads)
     widths = [max(_cells(row[index]) for row in (titles, *shown)) for index in range(len(titles))]
     for row in (titles, *shown):
@@ -142,6 +148,8 @@ def _sheet(sheet: Sheet) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
     if len(sheet.rows) > ROWS_MAX:
         yield f"and {len(sheet.rows) - ROWS_MAX:,} more; standard output has them all"
+    if is_cut:
+        yield "there is more; --limit shows it"
 
 
 def _cells(text: str) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from engine.base.errors import UsageError
-from engine.contract.operations import Operation, Result
+from engine.contract.operations import Operation, Result, RetrieveWeddingData, StoreWeddingData
 from engine.contract.status import JobRow, Status
 from wedsync_tui.commands import HelpRequest, bind, build
 from wedsync_tui.expressions import Expectation, Facts, Operand, Rows, parse_expectation, parse_operand, shown
@@ -111,6 +111,21 @@ class Script:
 
     steps: tuple[Step, ...]
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def writes_standard_output(self) -> bool:
+        """Whether a step sends restored bytes there, so that nothing else may go there."""
+        operations = [step.operation for step in self.steps if isinstance(step, CommandStep)]
+        return any(isinstance(one, RetrieveWeddingData) and one.to == "-" for one in operations)
+
+    @property
+    def reads_standard_input(self) -> Place | None:
+        """The first step that takes its bytes from there."""
+        for step in self.steps:
+            operation = step.operation if isinstance(step, CommandStep) else None
+            if isinstance(operation, StoreWeddingData) and operation.file == "-":
+                return step.place
+        return None
 
 
 def read_script(data: bytes, source: str, variables: Collection[str] = ()) -> Script:

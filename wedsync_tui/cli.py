@@ -1,0 +1,178 @@
+"""The front door: what was asked for on the command line, and who does it.
+
+In: argv, environment, standard streams. Out: an exit code (design: 0 done, 1 failed, 2 usage, 3 warnings, 4 not
+permitted, 5 integrity). Everything is read and checked before an engine is started. Whatever goes wrong ends as
+one line; no traceback leaves here. Main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, UsageError, WedSyncError
+from engine.base.version import VERSION
+from wedsync_tui.headless import Headless
+from wedsync_tui.mainthread import MainThread
+from wedsync_tui.options import PROGRAM, Options, read_options
+from wedsync_tui.output import Output, worse
+from wedsync_tui.passphrase import Passphrase
+from wedsync_tui.script import PROBLEMS_SHOWN, HelpStep, Script, read_commands, read_script
+from wedsync_tui.wiring import default_home, demo_home, log_of, open_engine
+
+
+def main() -> None:
+    """The console script `wedsync-tui`."""
+    code = run(sys.argv[1:], os.environ)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def run(argv: Sequence[str], environment: MutableMapping[str, str]) -> int:
+    """Do what `argv` says. Returns the exit code; raises nothing."""
+    output = Output.of_process(debug=environment.get("WEDSYNC_DEBUG", "") not in {"", "0"})
+    log = ""
+    try:
+        options = read_options(argv)
+        log = str(log_of(_home(options, environment)))
+        return _Door(options, environment, output).enter()
+    except WedSyncError as error:
+        return output.error(error)
+    except KeyboardInterrupt:
+        output.note(f"{PROGRAM}: interrupted")
+        return EXIT_FAILED
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        return output.bug(error, log)
+
+
+class _Door:
+    """One call of the program."""
+
+    def __init__(self, options: Options, environment: MutableMapping[str, str], output: Output) -> None:
+        self._options = options
+        self._environment = environment
+        self._output = output
+
+    def enter(self) -> int:
+        """Answer, or start an engine and hand over."""
+        options = self._options
+        if options.help or options.version:
+            self._output.page(_page(options))
+            return EXIT_DONE
+        script = self._script()
+        if script.problems:
+            return self._refuse(script)
+        if options.dry_run:
+            self._output.note(f"{len(script.steps)} steps are well formed; nothing was done")
+            return EXIT_DONE
+        if script.steps and all(isinstance(step, HelpStep) for step in script.steps):
+            return self._answer(script)
+        if not self._is_headless():
+            from wedsync_tui.console import open_console
+
+            return open_console(options, script, self._passphrase(), home=self._home(), output=self._output)
+        return self._headless(script)
+
+    def _headless(self, script: Script) -> int:
+        self._output.raw = script.writes_standard_output
+        passphrase = self._passphrase()
+        with MainThread() as main:
+            passphrase.main = main
+            engine = open_engine(self._home(), passphrase, streams=self._options.streams)
+            passphrase.making = lambda: engine.status().status == "no-repository"
+            headless = Headless(engine, self._output, main)
+            code = EXIT_FAILED
+            try:
+                if self._options.demo:
+                    headless.prepare_demo(self._home())
+                if script.steps or self._options.script:
+                    code = headless.run(script)
+                    ended = headless.stop(drain_s=0.0)
+                else:
+                    code = headless.serve()
+                    ended = headless.stop(drain_s=self._options.drain_s)
+            except BaseException:
+                engine.close(drain_s=0.0)
+                raise
+        return worse(code, ended)
+
+    # --- what was asked ---
+
+    def _script(self) -> Script:
+        options = self._options
+        if options.commands:
+            return read_commands(options.commands)
+        if not options.script:
+            return Script(())
+        if options.script == "-":
+            script = read_script(sys.stdin.buffer.read(), "standard input")
+            if script.reads_standard_input is not None:
+                raise UsageError(
+                    f"{script.reads_standard_input}standard input is the script itself", "give --file FILE"
+                )
+            return script
+        path = Path(options.script)
+        try:
+            return read_script(path.read_bytes(), path.name)
+        except OSError as problem:
+            raise UsageError(f"the script {path} cannot be read: {problem.strerror}") from None
+
+    def _refuse(self, script: Script) -> int:
+        for problem in script.problems[:PROBLEMS_SHOWN]:
+            self._output.error(problem.error, problem.place)
+        more = len(script.problems) - PROBLEMS_SHOWN
+        if more > 0:
+            self._output.note(f"and {more} more; nothing was done")
+        return EXIT_USAGE
+
+    def _answer(self, script: Script) -> int:
+        from wedsync_tui import help as pages
+
+        for step in script.steps:
+            if isinstance(step, HelpStep):
+                self._output.page(pages.page(step.verb))
+        return EXIT_DONE
+
+    def _is_headless(self) -> bool:
+        if self._options.no_ui or self._options.commands:
+            return True
+        at_a_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        if self._options.script:
+            return not at_a_terminal or self._options.script == "-"
+        if not at_a_terminal:
+            raise UsageError("the console needs a terminal", "run it in one, or give --no-ui or a command")
+        return False
+
+    def _home(self) -> Path:
+        return _home(self._options, self._environment)
+
+    def _passphrase(self) -> Passphrase:
+        if self._options.demo:
+            from fixtures.demo import PASSPHRASE
+
+            return Passphrase({"WEDSYNC_PASSPHRASE": PASSPHRASE})
+        file = Path(self._options.passphrase_file) if self._options.passphrase_file else None
+        return Passphrase(self._environment, file=file)
+
+
+def _home(options: Options, environment: MutableMapping[str, str]) -> Path:
+    """Where the engine lives. The demo never touches the home of the environment."""
+    if options.home:
+        return Path(options.home).expanduser().absolute()
+    if options.demo:
+        return demo_home()
+    if environment.get("WEDSYNC_HOME"):
+        return Path(environment["WEDSYNC_HOME"]).expanduser().absolute()
+    return default_home()
+
+
+def _page(options: Options) -> str:
+    from wedsync_tui import help as pages
+
+    if options.version:
+        return f"{PROGRAM} {VERSION}"
+    return pages.program_page()

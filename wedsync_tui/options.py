@@ -1,0 +1,114 @@
+"""The program's own options: read from the words after `wedsync-tui`, before any command.
+
+In: argv without the program's name. Out: `Options`; the first bare word begins a command and takes the rest of
+the line. The same reader as for commands, so mistakes are told the same way. Raises UsageError. Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from engine.base import units
+from engine.base.errors import UsageError
+from engine.contract.settings import STREAMS_MAX
+from wedsync_tui.arguments import Argument, ArgumentKind
+from wedsync_tui.binding import Form, bind_values, convert_values
+
+PROGRAM = "wedsync-tui"
+SHORT = {"-c": "--command", "-h": "--help"}
+
+
+def _option(field: str, kind: ArgumentKind, title: str, words: str, *, default: object = None) -> Argument:
+    flag = f"--{field.replace('_', '-')}"
+    minimum = 1 if kind == "number" else None
+    return Argument(field, flag, title, words, kind, required=False, default=default, minimum=minimum)
+
+
+OPTIONS: tuple[Argument, ...] = (
+    _option("home", "text", "DIR", "settings, journal and log lie here (WEDSYNC_HOME; else the user's data folder)"),
+    _option("command", "list", "COMMAND", "-c: run this command; may be repeated", default=()),
+    _option("script", "text", "FILE", "run the commands of a file, - for standard input", default=""),
+    _option("dry_run", "switch", "", "check the commands or the script, and do nothing", default=False),
+    _option("no_ui", "switch", "", "no console: run commands and exit, or serve until SIGTERM", default=False),
+    _option("demo", "switch", "", "a home of its own with sample weddings; everything says SAMPLE", default=False),
+    _option("streams", "number", "N", "how many streams work at once, for this run"),
+    _option("drain", "span", "SPAN", "at the end, how long jobs may go on before they are checkpointed", default="10s"),
+    _option(
+        "passphrase_file", "text", "FILE", "the repository's passphrase is the first line of this file", default=""
+    ),
+    _option("version", "switch", "", "the version", default=False),
+    _option("help", "switch", "", "this page; help VERB tells of one command", default=False),
+)
+_FORM = Form("the program", OPTIONS, f"{PROGRAM} --help lists its options")
+_WITH_VALUE = frozenset(row.flag for row in OPTIONS if row.kind != "switch")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    home: str = ""
+    commands: tuple[str, ...] = ()  # those of -c, or the one written out
+    script: str = ""
+    dry_run: bool = False
+    no_ui: bool = False
+    demo: bool = False
+    streams: int | None = None
+    drain_s: float = 10.0
+    passphrase_file: str = ""
+    version: bool = False
+    help: bool = False
+
+
+def read_options(argv: Sequence[str]) -> Options:
+    """The options in `argv`. Raises UsageError."""
+    own, command = _divided(argv)
+    values = convert_values(_FORM, bind_values(_FORM, own))
+    given = {row.field: values.get(row.field, row.default) for row in OPTIONS}
+    commands = tuple(cast("tuple[str, ...]", given["command"] or ()))
+    if command and commands:
+        raise UsageError(f'"{command[0]}" stands beside -c', "give each command by its own -c, or one command alone")
+    if command:
+        commands = (shlex.join(command),)
+    script = str(given["script"] or "")
+    if script and commands:
+        raise UsageError("commands and a script cannot be given at once", "put the commands into the script")
+    streams = cast("int | None", given["streams"])
+    if streams is not None and streams > STREAMS_MAX:
+        raise UsageError(f"--streams: {streams} is too many", f"{STREAMS_MAX} is the most")
+    return Options(
+        home=str(given["home"] or ""),
+        commands=commands,
+        script=script,
+        dry_run=bool(given["dry_run"]),
+        no_ui=bool(given["no_ui"]),
+        demo=bool(given["demo"]),
+        streams=streams,
+        drain_s=units.parse_span(str(given["drain"] or "0s")),
+        passphrase_file=str(given["passphrase_file"] or ""),
+        version=bool(given["version"]),
+        help=bool(given["help"]),
+    )
+
+
+def _divided(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The program's own words, each value tied to its option, and the words of a command after them."""
+    own: list[str] = []
+    at = 0
+    while at < len(argv):
+        word = argv[at]
+        if not word.startswith("-") or word == "-":
+            return own, list(argv[at:])
+        if word == "--":
+            return own, list(argv[at + 1 :])
+        name, sign, value = word.partition("=")
+        name = SHORT.get(name, name)
+        at += 1
+        if name in _WITH_VALUE and not sign and at < len(argv):
+            sign, value = "=", argv[at]
+            at += 1
+        own.append(f"{name}{sign}{value}")
+    return own, []
