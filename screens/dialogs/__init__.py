@@ -1,0 +1,1 @@
+"""Screens over the screen: they ask for one thing and go."""

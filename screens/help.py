@@ -1,0 +1,110 @@
+"""`HelpScreen`: the keys, and every verb with what it does. Escape goes back. Drawing thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from engine.contract.catalog import CATALOG, OperationSpec, Role
+from screens.desk import Desk
+from screens.text import Row, Span, cut, fit, line_of
+from screens.widgets.rows import Rows
+
+KEYS: tuple[tuple[str, str], ...] = (
+    (":", "write a command; Tab completes, ↑ ↓ walk the history"),
+    ("ctrl+p", "the palette: every operation, searched as you type"),
+    ("1  2  tab", "go to the weddings, to the jobs, to the next list"),
+    ("↑ ↓  j k", "move the mark; Enter opens what is marked"),
+    ("b", "back up the marked wedding"),
+    ("r", "retrieve the marked wedding"),
+    ("v", "verify the marked wedding"),
+    ("s  w", "snapshots of the marked wedding; all weddings"),
+    ("a", "add a wedding"),
+    ("x", "cancel the marked job"),
+    ("o", "open the newest result again"),
+    ("+  -", "a shorter, a longer time in the charts"),
+    ("p", "pause the screen (the engine goes on)"),
+    ("z", "give the marked panel the whole screen; again: back"),
+    ("t", "the next theme"),
+    ("esc", "back"),
+    ("q  ctrl+q", "quit; asks while jobs run"),
+)
+
+MARKS: tuple[tuple[str, str], ...] = (
+    ("● ✓", "well, done"),
+    ("▲", "needs a look"),
+    ("✗", "failed, critical"),
+    ("▸ ○ ■", "running, waiting, stopped"),
+)
+
+
+class HelpScreen(Screen[None]):
+    """Keys first, then verbs; Enter on a verb begins its line."""
+
+    AUTO_FOCUS = "#help"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark", "app.pop_screen", "Back", key_display="esc"),
+        Binding("enter", "open", "Write the marked verb"),
+    ]
+
+    def __init__(self, desk: Desk, verb: str = "", usage: Sequence[str] = ()) -> None:
+        """`verb` and its `usage` are told first, where help for one verb was asked."""
+        super().__init__()
+        self._desk = desk
+        self._verb = verb
+        self._usage = usage
+
+    def compose(self) -> ComposeResult:
+        """One list."""
+        yield Rows(id="help", fill=self._fill, choosable=True)
+        yield Footer(compact=True)
+
+    def _fill(self, rows: Rows) -> None:
+        width = rows.text_width
+        lines: list[Row] = []
+        if self._usage:
+            lines += [Row(self._verb, fit(line_of(_page_span(text)), width)) for text in self._usage]
+        else:
+            lines.append(_heading("Keys", width))
+            lines += [_pair(key, words, width, 14) for key, words in KEYS]
+            lines += [_blank(), _heading("Marks", width)]
+            lines += [_pair(mark, words, width, 14) for mark, words in MARKS]
+            lines += [_blank(), _heading("Commands", width)]
+            lines += [_verb_row(spec, width) for spec in CATALOG]
+        rows.show(lines)
+
+    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+        """Begin the line of the marked verb."""
+        self.dismiss()
+        self._desk.open_line(f"{event.key} ")
+
+    def action_open(self) -> None:
+        """Enter."""
+        self.query_one(Rows).action_choose()
+
+
+def _heading(text: str, width: int) -> Row:
+    return Row("", fit(line_of(Span(text, "accent")), width))
+
+
+def _page_span(text: str) -> Span:
+    return Span(text, "plain" if text.startswith(" ") else "strong")
+
+
+def _blank() -> Row:
+    return Row("", ())
+
+
+def _pair(key: str, words: str, width: int, key_width: int) -> Row:
+    return Row("", fit((Span(f"  {key:<{key_width}}", "strong"), Span(words)), width))
+
+
+def _verb_row(spec: OperationSpec, width: int) -> Row:
+    role = {Role.VIEWER: "", Role.OPERATOR: "operator", Role.ADMIN: "admin"}[spec.role]
+    words = cut(spec.help, max(0, width - 28))
+    return Row(spec.verb, fit((Span(f"  {spec.verb:<16}", "strong"), Span(f"{role:<10}", "dim"), Span(words)), width))

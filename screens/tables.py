@@ -1,0 +1,248 @@
+"""Results as tables and sentences: any result struct in, a sheet or one line out.
+
+Generic over the structs: a field's name tells its unit (`…_bytes`, `…_s`, `…_ns`, `…_share`), the first tuple
+of structs in a result is its table, all else is a fact above it. A few structs name the columns that matter
+first. Pure, and without a screen library; any thread.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
+from engine.contract import operations as ops
+from engine.contract.status import JobRow
+from screens.text import clean
+from screens.view import KIND_DOING
+
+NONE = "–"
+ID_DIGITS = 12
+
+_ID_FIELDS = frozenset({"id", "snapshot", "parent", "hash", "repository", "job"})
+_TIME_FIELDS = frozenset({"time", "modified", "protected_since", "timestamp"})
+_COLUMNS: dict[type, tuple[str, ...]] = {
+    JobRow: (
+        "id", "kind", "wedding", "state", "priority", "queued_ns", "files_done", "bytes_read", "bytes_stored",
+        "rate_bytes_per_s", "warnings", "snapshot", "message",
+    ),
+    ops.WeddingSummary: ("name", "date", "priority", "protected_since", "snapshots", "venue", "timezone", "archived"),
+    ops.SnapshotSummary: (
+        "id", "time", "files", "bytes_source", "bytes_stored", "files_unchanged", "warnings", "partial", "sources",
+        "tags", "host", "priority", "parent", "engine_version",
+    ),
+    ops.EntryRow: ("type", "mode", "size", "modified", "path", "target", "uid", "gid", "snapshot", "hash"),
+    ops.DiffRow: ("change", "bytes_before", "bytes_after", "path"),
+    ops.SettingRow: ("key", "value", "default", "help"),
+}  # fmt: skip
+
+
+class Head(NamedTuple):
+    """One column's heading; numbers stand to the right."""
+
+    title: str
+    right: bool
+
+
+class Sheet(NamedTuple):
+    """A result to look at. `sources` are the structs behind the rows."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    heads: tuple[Head, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sources: tuple[msgspec.Struct, ...]
+    warnings: tuple[str, ...] = ()
+
+
+# --- one value ----------------------------------------------------------------------------------------
+
+
+def value_words(field: str, value: object) -> str:
+    """A value as people read it; its field's name tells the unit."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return _number_words(field, value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, tuple | list):
+        return ", ".join(value_words("", item) for item in value)
+    if isinstance(value, msgspec.Struct):
+        return ", ".join(f"{title_of(name)} {value_words(name, inner)}" for name, inner in _fields(value))
+    text = clean(str(value))
+    if field in _TIME_FIELDS:
+        return text.replace("T", " ", 1).removesuffix("Z").split(".")[0]
+    return text[:ID_DIGITS] if field in _ID_FIELDS and _is_hex(text) else text
+
+
+def _number_words(field: str, value: float) -> str:
+    if field.endswith("bytes_per_s"):
+        return format_rate(value)
+    if field.endswith("_bytes") or field.startswith("bytes_") or field == "size":
+        return format_bytes(value)
+    if field.endswith("_ns"):
+        return format_time(int(value)).replace("T", " ")[:19] if value else NONE
+    if field.endswith("_s"):
+        return format_span(value)
+    if field.endswith("_share"):
+        return f"{value * 100:.0f} %"
+    if field in ("uid", "gid"):
+        return str(value)
+    return format_count(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) > ID_DIGITS and all(character in "0123456789abcdef-" for character in text)
+
+
+def title_of(field: str) -> str:
+    """A field's name as a heading: `bytes_source` → `source`, `eta_s` → `eta`."""
+    for suffix in ("_bytes_per_s", "_bytes", "_ns", "_share", "_s"):
+        field = field.removesuffix(suffix)
+    return field.removeprefix("bytes_").replace("_", " ")
+
+
+def _fields(struct: msgspec.Struct) -> list[tuple[str, object]]:
+    return [(field.name, getattr(struct, field.name)) for field in msgspec.structs.fields(type(struct))]
+
+
+def _flat(struct: msgspec.Struct) -> dict[str, object]:
+    """Fields of a row, those of an inner struct beside them; `WeddingSummary` so shows its wedding's name."""
+    flat: dict[str, object] = {}
+    for name, value in _fields(struct):
+        if isinstance(value, msgspec.Struct):
+            flat.update((inner, part) for inner, part in _flat(value).items() if inner != "id")
+        else:
+            flat[name] = value
+    return flat
+
+
+# --- a whole result -----------------------------------------------------------------------------------
+
+
+def sheet_of(title: str, result: msgspec.Struct) -> Sheet:
+    """The result as facts and a table."""
+    table: tuple[msgspec.Struct, ...] | None = None
+    facts: list[tuple[str, str]] = []
+    for name, value in _fields(result):
+        if name == "warnings":
+            continue
+        if table is None and _is_table(result, name, value):
+            table = value  # type: ignore[assignment]
+        elif isinstance(value, msgspec.Struct):
+            facts.extend(_facts(value, name))
+        elif isinstance(value, tuple) and name == "problems":
+            facts.extend(("problem", clean(str(one))) for one in value)
+        else:
+            facts.append((title_of(name), value_words(name, value)))
+    warnings = tuple(clean(str(line)) for line in getattr(result, "warnings", ()) or () if isinstance(line, str))
+    heads, rows = _table(table or ())
+    return Sheet(title, tuple(facts), heads, rows, table or (), warnings)
+
+
+def _is_table(result: msgspec.Struct, name: str, value: object) -> bool:
+    if not isinstance(value, tuple):
+        return False
+    return (bool(value) and isinstance(value[0], msgspec.Struct)) or name in _TABLE_FIELDS.get(type(result), ())
+
+
+_TABLE_FIELDS: dict[type, tuple[str, ...]] = {
+    ops.WeddingList: ("weddings",), ops.SnapshotList: ("snapshots",), ops.EntryList: ("entries",),
+    ops.DiffResult: ("rows",), ops.JobList: ("jobs",), ops.KeyList: ("keys",), ops.Configuration: ("settings",),
+}  # fmt: skip
+
+
+_UNNAMED = ("document", "job", "wedding")  # what a result is about needs no name before its facts
+
+
+def _facts(struct: msgspec.Struct, prefix: str) -> list[tuple[str, str]]:
+    """The fields of an inner struct, one fact each; of a list of structs only the count, for it has its own verb."""
+    facts: list[tuple[str, str]] = []
+    for name, value in _fields(struct):
+        label = title_of(name) if prefix in _UNNAMED else f"{title_of(prefix)}: {title_of(name)}"
+        if isinstance(value, msgspec.Struct):
+            facts.extend(_facts(value, name))
+        elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+            if len(value) <= 8 and name not in ("jobs", "weddings", "alerts"):
+                facts.extend((label, value_words("", item)) for item in value)
+            else:
+                facts.append((label, f"{len(value)} rows"))
+        elif value not in ("", ()):
+            facts.append((label, value_words(name, value)))
+    return facts
+
+
+def _table(structs: Sequence[msgspec.Struct]) -> tuple[tuple[Head, ...], tuple[tuple[str, ...], ...]]:
+    if not structs:
+        return (), ()
+    flats = [_flat(one) for one in structs]
+    wanted = _COLUMNS.get(type(structs[0]), tuple(flats[0]))
+    heads: list[Head] = []
+    columns: list[list[str]] = []
+    for name in wanted:
+        words = [value_words(name, flat.get(name)) for flat in flats]
+        if all(word in ("", NONE, "no") for word in words) and len(wanted) > 4:
+            continue
+        heads.append(Head(title_of(name), isinstance(flats[0].get(name), int | float) and not name.endswith("_ns")))
+        columns.append(words)
+    return tuple(heads), tuple(zip(*columns, strict=True))
+
+
+def rank_words(sheet: Sheet) -> str:
+    """`12 rows`."""
+    return f"{len(sheet.rows):,} row{'s' * (len(sheet.rows) != 1)}"
+
+
+# --- one line instead ---------------------------------------------------------------------------------
+
+
+def sentence_of(result: msgspec.Struct) -> str:
+    """What a toast says of a result that is not worth a screen; empty for one that is."""
+    match result:
+        case ops.JobResult(job=job):
+            return job_sentence(job)
+        case ops.WeddingResult(wedding=wedding):
+            archived = ", archived" if wedding.archived else ""
+            return f"{clean(wedding.name)}: {wedding.date.isoformat()}{archived}"
+        case ops.ScaleResult(before=before, streams=streams, mode=mode):
+            return f"streams: {before} → {streams}, {'set by hand' if mode == 'manual' else 'by default'}"
+        case ops.ConfigureResult(key=key, after=after, applied=applied):
+            return f"{clean(key)} is {clean(after)}, applied {applied}"
+        case ops.RepositoryInfo(url=url):
+            return f"the repository is made in {clean(url)}"
+        case ops.Empty():
+            return "done"
+    return ""
+
+
+def job_sentence(job: JobRow) -> str:
+    """A job in a few words: `backup of smith-jones is queued`."""
+    words = f"{job.kind} of {clean(job.wedding)}"
+    if job.state == "queued":
+        return f"{words} is queued"
+    if job.state == "running":
+        return f"{KIND_DOING[job.kind]} {clean(job.wedding)}"
+    reason = f": {clean(job.message)}" if job.message else ""
+    warnings = f" with {job.warnings} warning{'s' * (job.warnings != 1)}" if job.warnings else ""
+    return f"{words} {'is done' if job.state in ('done', 'warnings') else job.state}{warnings}{reason}"
+
+
+# --- from a row to what is inside it ------------------------------------------------------------------
+
+
+def inside(operation: ops.Operation, row: msgspec.Struct) -> ops.Operation | None:
+    """The operation that shows what is inside a row of the result of `operation`; None where there is nothing."""
+    match operation, row:
+        case _, ops.WeddingSummary(wedding=wedding):
+            return ops.ListSnapshots(wedding=wedding.name)
+        case ops.ListSnapshots(wedding=name), ops.SnapshotSummary(id=snapshot):
+            return ops.Browse(wedding=name, snapshot=snapshot)
+        case ops.Browse(wedding=name, snapshot=snapshot), ops.EntryRow(type="folder", path=path, path_base64=""):
+            return ops.Browse(wedding=name, snapshot=snapshot, path=path)
+    return None

@@ -1,0 +1,1 @@
+"""Pieces a screen is made of: lists, charts, lines of text."""

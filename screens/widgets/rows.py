@@ -1,0 +1,217 @@
+"""`Rows`: lines of text in a box, drawn line by line; with a cursor, a list to choose from.
+
+Flows in: rows that are already laid out (`screens.view`). Flows out: `Rows.Chosen` with the key of a row. Only
+lines that changed are drawn again, and only visible ones are made into cells. Drawing thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from screens.text import ROLES, Line, Role, Row, fit
+
+CURSOR = "›"
+
+
+class Rows(ScrollView, can_focus=False, inherit_bindings=False):
+    """Lines. With `choosable`, one of them is marked, and arrows, j and k move the mark."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{role}" for role in ROLES} | {"rows--cursor"}
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
+        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
+        Binding("home,g", "move(-1000000)", "First", show=False),
+        Binding("end,G", "move(1000000)", "Last", show=False),
+        Binding("left,h", "sideways(-8)", "Left", show=False),
+        Binding("right,l", "sideways(8)", "Right", show=False),
+        Binding("enter", "choose", "Open", show=False),
+    ]
+
+    class Chosen(Message):
+        """Enter or a click on the marked row."""
+
+        def __init__(self, rows: Rows, key: str) -> None:
+            super().__init__()
+            self.rows = rows
+            self.key = key
+
+        @property
+        def control(self) -> Rows:
+            """The list it happened in."""
+            return self.rows
+
+    def __init__(
+        self, *, fill: Callable[..., None] | None = None, choosable: bool = False, id: str | None = None
+    ) -> None:
+        """`fill` shows what there is to show; it is called again when the box changes its size."""
+        super().__init__(id=id)
+        self._fill = fill
+        self.can_focus = choosable
+        self.choosable = choosable
+        self._rows: Sequence[Row] = ()
+        self._width = 0
+        self._cursor = 0
+        self._styles_of: dict[Role, Style] = {}
+
+    # --- what it shows ---
+
+    def refill(self) -> None:
+        """Ask `fill` again, if there is room to show anything."""
+        if self._fill is not None and self.size.width and self.size.height:
+            self._fill(self)
+
+    def on_resize(self) -> None:
+        """What is shown depends on the room for it."""
+        self.refill()
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these rows; the mark stays on the row with the same key."""
+        before, key = self._rows, self.cursor_key
+        self._rows = rows
+        if key and not (self._cursor < len(rows) and rows[self._cursor].key == key):
+            self._cursor = next((index for index, row in enumerate(rows) if row.key == key), self._cursor)
+        self._cursor = min(self._cursor, max(0, len(rows) - 1))
+        self._measure()
+        if len(before) != len(rows):
+            self.refresh()
+            return
+        top = self.scroll_offset.y
+        for y in range(top, min(len(rows), top + self.size.height)):
+            if before[y] != rows[y]:
+                self.refresh_line(y)
+
+    def show_lines(self, lines: Sequence[Line]) -> None:
+        """Show lines that are nothing to choose."""
+        self.show(tuple(Row("", line) for line in lines))
+
+    def _measure(self) -> None:
+        size = Size(self.line_width(), len(self._rows))
+        if size != self.virtual_size:
+            self.virtual_size = size
+
+    def line_width(self) -> int:
+        """Cells of the widest line; 0 for lines cut to the box, which has then nothing to scroll sideways to."""
+        return 0
+
+    @property
+    def text_width(self) -> int:
+        """Cells a line may take."""
+        return max(0, self.scrollable_content_region.width - self.choosable)
+
+    def line_at(self, index: int) -> Line:
+        """The line of row `index`."""
+        return self._rows[index].line
+
+    @property
+    def cursor_key(self) -> str:
+        """The key of the marked row, or nothing."""
+        return self._rows[self._cursor].key if self.choosable and self._cursor < len(self._rows) else ""
+
+    @property
+    def cursor_row(self) -> int:
+        """The number of the marked row."""
+        return self._cursor
+
+    # --- drawing ---
+
+    def notify_style_update(self) -> None:
+        """Forget the styles when the theme changes."""
+        super().notify_style_update()
+        self._styles_of = {}
+
+    def _style(self, role: Role) -> Style:
+        style = self._styles_of.get(role)
+        if style is None:
+            style = self.rich_style + self.get_component_rich_style(f"rows--{role}", partial=True)
+            self._styles_of[role] = style
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the box."""
+        width = self.size.width
+        scroll_x, scroll_y = self.scroll_offset
+        index = y + scroll_y
+        base = self._style("plain")
+        over = Style.null()
+        if index >= len(self._rows):
+            return Strip.blank(width, base)
+        marked = self.has_focus and index == self._cursor and bool(self.cursor_key)
+        if marked:
+            over = self.get_component_rich_style("rows--cursor", partial=True)
+        lead = CURSOR if marked else " "
+        segments = [Segment(lead, base + over)] if self.choosable else []
+        segments += [Segment(span.text, self._style(span.role) + over) for span in self.line_at(index) if span.text]
+        strip = Strip(segments)
+        if scroll_x or strip.cell_length > width:
+            strip = strip.crop(scroll_x, scroll_x + width)
+        return strip.adjust_cell_length(width, base + over)
+
+    # --- moving ---
+
+    def action_move(self, by: int) -> None:
+        """Move the mark, or the view where nothing can be chosen."""
+        if not self.choosable:
+            self.scroll_to(y=self.scroll_offset.y + by, animate=False)
+            return
+        target = min(max(0, self._cursor + by), max(0, len(self._rows) - 1))
+        if target != self._cursor:
+            before, self._cursor = self._cursor, target
+            self.refresh_line(before)
+            self.refresh_line(target)
+        top, height = self.scroll_offset.y, max(1, self.size.height)
+        if target < top:
+            self.scroll_to(y=target, animate=False)
+        elif target >= top + height:
+            self.scroll_to(y=target - height + 1, animate=False)
+
+    def action_page(self, by: int) -> None:
+        """Move by one box."""
+        self.action_move(by * max(1, self.size.height - 1))
+
+    def action_sideways(self, by: int) -> None:
+        """Scroll a wide list sideways."""
+        self.scroll_to(x=self.scroll_offset.x + by, animate=False)
+
+    def action_choose(self) -> None:
+        """Open the marked row."""
+        if self.cursor_key:
+            self.post_message(self.Chosen(self, self.cursor_key))
+
+    def on_click(self, event: Click) -> None:
+        """A click marks a row; a click on the marked one opens it."""
+        if not self.choosable:
+            return
+        offset = event.get_content_offset(self)
+        index = self.scroll_offset.y + offset.y if offset is not None else -1
+        if not 0 <= index < len(self._rows):
+            return
+        if index == self._cursor and event.chain > 1:
+            self.action_choose()
+        else:
+            self.action_move(index - self._cursor)
+
+    def on_focus(self) -> None:
+        """Show the mark."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide the mark."""
+        self.refresh()
+
+
+def fitted(lines: Sequence[Line], width: int) -> tuple[Line, ...]:
+    """The lines, each in exactly `width` cells."""
+    return tuple(fit(line, width) for line in lines)

@@ -1,0 +1,190 @@
+"""`ConsoleDesk`: what screens may ask of the program, answered by the parser, the completion and the engine.
+
+Flows in: lines and operations. Flows out: result screens, toasts, lines of the log. An answer that comes late, or
+while somebody is busy in a dialog, is announced and kept (`o` opens it) instead of covering the screen.
+Drawing thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.base.errors import UsageError
+from engine.contract import operations as ops
+from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
+from engine.contract.operations import Operation, Result
+from screens.desk import HelpWanted, Problem, Suggestion
+from screens.dialogs.choice import confirm
+from screens.dialogs.command_line import CommandLine
+from screens.dialogs.form import Field, FormDialog
+from screens.help import HelpScreen
+from screens.results import ResultScreen
+from screens.tables import sentence_of, sheet_of
+from screens.text import Span, clean, line_of
+from wedsync_tui.arguments import Argument, arguments_of
+from wedsync_tui.commands import HelpRequest, format_command, parse_line
+from wedsync_tui.completion import known_from, suggest
+from wedsync_tui.help import page
+from wedsync_tui.stage import Stage
+
+HISTORY_MAX = 500
+KEPT_MAX = 20
+LATE_S = 2.0
+
+
+class ConsoleDesk:
+    """See `screens.desk.Desk`."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.history: deque[str] = deque(maxlen=HISTORY_MAX)
+        self._kept: deque[tuple[str, Operation, msgspec.Struct]] = deque(maxlen=KEPT_MAX)
+
+    # --- lines ---
+
+    def understand(self, line: str) -> Operation | HelpWanted | Problem:
+        """See `Desk.understand`."""
+        try:
+            meant = parse_line(line)
+        except UsageError as error:
+            return Problem(error.line())
+        if isinstance(meant, HelpRequest):
+            return HelpWanted(meant.verb)
+        problem = not_here(meant)
+        return Problem(problem) if problem else meant
+
+    def suggest(self, line: str) -> tuple[Suggestion, ...]:
+        """See `Desk.suggest`."""
+        return suggest(line, known_from(self._stage.status()))
+
+    def synopsis(self, line: str) -> str:
+        """See `Desk.synopsis`."""
+        spec = spec_of(line)
+        return " ".join([spec.verb, *(row.usage for row in arguments_of(spec))]) if spec else ""
+
+    # --- operations ---
+
+    def choose(self, spec: OperationSpec) -> None:
+        """What the palette does with a row: run it, or begin its line where it needs arguments."""
+        if any(row.required for row in arguments_of(spec)):
+            self.open_line(f"{spec.verb} ")
+        else:
+            self.submit(spec.verb)
+
+    def submit(self, line: str) -> None:
+        """Run a line and keep it in the history."""
+        if not line:
+            return
+        if not self.history or self.history[-1] != line:
+            self.history.append(line)
+        meant = self.understand(line)
+        if isinstance(meant, Problem):
+            self._tell_problem(line, meant)
+        elif isinstance(meant, HelpWanted):
+            self.help(meant.verb)
+        else:
+            self.request(meant)
+
+    def request(self, operation: Operation) -> None:
+        """See `Desk.request`."""
+        spec = BY_ARGUMENTS[type(operation)]
+        problem = not_here(operation)
+        if problem:
+            self._tell_problem(spec.verb, Problem(problem))
+        elif spec.confirm:
+            self._stage.open(
+                confirm(format_command(operation), spec.help),
+                lambda answer: self._send(operation) if answer == "go" else None,
+            )
+        else:
+            self._send(operation)
+
+    def _send(self, operation: Operation) -> None:
+        line = clean(format_command(operation))
+        started = asyncio.get_running_loop().time()
+        self._stage.note(line_of(Span(f": {line}", "accent")))
+        self._stage.courier.send(operation, lambda answer: self._answered(operation, line, started, answer))
+
+    def _answered(self, operation: Operation, line: str, started: float, answer: Result | Problem) -> None:
+        if isinstance(answer, Problem):
+            self._tell_problem(line, answer)
+            return
+        words = sentence_of(answer)
+        for warning in getattr(answer, "warnings", ()):
+            self._stage.note(line_of(Span(f"▲ {clean(str(warning))}", "warning")))
+        if words:
+            self._stage.note(line_of(Span(f"✓ {words}", "ok")))
+            self._stage.tell(words)
+            return
+        self._kept.append((line, operation, answer))
+        late = asyncio.get_running_loop().time() - started > LATE_S
+        if late or self._stage.is_busy:
+            self._stage.note(line_of(Span(f"✓ {line}: ready, o opens it", "ok")))
+            self._stage.tell(f"{line} is ready; o opens it")
+        else:
+            self.show(line, operation, answer)
+
+    def _tell_problem(self, line: str, problem: Problem) -> None:
+        words = clean(problem.line)
+        self._stage.note(line_of(Span(f"✗ {line}: {words}", "critical")))
+        self._stage.tell(words, severity="error")
+
+    # --- screens ---
+
+    def open_line(self, line: str = "") -> None:
+        """See `Desk.open_line`."""
+        self._stage.open(CommandLine(self, line, self.history), self._submit)
+
+    def open_form(self, name: str, given: Mapping[str, str]) -> None:
+        """See `Desk.open_form`."""
+        spec = BY_NAME[name]
+        fields = [_field(row) for row in arguments_of(spec)]
+        self._stage.open(FormDialog(self, spec.verb, fields, given), self._submit)
+
+    def _submit(self, line: str | None) -> None:
+        self.submit(line or "")
+
+    def show(self, title: str, operation: Operation, result: msgspec.Struct) -> None:
+        """See `Desk.show`."""
+        self._stage.open(ResultScreen(self, operation, sheet_of(title, result)))
+
+    def show_newest(self) -> None:
+        """Open the newest result again."""
+        if self._kept:
+            self.show(*self._kept[-1])
+        else:
+            self._stage.tell("no result has come yet")
+
+    def help(self, verb: str = "") -> None:
+        """The page of a verb, or keys and all verbs."""
+        self._stage.open(HelpScreen(self, verb, page(verb).splitlines() if verb else ()))
+
+
+def spec_of(line: str) -> OperationSpec | None:
+    """The operation whose verb `line` begins with; of two that fit, the longer."""
+    words = line.split()
+    found = [spec for spec in BY_NAME.values() if words[: len(spec.verb.split())] == spec.verb.split()]
+    return max(found, key=lambda spec: len(spec.verb), default=None)
+
+
+def not_here(operation: Operation) -> str:
+    """Why an operation cannot be run from a screen: standard input and output are the screen's own."""
+    match operation:
+        case ops.StoreWeddingData(file="-"):
+            return "standard input is the keyboard here; name the file with --file"
+        case ops.RetrieveWeddingData(to="-"):
+            return "standard output is the screen here; name a folder or file with --to"
+    return ""
+
+
+def _field(row: Argument) -> Field:
+    default = "yes" if row.default is True else ""
+    words = f"{row.help} ({'|'.join(row.choices)})" if row.choices else row.help
+    label = (row.flag.removeprefix("--") or row.title.lower()).replace("-", " ")
+    return Field(
+        row.field, row.flag, label, words, row.required, row.kind == "switch", row.kind == "list", default, row.negative
+    )

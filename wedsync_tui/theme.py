@@ -1,0 +1,131 @@
+"""The themes of the console, and how the terminal wants to be drawn on.
+
+Colour only ever repeats what a word or a glyph says. Three themes are our own; any of Textual's can be chosen by
+name, and gets the variables it lacks from the default. Main thread, before the first frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.theme import Theme
+
+from screens.text import cell_len
+from screens.widgets.plot import Symbols
+
+DEFAULT_THEME = "wedsync-dark"
+
+DARK = Theme(
+    name=DEFAULT_THEME,
+    dark=True,
+    primary="#6cb2eb",
+    secondary="#9aa7b8",
+    accent="#f2c14e",
+    success="#7bc47f",
+    warning="#f2a65a",
+    error="#ff7b72",
+    foreground="#dbe2ea",
+    background="#10151c",
+    surface="#1a222d",
+    panel="#1f2936",
+    variables={
+        "muted": "#8b98a9",
+        "rail": "#3b4757",
+        "frame": "#334155",
+        "marked": "#2b3a4e",
+        "chart-read": "#f2c14e",
+        "chart-stored": "#4f8fd0",
+        "chart-restored": "#c792ea",
+    },
+)
+
+LIGHT = Theme(
+    name="wedsync-light",
+    dark=False,
+    primary="#1f6fb2",
+    secondary="#5b6675",
+    accent="#9a5b00",
+    success="#1e7a34",
+    warning="#a34a00",
+    error="#b3261e",
+    foreground="#1c232b",
+    background="#fbfbf9",
+    surface="#f0f1ee",
+    panel="#e6e9ec",
+    variables={
+        "muted": "#5b6675",
+        "rail": "#b8c0ca",
+        "frame": "#b8c0ca",
+        "marked": "#d6e3f1",
+        "chart-read": "#9a5b00",
+        "chart-stored": "#5a9bd4",
+        "chart-restored": "#7b3fa0",
+    },
+)
+
+# Blue and orange differ for every common kind of colour blindness, and in lightness, too (Okabe and Ito 2008).
+COLOUR_BLIND = Theme(
+    name="wedsync-colour-blind",
+    dark=True,
+    primary="#56b4e9",
+    secondary="#9aa7b8",
+    accent="#f0e442",
+    success="#56b4e9",
+    warning="#e69f00",
+    error="#ff8c42",
+    foreground="#eef1f4",
+    background="#0d1117",
+    surface="#161d27",
+    panel="#1d2733",
+    variables={
+        "muted": "#9aa7b8",
+        "rail": "#465365",
+        "frame": "#3a4656",
+        "marked": "#2a3b52",
+        "chart-read": "#f0e442",
+        "chart-stored": "#0f7fbf",
+        "chart-restored": "#e69f00",
+    },
+)
+
+THEMES: tuple[Theme, ...] = (DARK, LIGHT, COLOUR_BLIND)
+
+
+def symbols_for(environment: Mapping[str, str]) -> Symbols:
+    """What the terminal can show: braille; blocks on a text console; ASCII where the locale is not UTF-8."""
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    if "utf" not in locale.lower():
+        return "ascii"
+    return "block" if environment.get("TERM", "") in ("linux", "vt100", "vt220") else "braille"
+
+
+# What a screen of ours or of Textual draws with, in ASCII of the same width.
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("─━┄╌▁▔▂▃‾╸╺", "-"), **dict.fromkeys("│┃┆▏▕▎▍▌▐┤├║", "|"),
+        **dict.fromkeys("╭╮╰╯┌┐└┘┼┬┴▊▋▉▛▜▙▟", "+"), **dict.fromkeys("█▇▆▅▄▀▮", "#"), **dict.fromkeys("▯○", "o"),
+        "●": "*", "✓": "+", "▲": "!", "✗": "x", "▸": ">", "■": "=", "›": ">", "·": ".", "…": "~", "–": "-",
+        "→": ">", "↑": "^", "↓": "v", "⭘": "o", "▼": "v", "▶": ">", "\u00a0": " ",
+    }
+)  # fmt: skip
+
+
+class AsciiFilter(LineFilter):
+    """Redraw every cell in ASCII, for a terminal that shows nothing else; a letter it lacks becomes `?`."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """See `LineFilter.apply`."""
+        return [
+            segment if segment.text.isascii() else Segment(_to_ascii(segment.text), segment.style, segment.control)
+            for segment in segments
+        ]
+
+
+def _to_ascii(text: str) -> str:
+    mapped = text.translate(_ASCII)
+    if mapped.isascii():
+        return mapped
+    return "".join(letter if letter.isascii() else "?" * cell_len(letter) for letter in mapped)
