@@ -6,7 +6,8 @@ Every reader here is bounded: a length is checked before it is believed.
 from __future__ import annotations
 
 import struct
-from typing import TypeVar
+import threading
+from typing import TypeVar, cast
 
 import msgspec
 import zstandard
@@ -24,6 +25,8 @@ _WORTH_COMPRESSING_BYTES = 256
 _LEVEL = 3
 
 T = TypeVar("T")
+_MAKING = threading.Lock()
+_DECODERS: dict[type, object] = {}  # under the lock
 
 
 def encode(value: object) -> bytes:
@@ -34,12 +37,22 @@ def encode(value: object) -> bytes:
 def decode(payload: bytes, kind: type[T], what: str) -> T:
     """The struct in `payload`. Raises IntegrityError unless it has the shape and re-encodes to itself."""
     try:
-        value = msgspec.msgpack.decode(payload, type=kind)
+        value = _decoder(kind).decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{what} does not have the shape of format 1 ({error})") from None
     if msgspec.msgpack.encode(value) != payload:
         raise IntegrityError(f"{what} is not in canonical form")
     return value
+
+
+def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
+    """One decoder a shape, made by one thread at a time: msgspec 0.22 looks into a struct at its first decoding, and
+    two threads that do so at once crash the process."""
+    with _MAKING:
+        decoder = _DECODERS.get(kind)
+        if decoder is None:
+            decoder = _DECODERS[kind] = msgspec.msgpack.Decoder(kind)
+    return cast("msgspec.msgpack.Decoder[T]", decoder)
 
 
 def frame(payload: bytes) -> bytes:
