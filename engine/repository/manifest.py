@@ -119,10 +119,22 @@ def decode_segment(data: bytes, what: str) -> list[Entry]:
             raise IntegrityError(f"{what} holds a path it may not hold")
         if not FOLDER <= entry.kind <= BLOCK_DEVICE or entry.size < 0 or len(entry.chunks) % 32:
             raise IntegrityError(f"{what} holds an entry of no known kind")
-        if entry.kind == FILE and any(offset < 0 or length <= 0 for offset, length in entry.extents):
+        if entry.kind == FILE and not _has_possible_extents(entry):
             raise IntegrityError(f"{what} holds an impossible extent")
         last = parts
     return entries
+
+
+def _has_possible_extents(entry: Entry) -> bool:
+    """Whether they ascend inside the file; a file that is one hole has a single extent of nothing."""
+    if entry.extents == ((0, 0),):
+        return True
+    end = 0
+    for offset, length in entry.extents:
+        if offset < end or length <= 0:
+            return False
+        end = offset + length
+    return end <= entry.size
 
 
 def walk_order(path: bytes) -> tuple[bytes, ...]:
