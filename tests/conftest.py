@@ -1,8 +1,12 @@
-"""What every test stands on: shared suites that show their values, repeatable chance, and no home of a person."""
+"""What every test stands on: shared suites that show their values, repeatable chance, a time limit, nobody's home."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+from collections.abc import Generator, Iterator
+from types import FrameType
 
 import hypothesis
 import pytest
@@ -30,3 +34,51 @@ def _clean_environment() -> None:
     for name in [name for name in os.environ if name.startswith("WEDSYNC_")]:
         del os.environ[name]
     os.umask(0o022)
+
+
+# A test that waits for ever fails by itself, a little after pytest has printed where every thread stands.
+LIMIT_S = 100.0
+_over_limit: list[str] = []
+
+
+@contextlib.contextmanager
+def _limit(item: pytest.Item) -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        _over_limit.append(item.nodeid)
+        raise TimeoutError(f"still running after {LIMIT_S:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Interrupt the fixtures after `LIMIT_S`."""
+    with _limit(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Interrupt the test after `LIMIT_S`."""
+    with _limit(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Interrupt the end of the fixtures after `LIMIT_S`."""
+    with _limit(item):
+        return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Threads of a test that hung would keep the interpreter from ending."""
+    if _over_limit:
+        os._exit(1)
