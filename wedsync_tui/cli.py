@@ -88,7 +88,7 @@ class _Door:
             code = EXIT_FAILED
             try:
                 if self._options.demo:
-                    headless.prepare_demo(self._home())
+                    headless.prepare_demo(self._home(), wait=True)
                 if script.steps or self._options.script:
                     code = headless.run(script)
                     ended = headless.stop(drain_s=0.0)

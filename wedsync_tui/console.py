@@ -36,7 +36,7 @@ def open_console(options: Options, script: Script, passphrase: Passphrase, *, ho
         door = Headless(engine, output, main)
         try:
             if options.demo:
-                door.prepare_demo(home)
+                door.prepare_demo(home, wait=False)
             _ask_first(door, passphrase)
             settings = _console_settings(engine)
         except WedSyncError as error:

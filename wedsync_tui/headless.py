@@ -62,6 +62,8 @@ class Headless:
         """Run all steps, then wait for the jobs they began. Returns the first failure's exit code, or the worst."""
         code = EXIT_DONE
         for step in script.steps:
+            if self.main.signals:
+                return worse(code, self.output.error(_interrupted(), step.place))
             code = worse(code, self._run_step(step))
             if code not in {EXIT_DONE, EXIT_WARNINGS}:
                 return code
@@ -115,13 +117,13 @@ class Headless:
 
     # --- the demo ---
 
-    def prepare_demo(self, home: Path) -> None:
-        """Make the sample weddings at the first start, and move their dates to today's at a later one. Quietly."""
+    def prepare_demo(self, home: Path, *, wait: bool) -> None:
+        """Make the sample weddings, or move them around today, and begin their backups. Quietly."""
         from fixtures import demo
 
         state = self.settle()
         today = dt.date.fromisoformat(self.engine.status().timestamp[:10])
-        text = demo.first_start(home, today) if state == "no-repository" else demo.later_start(today)
+        text = demo.script_of(home, today, is_first=state == "no-repository", wait=wait)
         quiet = Output(io.BytesIO(), io.StringIO())
         inner = Headless(self.engine, quiet, self.main, seen_seq=self.seen_seq)
         for step in read_script(text.encode(), "demo").steps:
@@ -187,8 +189,11 @@ class Headless:
     def _call(self, operation: ops.Operation) -> ops.Result:
         future = self.engine.call(operation)
         if not self.main.attend(future, self._look, every_s=REFRESH_S):
-            future.cancel()
-            raise Interrupted("interrupted", "what is checkpointed is kept, and jobs go on at the next start")
+            # The engine checkpoints and then answers: a job's result says how far it came.
+            self.engine.close(drain_s=0.0)
+            if not self.main.attend(future, self._look, every_s=REFRESH_S):
+                future.cancel()
+                raise _interrupted()
         return _outcome(future)
 
     def _expect(self, step: ExpectStep) -> None:
@@ -204,7 +209,7 @@ class Headless:
                 if looks == 1:
                     raise
             if self.main.signals:
-                raise Interrupted("interrupted", "the script ends here")
+                raise _interrupted()
             if looks > 1:
                 self.main.pause(EXPECT_REFRESH_S)
         facts = facts_of(self.engine.status(), self.last, self.variables)
@@ -212,7 +217,8 @@ class Headless:
         raise NotHeld(f"expected {step.expectation.text}" + (f", but {found}" if found else ""))
 
     def _wait_for_the_rest(self) -> int:
-        self.output.note(f"waiting for {len(self.left_running)} jobs that are not done; a signal leaves them for later")
+        count = len(self.left_running)
+        self.output.note(f"waiting for {count} job{'s' * (count != 1)} begun here; Ctrl-C checkpoints and leaves")
         code = EXIT_DONE
         for job in self.left_running:
             operation = ops.WaitForJobs(job=job)
@@ -244,7 +250,11 @@ def _outcome(future: Future[ops.Result]) -> ops.Result:
     try:
         return future.result()
     except CancelledError:
-        raise Interrupted("the engine let go of the command", "see its log") from None
+        raise _interrupted() from None
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("interrupted", "what is checkpointed is kept")
 
 
 class _Prepared:

@@ -67,9 +67,8 @@ def failure_of(operation: ops.Operation, result: ops.Result) -> WedSyncError | N
         return None
     worst = max(bad, key=lambda job: EXIT_GRAVITY.index(_exit_code_of_job(job)))
     kind = next((kind for kind in _kinds(WedSyncError) if kind.code == worst.code), JobFailed)
-    ended = {"cancelled": "was cancelled", "interrupted": "was interrupted; it goes on at the next start"}
-    reason = ended.get(worst.state) or f"failed: {worst.message or 'no reason is known'}"
-    return kind(f"{worst.kind} of {worst.wedding} {reason}")
+    ended = worst.state if worst.state == "failed" else f"was {worst.state}"
+    return kind(f"{worst.kind} of {worst.wedding} {ended}: {worst.message}".removesuffix(": "))
 
 
 class Output:
@@ -95,7 +94,7 @@ class Output:
         """Write a result and what people read of it. Returns its exit code."""
         name = BY_ARGUMENTS[type(operation)].name
         self._json({"type": "result", "command": command, "operation": name, "result": result})
-        for line in people.lines_of(result):
+        for line in people.lines_of(operation, result):
             self._words(line)
         for line in people.warnings_of(result):
             self._words(f"warning: {line}")

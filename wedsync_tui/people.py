@@ -20,9 +20,11 @@ COLUMN_MAX = 60  # cells
 _LISTS = ("weddings", "snapshots", "entries", "rows", "jobs", "keys", "settings")
 
 
-def lines_of(result: ops.Result) -> list[str]:
+def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
     """What a result says, without its warnings: a sentence, some facts, or a table."""
     match result:
+        case ops.JobList(jobs=jobs) if isinstance(operation, ops.WaitForJobs):
+            return [job_line(job) for job in jobs[:ROWS_MAX]] or ["nothing to wait for"]
         case ops.JobResult(job=job):
             return [job_line(job)]
         case ops.VerifyReport():
