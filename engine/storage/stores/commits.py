@@ -67,11 +67,6 @@ class _FileCommit(ABC):
         self._is_moved = False
         self._declined: WedSyncError | None = None
 
-    def start(self) -> None:
-        """See `Commit.start`."""
-        if not self._file.is_direct:
-            syscalls.start_writeback(self._file.fd)
-
     def sync(self) -> None:
         """See `Commit.sync`."""
         syscalls.fsync_file(self._file.fd)
@@ -134,9 +129,6 @@ class DeleteCommit:
     def __init__(self, name: str, folders: Folders) -> None:
         self._name = name
         self._folders = folders
-
-    def start(self) -> None:
-        """See `Commit.start`; there is nothing to wait for."""
 
     def sync(self) -> None:
         """See `Commit.sync`; no bytes change."""

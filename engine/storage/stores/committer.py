@@ -30,10 +30,6 @@ class Commit(Protocol):
     A step raises OSError or WedSyncError; after that only `finish` is called.
     """
 
-    def start(self) -> None:
-        """Begin what `sync` will wait for."""
-        ...
-
     def sync(self) -> None:
         """Wait until the bytes are on the medium."""
         ...
@@ -117,9 +113,6 @@ class Committer:
             return group
 
     def _make_durable(self, group: Sequence[_Queued]) -> None:
-        if len(group) > 1:  # the disk then works on all of them while the first is waited for
-            for queued in group:
-                self._step(queued, queued.commit.start)
         for queued in group:
             self._step(queued, queued.commit.sync)
         for queued in group:

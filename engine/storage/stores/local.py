@@ -31,6 +31,7 @@ from engine.storage.stores.staging import Staging, TemporaryFile, remove_leftove
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
 
 _READ_BYTES = 1024 * 1024
+_NO_OBJECT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})  # also a link or socket in its place
 
 
 class LocalStore:
@@ -65,11 +66,11 @@ class LocalStore:
         self._check_open()
         with self._explained():
             file = self._staging.create(direct=False)
-            try:
-                file.append(memoryview(data), self._gate if len(data) > GATE_PIECE_BYTES else None)
-            except BaseException:
-                file.close(remove=True)
-                raise
+        try:
+            self._write(file, memoryview(data), self._gate if len(data) > GATE_PIECE_BYTES else None)
+        except BaseException:
+            file.close(remove=True)
+            raise
         self._committer.submit(PutCommit(file, name, self._folders)).result()
 
     def stage(self) -> LocalStagedObject:
@@ -144,13 +145,16 @@ class LocalStore:
 
     def append_to(self, file: TemporaryFile, data: memoryview) -> None:
         """Write for one of our staged objects. Raises LimitReached, NotPermitted, Unavailable."""
-        with self._explained():
-            if not file.append(data, self._gate):
-                raise store_closed(self._root)
+        self._write(file, data, self._gate)
 
     def publish_file(self, file: TemporaryFile, name: str) -> Future[None]:
         """Queue one of our staged objects to be published."""
         return self._committer.submit(PublishCommit(file, name, self._folders))
+
+    def _write(self, file: TemporaryFile, data: memoryview, gate: Gate | None) -> None:
+        with self._explained():
+            if not file.append(data, gate):
+                raise store_closed(self._root)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -162,7 +166,7 @@ class LocalStore:
         try:
             yield
         except OSError as error:
-            if name and isinstance(error, FileNotFoundError | NotADirectoryError):
+            if name and error.errno in _NO_OBJECT:
                 raise _not_found(name) from None
             raise explain(error, self._root) from error
 

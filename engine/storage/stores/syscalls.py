@@ -46,11 +46,6 @@ def write_at(fd: int, data: memoryview, offset: int) -> int:
     return os.pwrite(fd, data, offset)
 
 
-def start_writeback(fd: int) -> None:
-    """Ask the kernel to begin writing what is buffered of `fd`, without waiting; it is not promised to."""
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def fsync_file(fd: int) -> None:
     """Wait until the bytes and the size of `fd` are on the medium."""
     os.fsync(fd)

@@ -1,0 +1,128 @@
+"""`make bench`: this program beside cp, restic and borg, alternating, on the same trees, in the same run.
+
+Each round runs every program once a step: first backup, unchanged backup, backup after 1 % changed, restore; the
+sources are warm, a sync stands before and inside each timed step. Medians, and ratios pair by pair, since the
+machine is shared. Prints a table; `--json FILE` keeps every figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import limits, programs, trees
+
+STEPS = ("first", "unchanged", "changed", "restore")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One timed step of one program."""
+
+    program: str
+    step: str
+    round: int
+    wall_s: float
+    cpu_s: float
+    memory_mb: float
+    stored_mb: float
+
+
+def run_timed(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
+    """Wall seconds with a sync, CPU seconds, peak MB. Raises RuntimeError when the program fails."""
+    os.sync()
+    begin = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        os.sync()
+        wall_s = time.perf_counter() - begin
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{command[:4]} ended with {process.returncode}: {said.read()[-2000:]!r}")
+    return wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def run_round(program: programs.Program, tree: Path, work: Path, number: int, *, change: bool) -> list[Figure]:
+    """All steps of one program on a fresh repository."""
+    home, out = work / "home", work / "out"
+    for folder in (home, out):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    environment = {name: value.replace("{home}", str(home)) for name, value in program.environment.items()}
+    for step in program.prepare:
+        run_timed(program.command(step, tree=tree, home=home, out=out), environment)
+    figures = []
+    for step in STEPS:
+        if step in ("unchanged", "changed") and (not program.incremental or (step == "changed" and not change)):
+            continue
+        if step == "changed":
+            trees.change_one_percent(tree, seed=number)
+        words = program.restore if step == "restore" else program.backup
+        timed = run_timed(program.command(words, tree=tree, home=home, out=out), environment)
+        stored = sum(path.stat().st_size for path in home.rglob("*") if path.is_file() and not path.is_symlink())
+        figures.append(Figure(program.name, step, number, *timed, stored / 1e6))
+    shutil.rmtree(work, ignore_errors=True)
+    return figures
+
+
+def table(figures: list[Figure], name: str) -> list[str]:
+    """Medians and the ratio to this program, pair by pair."""
+    lines = [f"\n{name}", f"{'step':<10} {'program':<8} {'wall s':>8} {'cpu s':>8} {'peak MB':>8} {'stored MB':>10} {'wall/ours':>9} {'cpu/ours':>9}"]  # noqa: E501
+    for step in STEPS:
+        ours = {figure.round: figure for figure in figures if (figure.program, figure.step) == ("wedsync", step)}
+        for program in dict.fromkeys(figure.program for figure in figures):
+            rows = [figure for figure in figures if (figure.program, figure.step) == (program, step)]
+            if not rows:
+                continue
+            wall = statistics.median(row.wall_s / ours[row.round].wall_s for row in rows)
+            cpu = statistics.median(row.cpu_s / ours[row.round].cpu_s for row in rows)
+            middle = [statistics.median(getattr(row, field) for row in rows) for field in ("wall_s", "cpu_s", "memory_mb", "stored_mb")]  # noqa: E501
+            lines.append(f"{step:<10} {program:<8} {middle[0]:>8.2f} {middle[1]:>8.2f} {middle[2]:>8.0f} {middle[3]:>10.0f} {wall:>9.2f} {cpu:>9.2f}")  # noqa: E501
+    return lines
+
+
+def main() -> None:
+    """Build the trees, run the rounds, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "wedsync-bench")
+    parser.add_argument("--photo-gb", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--streams", type=int, default=3)
+    parser.add_argument("--small", type=Path, default=None, help="small-file tree (default: the Python installations)")
+    parser.add_argument("--only", choices=("photos", "small"), default=None)
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    found = {"machine": platform.platform(), "cores": os.cpu_count(), "figures": {}, "limits": {}}
+    photos = trees.photo_tree(options.work / "photos", int(options.photo_gb * 1e9))
+    bare = limits.measure(options.work, photos / "ceremony.mp4")
+    found["limits"] = bare
+    print("bare parts, MB/s a thread: " + ", ".join(f"{part} {rate:.0f}" for part, rate in bare.items()))
+    small = options.small or trees.small_file_tree()
+    for name, tree, change in (("photos", photos, True), ("small", small, False)):
+        if options.only not in (None, name):
+            continue
+        trees.tree_size(tree)  # warms the metadata; the first round warms the data
+        figures: list[Figure] = []
+        for number in range(options.rounds):
+            for program in programs.all_programs(options.streams):
+                figures += run_round(program, tree, options.work / "work", number, change=change)
+        files, size = trees.tree_size(tree)
+        found["figures"][name] = [asdict(figure) for figure in figures]
+        print("\n".join(table(figures, f"{name}: {files:,} files, {size / 1e9:.2f} GB, {options.rounds} rounds")))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
