@@ -10,7 +10,7 @@ import bisect
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-ALL_HOLE: tuple[tuple[int, int], ...] = ((0, 0),)
+from engine.repository.entry import ALL_HOLE as ALL_HOLE
 
 Extents = tuple[tuple[int, int], ...]
 

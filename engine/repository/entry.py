@@ -10,6 +10,11 @@ import msgspec
 FOLDER, FILE, SYMLINK, FIFO, SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE = range(7)  # on disk, never change
 KIND_NAMES = ("folder", "file", "symlink", "fifo", "socket", "character-device", "block-device")
 INLINE_CHUNKS_MAX = 1024
+TIME_NS_MIN, TIME_NS_MAX = -(2**63), 2**64 - 1  # what MessagePack can hold
+XATTR_BYTES_MAX = 1024 * 1024  # of one entry, names and values together: a segment has to fit a blob
+ALL_HOLE: tuple[tuple[int, int], ...] = ((0, 0),)  # the extents of a file that has a size and no data
+
+_BAD_PARTS = frozenset((b"", b".", b".."))
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -42,3 +47,35 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def data_bytes(self) -> int:
         """Bytes that are chunked: the size without holes."""
         return sum(length for _, length in self.extents) if self.extents else self.size
+
+
+def entry_problem(entry: Entry) -> str:
+    """What makes `entry` one that no manifest may hold, as the end of a sentence; empty when it may."""
+    if b"\0" in entry.path or not _BAD_PARTS.isdisjoint(entry.path.split(b"/")):
+        return "a path it may not hold"
+    if not FOLDER <= entry.kind <= BLOCK_DEVICE or not 0 <= entry.mode <= 0o7777:
+        return "an entry of no known kind or mode"
+    numbers = (entry.uid, entry.gid, entry.ctime_ns, entry.inode, entry.link_group, entry.device, entry.size)
+    if min(numbers) < 0 or max(entry.uid, entry.gid) >= 1 << 32 or entry.size >= 1 << 63:
+        return "a number out of bounds"
+    if (entry.kind == SYMLINK) != bool(entry.target) or b"\0" in entry.target:
+        return "a link without a target, or a target without a link"
+    if len(entry.chunks) % 32 or len(entry.chunk_lists) % 32 or (entry.chunks and entry.chunk_lists):
+        return "a broken list of chunks"
+    if entry.kind != FILE:
+        return "contents of what is no file" if entry.size or entry.chunks or entry.chunk_lists or entry.hash else ""
+    if len(entry.hash) != 32 and not (entry.hash[:1] == b"\0" and len(entry.hash) % 32 == 1):
+        return "a file without its hash"
+    return "" if _are_possible(entry.extents, entry.size) else "an impossible extent"
+
+
+def _are_possible(extents: tuple[tuple[int, int], ...], size: int) -> bool:
+    """Ascending, apart from each other, not empty, inside the file."""
+    if not extents or extents == ALL_HOLE:
+        return True
+    end = 0
+    for offset, length in extents:
+        if offset < end or length <= 0:
+            return False
+        end = offset + length
+    return end <= size

@@ -10,12 +10,11 @@ import msgspec
 from engine.base.errors import IntegrityError
 from engine.base.units import MIB
 from engine.repository import codec, crypto
-from engine.repository.entry import BLOCK_DEVICE, FILE, FOLDER, Entry
+from engine.repository.entry import FOLDER, Entry, entry_problem
 
 SEGMENT_ENTRIES_MAX = 4096
 SEGMENT_BYTES_MAX = 2 * MIB
 _SEGMENT_MODULUS = 1024
-_BAD_PARTS = frozenset((b"", b".", b".."))
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -45,7 +44,7 @@ class SegmentWriter:
         self._encoded: list[bytes] = []
         self._encoded_bytes = 0
         self._first_path = b""
-        self._last: tuple[bytes, ...] = ()
+        self._last: Entry | None = None
         self.entries_total = 0
 
     @property
@@ -59,11 +58,11 @@ class SegmentWriter:
         return self._encoded_bytes
 
     def add(self, entry: Entry) -> Segment | None:
-        """Take one entry; the segment it ended, if it did. Raises IntegrityError when it is out of order."""
-        components = entry.components
-        if components <= self._last:
-            raise IntegrityError(f"entry {entry.path!r} is out of order")
-        self._last = components
+        """Take one entry; the segment it ended, if it did. Raises IntegrityError for one that no reader would take."""
+        problem = entry_problem(entry) or _order_problem(self._last, entry)
+        if problem:
+            raise IntegrityError(f"the manifest would hold {problem}: {entry.path!r}")
+        self._last = entry
         if not self._encoded:
             self._first_path = entry.path
         encoded = _encoder.encode(entry)
@@ -112,29 +111,25 @@ def _join(encoded: list[bytes]) -> bytes:
 def decode_segment(data: bytes, what: str) -> list[Entry]:
     """The entries of a segment. Raises IntegrityError for anything the format does not allow."""
     entries = codec.decode(data, list[Entry], what)
-    last: tuple[bytes, ...] = ()
+    last: Entry | None = None
     for entry in entries:
-        parts = entry.components
-        if b"\0" in entry.path or not _BAD_PARTS.isdisjoint(parts) or parts <= last:
-            raise IntegrityError(f"{what} holds a path it may not hold")
-        if not FOLDER <= entry.kind <= BLOCK_DEVICE or entry.size < 0 or len(entry.chunks) % 32:
-            raise IntegrityError(f"{what} holds an entry of no known kind")
-        if entry.kind == FILE and not _has_possible_extents(entry):
-            raise IntegrityError(f"{what} holds an impossible extent")
-        last = parts
+        problem = entry_problem(entry) or _order_problem(last, entry)
+        if problem:
+            raise IntegrityError(f"{what} holds {problem}")
+        last = entry
     return entries
 
 
-def _has_possible_extents(entry: Entry) -> bool:
-    """Whether they ascend inside the file; a file that is one hole has a single extent of nothing."""
-    if entry.extents == ((0, 0),):
-        return True
-    end = 0
-    for offset, length in entry.extents:
-        if offset < end or length <= 0:
-            return False
-        end = offset + length
-    return end <= entry.size
+def _order_problem(last: Entry | None, entry: Entry) -> str:
+    """What is wrong with `entry` coming after `last`, as the end of a sentence; empty when nothing is."""
+    if last is None:
+        return ""
+    before, parts = last.components, entry.components
+    if parts <= before:
+        return "an entry out of order"
+    if last.kind != FOLDER and parts[: len(before)] == before:
+        return "an entry below one that is no folder"
+    return ""
 
 
 def walk_order(path: bytes) -> tuple[bytes, ...]:
@@ -152,11 +147,15 @@ def read_entries(
         wanted = walk_order(start)
         while first + 1 < len(listed) and walk_order(listed[first + 1].first_path) <= wanted:
             first += 1
-    last: tuple[bytes, ...] = ()
+    last: Entry | None = None
     for ref in listed[first:]:
         what = f"manifest segment {ref.id.hex()}"
-        entries = decode_segment(fetch(ref.id), what)
-        if not entries or entries[0].path != ref.first_path or entries[0].components <= last:
+        data = fetch(ref.id)
+        entries = decode_segment(data, what)
+        if not entries or (entries[0].path, len(entries), len(data)) != (ref.first_path, ref.entries, ref.size_bytes):
             raise IntegrityError(f"{what} is not the one its snapshot names")
-        last = entries[-1].components
+        problem = _order_problem(last, entries[0])
+        if problem:
+            raise IntegrityError(f"{what} holds {problem}")
+        last = entries[-1]
         yield from entries
