@@ -19,7 +19,19 @@ from blake3 import blake3
 from engine.pipeline.extents import ALL_HOLE, DataMap, Extents
 from engine.pipeline.folders import reason
 from engine.pipeline.walk import WalkItem
-from engine.repository.entry import BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, FILE, FOLDER, SOCKET, SYMLINK, Entry
+from engine.repository.entry import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    FIFO,
+    FILE,
+    FOLDER,
+    SOCKET,
+    SYMLINK,
+    TIME_NS_MAX,
+    TIME_NS_MIN,
+    XATTR_BYTES_MAX,
+    Entry,
+)
 
 EXTENTS_MAX = 4096  # an entry names no more; smaller holes are then read as the zeros they are
 FRESH_NS = 1_000_000_000  # a ctime this young may still hide a change in the same tick of the clock
@@ -118,7 +130,7 @@ def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple
     if source is not None:
         xattrs, problems = read_xattrs(source.fd)
         entry = _entry(item.path, source.stat, xattrs, now_ns=now_ns)
-        return msgspec.structs.replace(entry, extents=source.extents), problems
+        return msgspec.structs.replace(entry, extents=source.extents), (*problems, *_time_problem(source.stat))
     try:
         with item.folder.descriptor() as folder_fd:
             fd = os.open(item.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
@@ -131,7 +143,8 @@ def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple
         target = os.readlink(b"", dir_fd=fd) if st.S_ISLNK(stat.st_mode) else b""
         xattrs, problems = read_xattrs(f"/proc/self/fd/{fd}")
         entry = _entry(item.path, stat, xattrs, now_ns=now_ns)
-        return (msgspec.structs.replace(entry, target=target) if target else entry), problems
+        entry = msgspec.structs.replace(entry, target=target) if target else entry
+        return entry, (*problems, *_time_problem(stat))
     except OSError as error:
         raise SourceProblem(_what(error)) from None
     finally:
@@ -152,7 +165,7 @@ def kind_of(stat: os.stat_result) -> int:
 
 
 def read_xattrs(handle: int | str) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:
-    """Extended attributes of a descriptor, or of a path under /proc/self/fd, sorted; and what could not be read."""
+    """Extended attributes of a descriptor, or of a path under /proc/self/fd, sorted; and what could not be kept."""
     try:
         names = sorted(map(os.fsencode, os.listxattr(handle)))
     except OSError as error:
@@ -160,9 +173,15 @@ def read_xattrs(handle: int | str) -> tuple[tuple[tuple[bytes, bytes], ...], tup
         return (), () if none else (f"its extended attributes cannot be read: {reason(error)}",)
     found: list[tuple[bytes, bytes]] = []
     problems: list[str] = []
+    room = XATTR_BYTES_MAX
     for name in names:
         try:
-            found.append((name, os.getxattr(handle, name)))
+            value = os.getxattr(handle, name)
+            room -= len(name) + len(value)
+            if room < 0:
+                problems.append(f"its attributes come to more than {XATTR_BYTES_MAX:,} bytes; not all are kept")
+                break
+            found.append((name, value))
         except OSError as error:
             if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
                 shown = name.decode(errors="backslashreplace")
@@ -178,7 +197,7 @@ def _entry(path: bytes, stat: os.stat_result, xattrs: tuple[tuple[bytes, bytes],
         mode=st.S_IMODE(stat.st_mode),
         uid=stat.st_uid,
         gid=stat.st_gid,
-        mtime_ns=stat.st_mtime_ns,
+        mtime_ns=min(max(stat.st_mtime_ns, TIME_NS_MIN), TIME_NS_MAX),
         ctime_ns=stat.st_ctime_ns if 0 < stat.st_ctime_ns < now_ns - FRESH_NS else 0,
         inode=stat.st_ino,
         link_group=link_group(stat),
@@ -186,6 +205,12 @@ def _entry(path: bytes, stat: os.stat_result, xattrs: tuple[tuple[bytes, bytes],
         xattrs=xattrs,
         size=stat.st_size if kind == FILE else 0,
     )
+
+
+def _time_problem(stat: os.stat_result) -> tuple[str, ...]:
+    if TIME_NS_MIN <= stat.st_mtime_ns <= TIME_NS_MAX:
+        return ()
+    return ("its time of change is beyond what can be recorded; the nearest is kept",)
 
 
 def _open(item: WalkItem) -> int:
