@@ -209,3 +209,36 @@ def _data_map(fd: int, size: int) -> tuple[tuple[int, int], ...]:
         at = os.lseek(fd, begin, os.SEEK_HOLE)
         runs.append((begin, at - begin))
     return tuple(runs)
+
+
+def build_chain(root: Path, name: bytes, depth: int) -> None:
+    """`depth` folders, each in the one before, all called `name`; the last holds the file `end`. `root` is made."""
+    root.mkdir(exist_ok=True)
+    fd = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=fd)
+        inner = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(os.open(b"end", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=fd))
+    os.close(fd)
+
+
+def remove_chain(root: Path, name: bytes) -> int:
+    """Remove what `build_chain` made, however deep, and say how many folders there were."""
+    fd = os.open(root, os.O_RDONLY)
+    depth = 0
+    with contextlib.suppress(FileNotFoundError):
+        while True:
+            inner = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+            depth += 1
+    os.unlink(b"end", dir_fd=fd)
+    for _ in range(depth):
+        outer = os.open(b"..", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = outer
+        os.rmdir(name, dir_fd=fd)
+    os.close(fd)
+    return depth

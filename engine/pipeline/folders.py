@@ -143,13 +143,15 @@ def _open(path: bytes, flags: int, folder_fd: int | None = None) -> int:
 
 
 def list_names(fd: int) -> list[bytes]:
-    """The names in a folder that is held by descriptor, in no order. Raises OSError."""
+    """The names in a folder that is held by descriptor, in no order. Raises OSError.
+
+    Through a descriptor of its own: those of a pool are shared, and so would be the place in the list.
+    """
+    own = os.open(b".", _FOLDER, dir_fd=fd)
     try:
-        return list(map(os.fsencode, os.listdir(fd)))
-    except OSError as error:
-        if error.errno == errno.EBADF:  # opened as a place only
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-        raise
+        return list(map(os.fsencode, os.listdir(own)))
+    finally:
+        os.close(own)
 
 
 def _identity(fd: int) -> Identity:

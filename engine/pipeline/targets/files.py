@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.base.entropy import Entropy
@@ -17,7 +16,7 @@ from engine.base.invariants import check
 from engine.base.units import MIB
 from engine.pipeline.extents import DataMap
 from engine.pipeline.folders import OpenFolder, reason
-from engine.pipeline.targets.metadata import MetadataWriter
+from engine.pipeline.targets.metadata import MetadataWriter, Report
 from engine.pipeline.targets.target import stopping_error
 from engine.repository.entry import Entry
 
@@ -41,7 +40,7 @@ class Place:
 class Placer:
     """What the writers of one restore share."""
 
-    def __init__(self, entropy: Entropy, metadata: MetadataWriter, warn: Callable[[bytes, str], None]) -> None:
+    def __init__(self, entropy: Entropy, metadata: MetadataWriter, warn: Report) -> None:
         self.metadata = metadata
         self.warn = warn
         self.writers: set[FolderFileWriter] = set()  # not ended; adding and discarding are atomic

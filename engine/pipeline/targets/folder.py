@@ -20,7 +20,7 @@ from engine.base.invariants import check
 from engine.pipeline.folders import FolderPool, OpenFolder, reason
 from engine.pipeline.source import kind_of, read_xattrs
 from engine.pipeline.targets.files import APPEARED, FolderFileWriter, Place, Placer, put
-from engine.pipeline.targets.metadata import MetadataWriter
+from engine.pipeline.targets.metadata import MetadataWriter, Report
 from engine.pipeline.targets.target import TargetWarning, prefix_names, stopping_error, without_prefix
 from engine.repository.entry import (
     BLOCK_DEVICE,
@@ -74,13 +74,14 @@ class FolderTarget:
         self.kept = 0
         self._overwrite: Overwrite = overwrite
         self._prefix = prefix_names(strip_prefix)
-        self._root, made = _open_root(root)
+        opened, made = _open_root(root)
         self._corrects_root = made or overwrite != "never"
-        self._way: list[tuple[bytes, OpenFolder]] = []  # from the root to the folder of the last entry
+        self._way = [(b"", opened)]  # from the root to the folder of the last entry
         self._folders: list[tuple[OpenFolder, Entry]] = []  # whose metadata is to be set, in walk order
         self._links: list[tuple[Place, _First, Entry]] = []
         self._firsts: dict[tuple[int, int, bytes, bytes], _First] = {}
         self._blocked: tuple[tuple[bytes, ...], str] | None = None
+        self._warn = _warner(self.warnings)
         self._metadata = MetadataWriter(self._warn)
         self._placer = Placer(entropy, self._metadata, self._warn)
 
@@ -216,29 +217,26 @@ class FolderTarget:
         if entry.kind != FOLDER:
             raise _Conflict("has no name left when the prefix is taken off")
         if self._corrects_root:
-            self._folders.append((self._root, entry))
+            self._folders.append((self._way[0][1], entry))
 
     def _walk_to(self, names: tuple[bytes, ...]) -> OpenFolder:
         """The folder `names` leads to, made if it is missing: parents of a source have no entries of their own."""
-        common = 0
-        for (name, _), wanted in zip(self._way, names, strict=False):
+        common = 1
+        for (name, _), wanted in zip(self._way[1:], names, strict=False):
             if name != wanted:
                 break
             common += 1
         del self._way[common:]
-        for depth in range(common, len(names)):
-            self._go_into(names[: depth + 1], None)
-        return self._here()
-
-    def _here(self) -> OpenFolder:
-        return self._way[-1][1] if self._way else self._root
+        for depth in range(common, len(names) + 1):
+            self._go_into(names[:depth], None)
+        return self._way[-1][1]
 
     def _go_into(self, names: tuple[bytes, ...], entry: Entry | None) -> None:
         """Make or merge the folder `names`, of which all but the last are on the way. Raises _Conflict, OSError."""
         if self._blocked is not None and names[: len(self._blocked[0])] == self._blocked[0]:
             raise _Conflict(f"not restored, because of the folder above it: {self._blocked[1]}")
         try:
-            folder, made = self._make_folder(self._here(), names[-1], entry)
+            folder, made = self._make_folder(self._way[-1][1], names[-1], entry)
         except _Conflict as conflict:
             self._blocked = names, str(conflict)
             raise
@@ -286,8 +284,14 @@ class FolderTarget:
                 raise stop from None
             self._warn(path, f"cannot be restored: {reason(error)}")
 
-    def _warn(self, path: bytes, what: str) -> None:
-        self.warnings.append(TargetWarning(path, what))
+
+def _warner(warnings: list[TargetWarning]) -> Report:
+    """Not a method: whoever reports holds the list then, not the target with its descriptors."""
+
+    def warn(path: bytes, what: str) -> None:
+        warnings.append(TargetWarning(path, what))
+
+    return warn
 
 
 def _open_root(root: bytes) -> tuple[OpenFolder, bool]:
