@@ -100,7 +100,7 @@ def test_every_module_that_says_pure_is_held_to_it() -> None:
         "contracts"
     ]
     held = next(contract["source_modules"] for contract in contracts if contract["id"] == "pure")
-    promised = [m.name for m in modules() if re.search(r"\bPure\b", ast.get_docstring(m.tree) or "")]
+    promised = [m.name for m in modules() if re.search(r"\bPure\b(?! but)", ast.get_docstring(m.tree) or "")]
     assert [name for name in promised if name not in held] == []
 
 
