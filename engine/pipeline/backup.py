@@ -16,12 +16,8 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
-from engine.base.errors import Conflict
-from engine.base.ids import SnapshotId
 from engine.base.version import VERSION
 from engine.contract.settings import (
-    CHECKPOINT_BYTES,
-    CHECKPOINT_STREAM_S,
     SEGMENT_BYTES,
     UNIT_BYTES,
     UNIT_FILES_MAX,
@@ -29,6 +25,7 @@ from engine.contract.settings import (
 )
 from engine.contract.weddings import PriorityClass
 from engine.pipeline import units
+from engine.pipeline.commit import JobCommits, Tally
 from engine.pipeline.parents import Selection, choose_parents, open_scan
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
@@ -38,7 +35,6 @@ from engine.pipeline.source import SourceFile, SourceProblem, entry_of, link_gro
 from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
 from engine.pipeline.walk import WalkItem, WalkWarning, check_sources
 from engine.repository.entry import Entry
-from engine.repository.manifest import SegmentRef
 from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotObject, SnapshotWarning
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
@@ -96,22 +92,44 @@ class BackupRun(Run[BackupOutcome]):
         self._links: dict[int, FileWork | Entry] = {}
         self._retired: list[SourceFile | StreamSource] = []  # of files given up; closed with the run
         self._held: Changed | None = None  # scanned, but over the last unit's size
-        self._checkpoints = 0
-        self._checkpoint_bytes = 0
         self._stream_s = 0.0
-        self._parent = ""
         self._scan: Iterator[Scanned] | None = None
+        parent = ""
         if request.stream is None:
-            self._begin_scan()
+            parent = self._begin_scan()
         else:
             self._begin_stream(*request.stream)
+        head = self._head(parent)
+        self._commits = JobCommits(vault, self._transaction, self._recorder, job_id=request.job_id, head=head)
 
-    def _begin_scan(self) -> None:
+    def _begin_scan(self) -> str:
+        """Open the scan; the id of what it is compared with first."""
         what = Selection(self._request.sources, self._request.exclude, self._request.one_file_system)
         check_sources(what.sources)
         parents = choose_parents(self._vault, what.sources)
-        self._parent = parents[0].id if parents else ""
         self._scan = iter(open_scan(self._vault, what, parents, self._clock))
+        return parents[0].id if parents else ""
+
+    def _head(self, parent: str) -> SnapshotObject:
+        """What every commit of this job says of it."""
+        request = self._request
+        return SnapshotObject(
+            wedding=self._vault.keys.wedding,
+            time_ns=self._started_ns,
+            ended_ns=self._started_ns,
+            host=request.host,
+            sources=request.sources if request.stream is None else (request.stream[0],),
+            priority=request.priority,
+            tags=request.tags,
+            parent=parent,
+            partial=False,
+            segments=(),
+            inline_entries=b"",
+            inline_packs=(),
+            counts=Counts(),
+            warnings=(),
+            engine=VERSION,
+        )
 
     def _begin_stream(self, path: bytes, fd: int) -> None:
         work = FileWork(None, path, self._recorder.reserve(), 0)
@@ -146,8 +164,7 @@ class BackupRun(Run[BackupOutcome]):
     def _checkpoint_is_due(self) -> bool:
         if self._request.stream is not None:
             return False  # what was read of a stream cannot be read again, so a part of it is of no use
-        new_bytes = self._transaction.bytes_stored - self._checkpoint_bytes
-        return new_bytes >= CHECKPOINT_BYTES or (self._stream_s >= CHECKPOINT_STREAM_S and new_bytes > 0)
+        return self._commits.is_due(self._stream_s)
 
     def _scan_for_unit(self) -> Unit | None:
         files: list[FileWork] = []
@@ -264,11 +281,7 @@ class BackupRun(Run[BackupOutcome]):
             return
         for what in problems:
             self._warn(work.path, what)
-        resumed: list[Contents] = []
-        if work.reads == 1 and work.previous is not None and units.is_resumable(work.previous, work.item):
-            ids = self._vault.chunk_ids(work.previous)
-            split = [ids[at : at + 32] for at in range(0, len(ids), 32)]
-            resumed = units.resumed_segments(work.previous, ids, self._vault.index.locate(split))
+        resumed = units.resume(work, entry, self._vault)
         with self._lock:
             work.open_segments(source, entry, resumed)
             work.slot.unfinished = lambda: work.unfinished_entry(self._transaction)
@@ -363,10 +376,12 @@ class BackupRun(Run[BackupOutcome]):
                 self._retired.append(work.source)  # other streams may still read from it
             followers, work.followers = work.followers, []
             work.slot.done = True
+            group = link_group(work.item.stat) if work.item is not None else 0
+            self._links.pop(group, None)  # a name that is met later is tried on its own
             if followers:
                 item, slot = followers[0]
                 heir = FileWork(item, item.path, slot, item.stat.st_size, None, followers=followers[1:])
-                self._links[link_group(item.stat)] = heir
+                self._links[group] = heir
                 self._tasks.append(heir)
         self._warn(work.path, what)
         self._recorder.complete(work.slot, None)
@@ -393,61 +408,20 @@ class BackupRun(Run[BackupOutcome]):
 
     def checkpoint(self, buffers: Buffers) -> None:
         """See `Run.checkpoint`: publish every open pack and commit what is done as a partial snapshot."""
-        if self._request.stream is not None or self._transaction.bytes_stored == self._checkpoint_bytes:
-            return
-        segments, inline_entries = self._recorder.so_far()
-        self._checkpoints += 1
-        self._commit(f"{self._request.job_id}-{self._checkpoints}", segments, inline_entries, buffers, partial=True)
-        self._checkpoint_bytes = self._transaction.bytes_stored
-        self._stream_s = 0.0
+        if self._request.stream is None:
+            self._commits.checkpoint(self._tally(), self._clock, buffers)
+            self._stream_s = 0.0
 
     def conclude(self, buffers: Buffers) -> BackupOutcome:
         """See `Run.conclude`: publish, write the index, commit."""
-        segments, inline_entries = self._recorder.finish()
-        snapshot = self._commit(self._request.job_id, segments, inline_entries, buffers, partial=False)
+        snapshot = self._commits.finish(self._tally(), self._clock, buffers)
         self.progress.bytes_stored = self._transaction.bytes_stored
         self._close_sources()
         return BackupOutcome(snapshot)
 
-    def _commit(
-        self,
-        name: str,
-        segments: tuple[SegmentRef, ...],
-        inline_entries: bytes,
-        buffers: Buffers,
-        *,
-        partial: bool,
-    ) -> Snapshot:
-        self._transaction.publish_all(buffers.packs[0])
-        inline_packs = self._transaction.take_inline()
-        request = self._request
+    def _tally(self) -> Tally:
         with self._lock:
-            counts = Counts(
-                entries=self._recorder.entries_total, bytes_stored=self._transaction.bytes_stored, **self._counts
-            )
-        body = SnapshotObject(
-            wedding=self._vault.keys.wedding,
-            time_ns=self._started_ns,
-            ended_ns=self._clock.now_ns(),
-            host=request.host,
-            sources=request.sources if request.stream is None else (request.stream[0],),
-            priority=request.priority,
-            tags=request.tags,
-            parent=self._parent,
-            partial=partial,
-            segments=segments,
-            inline_entries=inline_entries,
-            inline_packs=inline_packs,
-            counts=counts,
-            warnings=tuple(self._warnings),
-            engine=VERSION,
-        )
-        snapshot = Snapshot(SnapshotId(name), body)
-        try:
-            self._transaction.commit(snapshot)
-        except Conflict:
-            return self._vault.find_snapshot(name)  # this job has committed before: once is enough
-        return snapshot
+            return Tally(Counts(**self._counts), tuple(self._warnings))
 
     def abort(self) -> None:
         """See `Run.abort`."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from engine.base.invariants import check
 from engine.repository.entry import INLINE_CHUNKS_MAX, Entry
 from engine.repository.manifest import Segment, SegmentRef, SegmentWriter, encode_segment
 from engine.repository.snapshot import INLINE_BYTES_MAX, INLINE_ENTRIES_MAX
@@ -114,8 +115,9 @@ class Recorder:
         return slot.unfinished() if slot.unfinished is not None else None
 
     def finish(self) -> tuple[tuple[SegmentRef, ...], bytes]:
-        """The whole manifest: references to segments, or, for a small one, its bytes."""
+        """The whole manifest: references to segments, or, for a small one, its bytes. Every place has been filled."""
         with self._lock:
+            check(not self._slots, "a manifest is finished when each of its places is filled")
             if self._held is not None:
                 return (), encode_segment(self._small).data if self._small else b""
             last = self._writer.flush()

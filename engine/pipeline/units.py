@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 import msgspec
 from blake3 import blake3
 
+from engine.base.errors import IntegrityError, NotFound, Unavailable
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.pipeline.chunk import CHUNK_BYTES_MAX
+from engine.pipeline.folders import reason
 from engine.pipeline.recorder import Slot, with_chunks
 from engine.pipeline.source import SourceFile
 from engine.pipeline.walk import WalkItem
 from engine.repository.entry import FILE, Entry
 from engine.repository.index import Location
 from engine.repository.transaction import Transaction
+from engine.repository.vault import WeddingVault
 
 READS_MAX = 2  # a file that changes while it is read is read again, then recorded with a warning
 UNFINISHED = b"\0"  # first byte of the hash of a file that a checkpoint holds a part of
@@ -103,14 +106,17 @@ class StreamSource:
         self.data_bytes = 1 << 62
 
     def read_into(self, buffer: memoryview, data_offset: int) -> int:
-        """Fill `buffer` from `data_offset`; fewer bytes only at the end of the stream. Raises OSError."""
+        """Fill `buffer` from `data_offset`; fewer bytes only at the end of the stream. Raises Unavailable."""
         kept = self._position - data_offset
         filled = min(kept, len(buffer))
         if filled:
             at = len(self._tail) - kept
             buffer[:filled] = self._tail[at : at + filled]
         while filled < len(buffer):
-            count = os.readv(self._fd, [buffer[filled:]])
+            try:
+                count = os.readv(self._fd, [buffer[filled:]])
+            except OSError as error:
+                raise Unavailable(f"the input cannot be read: {reason(error)}", "begin it again") from None
             if not count:
                 break
             filled += count
@@ -155,9 +161,23 @@ def cut_to(entry: Entry, length: int) -> Entry:
     return msgspec.structs.replace(entry, size=end, extents=tuple(kept) if end else ())
 
 
-def is_resumable(previous: Entry | None, item: WalkItem) -> bool:
+def resume(work: FileWork, entry: Entry, vault: WeddingVault) -> list[Contents]:
+    """The segments that a checkpoint has of a file that is just opened, if it still is as it was, holes and all."""
+    previous = work.previous
+    if previous is None or work.item is None or work.reads > 1 or previous.extents != entry.extents:
+        return []
+    if not is_resumable(previous, work.item):
+        return []
+    try:
+        ids = vault.chunk_ids(previous)
+    except (IntegrityError, NotFound):
+        return []  # the list of its chunks is damaged: read it from the start
+    return resumed_segments(previous, ids, vault.index.locate([ids[at : at + 32] for at in range(0, len(ids), 32)]))
+
+
+def is_resumable(previous: Entry, item: WalkItem) -> bool:
     """Whether a checkpoint holds a part of this file, and the file is still the same."""
-    if previous is None or previous.hash[:1] != UNFINISHED or len(previous.hash) % 32 != 1:
+    if previous.hash[:1] != UNFINISHED or len(previous.hash) % 32 != 1:
         return False
     stat = item.stat
     was = (previous.size, previous.mtime_ns, previous.ctime_ns, previous.inode)

@@ -22,6 +22,7 @@ WARNINGS_KEPT = 1000
 INLINE_ENTRIES_MAX = 256
 INLINE_BYTES_MAX = 64 * 1024
 INLINE_RECORDS_MAX = 256
+_AFTER_CHECKPOINTS = 10**9  # more than any checkpoint's number
 
 
 class SnapshotWarning(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -98,20 +99,29 @@ def read(store: ObjectStore, keys: WeddingKeys, snapshot_id: str) -> Snapshot:
 
 
 def in_order(found: Iterable[Snapshot]) -> list[Snapshot]:
-    """Oldest first: a parent always before its children, whatever their clocks said; else by time."""
+    """Oldest first: a parent always before its children, whatever their clocks said; else by time.
+
+    All commits of one job have the time of its start: its checkpoints come in the order of their numbers, its
+    snapshot after them.
+    """
     by_id = {item.id: item for item in found}
     children: dict[str, list[Snapshot]] = {}
-    ready: list[tuple[int, str]] = []
+    ready: list[tuple[tuple[int, str, int], SnapshotId]] = []
     for item in by_id.values():
         if item.body.parent in by_id and item.body.parent != item.id:
             children.setdefault(item.body.parent, []).append(item)
         else:
-            ready.append((item.body.time_ns, item.id))
+            ready.append((_age(item), item.id))
     heapq.heapify(ready)
     ordered: list[Snapshot] = []
     while ready:
-        item = by_id[SnapshotId(heapq.heappop(ready)[1])]
+        item = by_id[heapq.heappop(ready)[1]]
         ordered.append(item)
         for child in children.pop(item.id, ()):
-            heapq.heappush(ready, (child.body.time_ns, child.id))
+            heapq.heappush(ready, (_age(child), child.id))
     return ordered
+
+
+def _age(item: Snapshot) -> tuple[int, str, int]:
+    job, _, number = item.id.partition("-")
+    return item.body.time_ns, job, int(number) if number else _AFTER_CHECKPOINTS
