@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from engine.base.clock import Clock
 from engine.pipeline.excludes import Excludes
@@ -47,8 +48,11 @@ def choose_parents(vault: WeddingVault, sources: Sequence[bytes]) -> list[Snapsh
 
 
 def merged_entries(vault: WeddingVault, parents: Sequence[Snapshot]) -> Iterator[Entry]:
-    """The entries of several parents as one stream in walk order; of a path in several, the first parent's."""
-    streams = [vault.entries(parent) for parent in parents]
+    """The entries of several parents as one stream in walk order; of a path in several, the first parent's.
+
+    What of a parent is damaged counts as not there: its files are read again, and verify tells of it.
+    """
+    streams = [vault.entries(parent, damaged=lambda *_: None) for parent in parents]
     heads = [next(stream, None) for stream in streams]
     while True:
         order = [(walk_order(head.path), at) for at, head in enumerate(heads) if head is not None]
@@ -83,7 +87,7 @@ def own_folders(store: ObjectStore) -> frozenset[tuple[int, int]]:
     if not store.url.startswith("file://"):
         return frozenset()
     try:
-        stat = os.stat(store.url.removeprefix("file://"))
+        stat = os.stat(unquote_to_bytes(store.url.removeprefix("file://")))
     except OSError:
         return frozenset()
     return frozenset({(stat.st_dev, stat.st_ino)})

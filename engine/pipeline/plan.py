@@ -14,7 +14,8 @@ from engine.contract.settings import UNIT_BYTES
 from engine.pipeline.extents import DataMap
 from engine.repository.entry import FILE, Entry
 from engine.repository.index import Location
-from engine.repository.manifest import walk_order
+from engine.repository.manifest import Damaged, walk_order
+from engine.repository.pack import ALIGNMENT_BYTES
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -70,14 +71,19 @@ def is_at_or_below(path: bytes, folder: bytes) -> bool:
     return not folder or path == folder or path.startswith(folder + b"/")
 
 
-def selected(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> Iterator[Entry]:
-    """The selected entries in walk order; reads only the manifest segments that may hold them."""
+def selected(
+    vault: WeddingVault, snapshot: Snapshot, selection: Selection, *, damaged: Damaged | None = None
+) -> Iterator[Entry]:
+    """The selected entries in walk order; reads only the manifest segments that may hold them.
+
+    Raises IntegrityError, NotFound for a segment that cannot be read, unless there is `damaged` to tell of it.
+    """
     if not selection.paths:
-        yield from vault.entries(snapshot)
+        yield from vault.entries(snapshot, damaged=damaged)
         return
     for path in outermost(selection.paths):
         wanted = walk_order(path)
-        for entry in vault.entries(snapshot, start=path):
+        for entry in vault.entries(snapshot, start=path, damaged=damaged):
             if is_at_or_below(entry.path, path):
                 yield entry
             elif entry.components > wanted:
@@ -111,14 +117,19 @@ def by_pack(needed: Iterable[tuple[Location, Piece]]) -> list[Range]:
             joins = (
                 current is not None
                 and offset - (current.offset + current.length) <= GAP_BYTES
-                and end - current.offset <= UNIT_BYTES
+                and _aligned_up(end) - current.offset <= UNIT_BYTES
             )
             if current is None or not joins:
-                current = Range(pack, offset, 0)
+                current = Range(pack, offset - offset % ALIGNMENT_BYTES, 0)
                 ranges.append(current)
-            current.length = end - current.offset
+            current.length = _aligned_up(end) - current.offset
             current.blobs.append(blob)
     return ranges
+
+
+def _aligned_up(offset: int) -> int:
+    """Packs are a multiple of 4,096 bytes long, so a read that begins and ends on one can go past the page cache."""
+    return -(-offset // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)

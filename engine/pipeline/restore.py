@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,9 +18,11 @@ from engine.contract.settings import UNIT_BYTES
 from engine.pipeline.fetch import fetch
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
 from engine.pipeline.pool import Buffers, Run, Unit
+from engine.pipeline.stretch import Stretch, joined
 from engine.pipeline.targets.target import FileWriter, RestoreTarget
 from engine.repository.entry import FILE, Entry
 from engine.repository.index import Location
+from engine.repository.manifest import SegmentRef
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -60,7 +62,7 @@ class RestoreRun(Run[RestoreOutcome]):
         self._vault = vault
         self._target = target
         self._lock = threading.Lock()
-        self._entries: Iterator[Entry] | None = selected(vault, snapshot, selection)
+        self._entries: Iterator[Entry] | None = selected(vault, snapshot, selection, damaged=self._pass_over)
         self._open: dict[int, _Open] = {}
         self._owner = 0  # the newest file's number
         self._current: _Open | None = None  # a file too large for one batch
@@ -82,6 +84,12 @@ class RestoreRun(Run[RestoreOutcome]):
             if not self._ranges:
                 return _nothing
         return partial(self._fetch_unit, self._ranges.popleft()) if self._ranges else None
+
+    def _pass_over(self, segment: SegmentRef, what: str) -> None:
+        """A part of the manifest that cannot be read: its entries are lost, all others are restored."""
+        shown = segment.first_path.decode("utf-8", "backslashreplace")
+        with self._lock:
+            self._damaged.append(f"{segment.entries} entries from {shown} on: {what}")
 
     # --- planning: one stream at a time -----------------------------------------------------------------
 
@@ -151,28 +159,32 @@ class RestoreRun(Run[RestoreOutcome]):
     # --- carrying out -----------------------------------------------------------------------------------
 
     def _fetch_unit(self, wanted: Range, buffers: Buffers) -> None:
-        for piece, data, what in fetch(self._vault, wanted, buffers):
-            begin_s = buffers.now_s()
-            self._write(piece, data, what)
-            buffers.spent("place", buffers.now_s() - begin_s, len(data) if data is not None else 0)
+        stretch = Stretch(buffers, self._write)
+        for piece, data, what in fetch(self._vault, wanted, buffers, stretch.room):
+            if not stretch.takes(piece, data):
+                stretch.flush()
+                stretch.write((piece,), data, what)
+        stretch.flush()
         if self.progress.first_sealed_monotonic is None:
             self.progress.first_sealed_monotonic = buffers.now_s()
 
-    def _write(self, piece: Piece, data: memoryview | None, what: str) -> None:
-        opened = self._open[piece.owner]
+    def _write(self, pieces: Sequence[Piece], data: memoryview | None, what: str) -> None:
+        """Write pieces of one file that lie end to end in `data`; None: they cannot be had."""
+        owner = pieces[0].owner
+        opened = self._open[owner]
         if data is None:
             opened.spoilt = opened.spoilt or what
         elif not opened.spoilt:
             at = 0
-            for offset, length in piece.pieces:
+            for offset, length in joined(pieces):
                 opened.writer.write_at(offset, data[at : at + length])
                 at += length
         with self._lock:
-            opened.pieces_left -= 1
+            opened.pieces_left -= len(pieces)
             if data is not None:
                 self._bytes += len(data)
                 self.progress.bytes_read += len(data)
-        self._end_if_complete(piece.owner)
+        self._end_if_complete(owner)
 
     def _in_order(self, buffers: Buffers) -> None:
         """For an archive: one file at a time, its chunks in order, one buffer's worth a call."""
@@ -188,7 +200,7 @@ class RestoreRun(Run[RestoreOutcome]):
         for _, piece in needed:
             content = held.get(piece.chunk_id)
             data = None if content is None else memoryview(content)
-            self._write(piece, data, spoilt.get(piece.chunk_id, ""))
+            self._write((piece,), data, spoilt.get(piece.chunk_id, ""))
 
     def _end_if_complete(self, owner: int) -> None:
         with self._lock:
@@ -216,8 +228,8 @@ class RestoreRun(Run[RestoreOutcome]):
         self._target.finish()
         self.progress.warnings = len(self._target.warnings)
         if self._damaged:
-            more = f", and {len(self._damaged) - 1} more files" if len(self._damaged) > 1 else ""
-            raise IntegrityError(f"not restored: {self._damaged[0]}{more}", "run verify; all other files are restored")
+            more = f", and {len(self._damaged) - 1} more" if len(self._damaged) > 1 else ""
+            raise IntegrityError(f"not restored: {self._damaged[0]}{more}", "run verify; all else is restored")
         return RestoreOutcome(self._files, self._bytes)
 
     def abort(self) -> None:

@@ -18,11 +18,13 @@ from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.pipeline.fetch import fetch
 from engine.pipeline.plan import Piece, by_pack, place_chunks
 from engine.pipeline.pool import Buffers, Run, Unit
-from engine.repository import crypto, layout
+from engine.repository import crypto, fragment, layout
 from engine.repository.entry import FILE, Entry
 from engine.repository.index import Location
+from engine.repository.manifest import SegmentRef
 from engine.repository.pack import HEADER_BYTES, PackEntry, parse_header, read_footer, split_records
 from engine.repository.snapshot import Snapshot
+from engine.repository.snapshot import read as read_snapshot
 from engine.repository.vault import WeddingVault
 
 PROBLEMS_KEPT = 1000
@@ -52,9 +54,10 @@ class VerifyRun(Run[VerifyOutcome]):
         self._all_files = all_files
         self._lock = threading.Lock()
         self._outcome = VerifyOutcome()
+        self._snapshots = deque(vault.snapshots(partial=True))
+        self._fragments = deque(vault.fragments())
         for problem in vault.problems:
             self._report(problem)
-        self._snapshots = deque(vault.snapshots(partial=True))
         self._packs = deque(vault.index.packs())
         self._files: Iterator[tuple[Snapshot, Entry]] | None = None
         self._seen: set[bytes] = set()
@@ -64,6 +67,8 @@ class VerifyRun(Run[VerifyOutcome]):
         """See `Run.next_unit`."""
         if self._snapshots:
             return partial(self._check_structure, self._snapshots.popleft())
+        if self._fragments:
+            return partial(self._check_fragment, self._fragments.popleft())
         if self._packs:
             return partial(self._check_pack, self._packs.popleft())
         if self._all_files and self._files is None:
@@ -92,22 +97,39 @@ class VerifyRun(Run[VerifyOutcome]):
     # --- structure --------------------------------------------------------------------------------------
 
     def _check_structure(self, snapshot: Snapshot, buffers: Buffers) -> None:
-        """Every entry can be read, and every chunk that it names is in the index."""
+        """It still reads as it did, so do all its entries, and every chunk that they name is in the index."""
         name = f"snapshot {snapshot.id}"
-        entries = 0
+        entries = lost = 0
+
+        def damaged(segment: SegmentRef, what: str) -> None:
+            nonlocal lost
+            lost += segment.entries
+            self._report(f"{name}: {segment.entries} entries from {_shown(segment.first_path)} on: {what}")
+
         try:
-            for entry in self._vault.entries(snapshot):
-                entries += 1
-                ids = self._vault.chunk_ids(entry)
-                split = [ids[at : at + 32] for at in range(0, len(ids), 32)]
-                if any(self._vault.index.missing(split)):
-                    self._report(f"{name}: {_shown(entry.path)}: a chunk of it is missing from the index")
+            read_snapshot(self._vault.store, self._vault.keys, snapshot.id)
         except (IntegrityError, NotFound) as error:
-            self._report(f"{name}: {error.message}")
-        if not snapshot.partial and entries != snapshot.body.counts.entries:
-            self._report(f"{name}: has {entries} entries, not the {snapshot.body.counts.entries} it counts")
+            self._report(error.message)
+        for entry in self._vault.entries(snapshot, damaged=damaged):
+            entries += 1
+            try:
+                ids = self._vault.chunk_ids(entry)
+            except (IntegrityError, NotFound) as error:
+                self._report(f"{name}: {_shown(entry.path)}: {error.message}")
+                continue
+            if any(self._vault.index.missing([ids[at : at + 32] for at in range(0, len(ids), 32)])):
+                self._report(f"{name}: {_shown(entry.path)}: a chunk of it is missing from the index")
+        if not snapshot.partial and entries + lost != snapshot.body.counts.entries:
+            self._report(f"{name}: has {entries + lost} entries, not the {snapshot.body.counts.entries} it counts")
         with self._lock:
             self._outcome.snapshots += 1
+
+    def _check_fragment(self, name: str, buffers: Buffers) -> None:
+        """A part of the index still reads as it did when the wedding was opened."""
+        try:
+            fragment.read(self._vault.store, self._vault.keys, name)
+        except (IntegrityError, NotFound) as error:
+            self._report(error.message)
 
     # --- packs ------------------------------------------------------------------------------------------
 
@@ -165,18 +187,15 @@ class VerifyRun(Run[VerifyOutcome]):
     def _all_entries(self) -> Iterator[tuple[Snapshot, Entry]]:
         """Every file of every snapshot, each contents once."""
         for snapshot in self._vault.snapshots():
-            try:
-                for entry in self._vault.entries(snapshot):
-                    if entry.kind != FILE:
-                        continue
-                    key = crypto.hash_bytes(entry.hash + entry.chunks + entry.chunk_lists)[:16]
-                    if key not in self._seen:
-                        self._seen.add(key)
-                        yield snapshot, entry
-                    else:
-                        self._outcome.files += 1
-            except (IntegrityError, NotFound) as error:
-                self._report(f"snapshot {snapshot.id}: {error.message}")
+            for entry in self._vault.entries(snapshot, damaged=_said_already):
+                if entry.kind != FILE:
+                    continue
+                key = crypto.hash_bytes(entry.hash + entry.chunks + entry.chunk_lists)[:16]
+                if key not in self._seen:
+                    self._seen.add(key)
+                    yield snapshot, entry
+                else:
+                    self._outcome.files += 1
 
     def _check_files(self, batch: list[tuple[Snapshot, Entry]], buffers: Buffers) -> None:
         blobs: dict[tuple[bytes, int], memoryview] = {}
@@ -221,6 +240,10 @@ class VerifyRun(Run[VerifyOutcome]):
         if in_segment or not segments:
             segments.append(hasher.digest())
         return segments[0] if len(segments) == 1 else blake3(b"".join(segments)).digest()
+
+
+def _said_already(_: SegmentRef, __: str) -> None:
+    """The check of the structure has told of this segment."""
 
 
 def _shown(path: bytes) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from engine.base.errors import IntegrityError
+from engine.base.errors import IntegrityError, NotFound
 from engine.base.units import MIB
 from engine.repository import codec, crypto
 from engine.repository.entry import FOLDER, Entry, entry_problem
@@ -137,10 +137,20 @@ def walk_order(path: bytes) -> tuple[bytes, ...]:
     return tuple(path.split(b"/"))
 
 
+Damaged = Callable[[SegmentRef, str], None]  # told of a segment that cannot be read, and why
+
+
 def read_entries(
-    segments: Iterable[SegmentRef], fetch: Callable[[bytes], bytes], *, start: bytes = b""
+    segments: Iterable[SegmentRef],
+    fetch: Callable[[bytes], bytes],
+    *,
+    start: bytes = b"",
+    damaged: Damaged | None = None,
 ) -> Iterator[Entry]:
-    """Entries of a manifest in walk order, one segment in memory; from the segment that may hold `start` on."""
+    """Entries of a manifest in walk order, one segment in memory; from the segment that may hold `start` on.
+
+    A segment that cannot be read is passed over when there is somebody to tell, else its error is raised.
+    """
     listed = list(segments)
     first = 0
     if start:
@@ -149,13 +159,24 @@ def read_entries(
             first += 1
     last: Entry | None = None
     for ref in listed[first:]:
-        what = f"manifest segment {ref.id.hex()}"
-        data = fetch(ref.id)
-        entries = decode_segment(data, what)
-        if not entries or (entries[0].path, len(entries), len(data)) != (ref.first_path, ref.entries, ref.size_bytes):
-            raise IntegrityError(f"{what} is not the one its snapshot names")
-        problem = _order_problem(last, entries[0])
-        if problem:
-            raise IntegrityError(f"{what} holds {problem}")
+        try:
+            entries = _read_segment(ref, fetch, last)
+        except (IntegrityError, NotFound) as error:
+            if damaged is None:
+                raise
+            damaged(ref, error.message)
+            continue
         last = entries[-1]
         yield from entries
+
+
+def _read_segment(ref: SegmentRef, fetch: Callable[[bytes], bytes], last: Entry | None) -> list[Entry]:
+    what = f"manifest segment {ref.id.hex()}"
+    data = fetch(ref.id)
+    entries = decode_segment(data, what)
+    if not entries or (entries[0].path, len(entries), len(data)) != (ref.first_path, ref.entries, ref.size_bytes):
+        raise IntegrityError(f"{what} is not the one its snapshot names")
+    problem = _order_problem(last, entries[0])
+    if problem:
+        raise IntegrityError(f"{what} holds {problem}")
+    return entries

@@ -17,7 +17,7 @@ from engine.repository import codec, crypto, fragment, layout, snapshot
 from engine.repository.entry import Entry
 from engine.repository.index import Index, Location
 from engine.repository.keyring import WeddingKeys
-from engine.repository.manifest import decode_segment, read_entries
+from engine.repository.manifest import Damaged, decode_segment, read_entries
 from engine.repository.pack import BLOB_CONTENT_BYTES_MAX, PackEntry, pack_cipher, read_footer
 from engine.repository.snapshot import Snapshot
 from engine.storage.stores.store import ObjectStore
@@ -118,8 +118,16 @@ class WeddingVault:
             found = [item for item in self._snapshots.values() if partial or not item.partial]
         return snapshot.in_order(found)
 
+    def fragments(self) -> list[str]:
+        """The names of the index fragments that were read."""
+        with self._lock:
+            return sorted(self._fragments)
+
     def find_snapshot(self, text: str) -> Snapshot:
-        """`latest`, an id, or its first digits. Raises NotFound, UsageError when several fit."""
+        """`latest`, an id, or its first digits.
+
+        Raises NotFound, UsageError when several fit, IntegrityError when the one that is named is damaged.
+        """
         found = self.snapshots(partial=True)
         if text in ("", "latest"):
             whole = [item for item in found if not item.partial]
@@ -133,16 +141,27 @@ class WeddingVault:
         if len(matches) > 1:
             raise UsageError(f"{text!r} fits {len(matches)} snapshots", "give more digits")
         if not matches:
+            self._refuse_damaged(text)
             raise NotFound(f"there is no snapshot {text!r}", "see snapshots")
         return matches[0]
 
-    def entries(self, of: Snapshot, *, start: bytes = b"") -> Iterator[Entry]:
-        """A snapshot's entries in walk order, one segment in memory. Raises IntegrityError."""
+    def _refuse_damaged(self, text: str) -> None:
+        folder = layout.snapshots(self.keys.wedding)
+        with self._lock:
+            for name, problem in self._problems.items():
+                if name.startswith(folder + text):
+                    raise IntegrityError(problem, "see snapshots for the others")
+
+    def entries(self, of: Snapshot, *, start: bytes = b"", damaged: Damaged | None = None) -> Iterator[Entry]:
+        """A snapshot's entries in walk order, one segment in memory; from the segment that may hold `start` on.
+
+        Raises IntegrityError, NotFound for a segment that cannot be read, unless there is `damaged` to tell of it.
+        """
         if not of.body.segments:
             if of.body.inline_entries:
                 yield from decode_segment(of.body.inline_entries, f"the manifest of snapshot {of.id}")
             return
-        yield from read_entries(of.body.segments, self.read_chunk, start=start)
+        yield from read_entries(of.body.segments, self.read_chunk, start=start, damaged=damaged)
 
     def chunk_ids(self, entry: Entry) -> bytes:
         """All chunk ids of a file, 32 bytes each, in order. Raises IntegrityError."""
