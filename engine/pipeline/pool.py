@@ -156,8 +156,10 @@ class Run(Generic[Outcome]):
                 raise Cancelled
             outcome = self.conclude(buffers)
         except BaseException as error:
-            self.abort()
-            self.done.set_exception(error)
+            try:
+                self.abort()
+            finally:
+                self.done.set_exception(error)
         else:
             self.done.set_result(outcome)
 

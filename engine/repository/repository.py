@@ -17,10 +17,10 @@ from engine.base.entropy import Entropy
 from engine.base.errors import (
     Conflict,
     IntegrityError,
+    LimitReached,
     NotFound,
     NotPermitted,
     UsageError,
-    WedSyncError,
     WrongPassphrase,
 )
 from engine.base.ids import WEDDING_ID_BYTES
@@ -133,25 +133,32 @@ class Repository:
         """Open with a passphrase. Raises NotFound, WrongPassphrase, IntegrityError."""
         if not cls.exists(store):
             raise NotFound(f"there is no repository in {store.url}", "make one with init")
-        wrong: WedSyncError | None = None
+        wrong: WrongPassphrase | None = None
+        unusable: IntegrityError | None = None  # a slot opened, and what it leads to is not readable
         damaged: list[str] = []
         for name in _slot_names(store):
             try:
                 data = store.get(name, limit_bytes=_SLOT_BYTES_MAX)
                 contents = keyring.open_slot(data, passphrase, name=name)
-                sealed = numbered.MasterSealed(store, contents.master, home.entropy, home.seen)
-                config, problems = _read_config(sealed)
             except WrongPassphrase as error:
                 wrong = error
                 continue
             except (IntegrityError, NotFound) as error:
                 damaged.append(error.message)
                 continue
+            sealed = numbered.MasterSealed(store, contents.master, home.entropy, home.seen)
+            try:
+                config, problems = _read_config(sealed)
+            except IntegrityError as error:  # or a slot that was left behind by a repository that was never finished
+                unusable = unusable or error
+                continue
             kdf = str(keyring.slot_cost(data, name))
             slot = KeySlotInfo(name.removeprefix(layout.KEYS), contents.label, kdf, True)
             repository = cls._opened(sealed, config, home.clock, slot)
             repository.warnings += [*problems, *damaged]
             return repository
+        if unusable is not None:
+            raise unusable
         if wrong is not None:
             extra = f" ({len(damaged)} more slots are damaged)" if damaged else ""
             raise WrongPassphrase(wrong.message + extra, wrong.hint)
@@ -166,7 +173,7 @@ class Repository:
         repository.warnings += repository.register.problems
         try:
             repository.lease.renew()
-        except NotPermitted as error:
+        except (NotPermitted, LimitReached) as error:  # what is in it can be had all the same
             repository.warnings.append(f"the repository can only be read: {error.message}")
         return repository
 
@@ -271,7 +278,7 @@ class Repository:
                 self.warnings += problems
                 secrets = codec.decode(payload, keyring.WeddingSecrets, f"the key of wedding {wedding.hex()}")
             except NotFound:
-                self._sealed.seen.check(folder, 0)
+                self._sealed.saw(folder, 0)
                 if any(True for _ in self.store.list(layout.snapshots(wedding))):
                     raise IntegrityError(
                         f"the key of wedding {wedding.hex()} is missing, though it has snapshots",

@@ -139,14 +139,17 @@ class Transaction:
             if pack_type == crypto.METADATA_PACK:
                 self._await(self._publishing)  # data packs are durable before what names them
                 self.flush_metadata(buffer)
-            with self._lock:
-                writers, self._open[pack_type] = self._open[pack_type], []
-            for writer in writers:
+            while (writer := self._take_resting(pack_type)) is not None:
                 if writer.size_bytes:
                     self._publish(writer, buffer)
                 else:
                     writer.discard()
         self._await(self._publishing)
+
+    def _take_resting(self, pack_type: int) -> PackWriter | None:
+        """One open pack; the others stay where `abort` finds them when this one cannot be published."""
+        with self._lock:
+            return self._open[pack_type].pop() if self._open[pack_type] else None
 
     @staticmethod
     def _await(publishing: list[tuple[PackEntry, Future[None]]]) -> None:
