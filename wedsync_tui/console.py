@@ -1,7 +1,8 @@
 """The door to the console: start the engine, ask what must be asked on the plain terminal, draw, and stop in order.
 
 In: options, home, passphrase. Out: an exit code. The console itself is `wedsync_tui.app`; it is imported here only,
-so that nothing without a screen loads Textual. Main thread.
+and only when everything else is settled, so that nothing without a screen loads Textual and no question waits for it.
+Main thread.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from engine.base.errors import EXIT_FAILED, WedSyncError
 from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.settings import ConsoleSettings
-from wedsync_tui.app import Outcome, run_console
 from wedsync_tui.headless import Headless
 from wedsync_tui.mainthread import MainThread
 from wedsync_tui.options import Options
@@ -44,10 +44,14 @@ def open_console(options: Options, script: Script, passphrase: Passphrase, *, ho
         except BaseException:
             engine.close(drain_s=0.0)
             raise
+    from wedsync_tui.app import Outcome, run_console
+
     passphrase.main = None  # from here on the terminal is the screen's
     outcome = run_console(engine, settings=settings, script=script if script.steps else None)
     with MainThread() as main:
-        code = Headless(engine, output, main, seen_seq=_newest_event(engine)).stop(drain_s=_drain_s(outcome, options))
+        code = Headless(engine, output, main, seen_seq=_newest_event(engine)).stop(
+            drain_s=_drain_s(outcome.value, options)
+        )
     if outcome is Outcome.CRASHED:
         output.note(f"the console failed and the engine did not; {log_of(home)} has the reason")
         return EXIT_FAILED
@@ -77,7 +81,8 @@ def _newest_event(engine: EngineHandle) -> int:
     return max((event.seq for event in engine.events(0).events), default=0)
 
 
-def _drain_s(outcome: Outcome, options: Options) -> float:
-    if outcome is Outcome.DETACHED:
+def _drain_s(outcome: str, options: Options) -> float:
+    """How long jobs may go on: to their end after a hang-up, as agreed after a signal, not at all after a quit."""
+    if outcome == "detached":
         return LET_JOBS_END_S
-    return options.drain_s if outcome in {Outcome.TERMINATED, Outcome.CRASHED} else 0.0
+    return options.drain_s if outcome in {"terminated", "crashed"} else 0.0

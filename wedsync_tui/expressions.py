@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from engine.base import units
-from engine.base.errors import UsageError
+from engine.base.errors import UsageError, WedSyncError
 from engine.contract.status import Status
 
 ROOTS: tuple[str, ...] = ("last", *(row.encode_name for row in msgspec.structs.fields(Status)))
@@ -45,8 +45,8 @@ class Rows(list[object]):
         self.counts = {"count": len(self), **counts}
 
 
-class NotThere(UsageError):
-    """A path leads nowhere in what there is now."""
+class NotThere(WedSyncError):
+    """A path leads nowhere in what there is now: it may yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED
 from wedsync_tui import help as pages
-from wedsync_tui.expressions import NotThere
+from wedsync_tui.expressions import Expectation, NotThere
 from wedsync_tui.mainthread import MainThread
 from wedsync_tui.output import Output, failure_of, worse
 from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of, read_script
@@ -51,6 +51,7 @@ class Headless:
     output: Output
     main: MainThread
     seen_seq: int = 0
+    refresh_s: float = REFRESH_S
     is_service: bool = False  # people read what happens; in a run they read results
     variables: dict[str, str] = field(default_factory=dict)
     last: ops.Result | None = None
@@ -74,7 +75,7 @@ class Headless:
     def stop(self, *, drain_s: float) -> int:
         """Close the engine: jobs get `drain_s` seconds, or none once a signal comes. Returns an exit code."""
         ended = self.engine.close(drain_s=drain_s)
-        while not self.main.attend(ended, self._look, every_s=REFRESH_S):
+        while not self.main.attend(ended, self._look, every_s=self.refresh_s):
             if self.main.signals > 2:
                 self.output.note("ending at once; what is not checkpointed is read again at the next start")
                 return EXIT_FAILED
@@ -111,7 +112,7 @@ class Headless:
         self.is_service = True
         self.output.note("serving; SIGTERM ends it")
         while not self.main.signals and self.engine.status().status != "stopped":
-            self.main.pause(REFRESH_S)
+            self.main.pause(self.refresh_s)
             self._tell_events()
         return EXIT_DONE
 
@@ -152,8 +153,10 @@ class Headless:
 
     def _command(self, step: CommandStep) -> int:
         operation = step.ready(self.variables)
-        if isinstance(operation, ops.ReadStatus):
+        if isinstance(operation, ops.ReadStatus | ops.InitRepository):
             self.settle()
+        if isinstance(operation, ops.AddKey):
+            self.check_repository()  # before a person types a new passphrase for it
         if isinstance(operation, ops.StoreWeddingData) and operation.file == "-" and sys.stdin.isatty():
             self.output.note("reading standard input; Ctrl-D ends it")
         with _Prepared(operation, self.main) as prepared:
@@ -188,33 +191,38 @@ class Headless:
 
     def _call(self, operation: ops.Operation) -> ops.Result:
         future = self.engine.call(operation)
-        if not self.main.attend(future, self._look, every_s=REFRESH_S):
+        if not self.main.attend(future, self._look, every_s=self.refresh_s):
             # The engine checkpoints and then answers: a job's result says how far it came.
             self.engine.close(drain_s=0.0)
-            if not self.main.attend(future, self._look, every_s=REFRESH_S):
+            if not self.main.attend(future, self._look, every_s=self.refresh_s):
                 future.cancel()
                 raise _interrupted()
         return _outcome(future)
 
     def _expect(self, step: ExpectStep) -> None:
         self.settle()
-        looks = 1 + int(step.expectation.within_s / EXPECT_REFRESH_S)
-        for _ in range(looks):
-            facts = facts_of(self.engine.status(), self.last, self.variables)
-            try:
-                if step.expectation.condition.holds(facts):
-                    self.output.held(step.text)
-                    return
-            except NotThere:
-                if looks == 1:
-                    raise
+        waits = int(step.expectation.within_s / EXPECT_REFRESH_S)
+        for left in range(waits, -1, -1):
+            failure = self._why_not(step.expectation)
+            if failure is None:
+                self.output.held(step.text)
+                return
             if self.main.signals:
                 raise _interrupted()
-            if looks > 1:
+            if left:
                 self.main.pause(EXPECT_REFRESH_S)
+            else:
+                raise failure
+
+    def _why_not(self, expectation: Expectation) -> NotHeld | None:
         facts = facts_of(self.engine.status(), self.last, self.variables)
-        found = step.expectation.condition.found(facts)
-        raise NotHeld(f"expected {step.expectation.text}" + (f", but {found}" if found else ""))
+        try:
+            if expectation.condition.holds(facts):
+                return None
+            found = expectation.condition.found(facts)
+        except NotThere as nowhere:
+            return NotHeld(f"expected {expectation.text}, but {nowhere.message}", nowhere.hint)
+        return NotHeld(f"expected {expectation.text}" + (f", but {found}" if found else ""))
 
     def _wait_for_the_rest(self) -> int:
         count = len(self.left_running)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from types import FrameType, TracebackType
 from typing import Final, TypeVar
 
-from engine.base.errors import Unavailable
+from engine.base.errors import UsageError
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WAKE: Final = "wake"
@@ -85,17 +85,18 @@ class MainThread:
             answer.set_result(self._undisturbed(question))
         except KeyboardInterrupt:
             self.signals += 1
-            answer.set_exception(Unavailable("the question was not answered"))
+            answer.set_exception(UsageError("the question was not answered"))
         except Exception as error:  # whoever asked deals with it
             answer.set_exception(error)
 
     def _undisturbed(self, question: Callable[[], str]) -> str:
-        """While a person types, Ctrl-C ends the typing."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        """While a person types, a signal ends the typing."""
+        before = [(number, signal.signal(number, signal.default_int_handler)) for number in SIGNALS]
         try:
             return question()
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before:
+                signal.signal(number, handler)
 
     def _refuse_questions(self) -> None:
         while True:
@@ -104,4 +105,4 @@ class MainThread:
             except queue.Empty:
                 return
             if isinstance(item, tuple):
-                item[1].set_exception(Unavailable("nobody is there to answer a question"))
+                item[1].set_exception(UsageError("nobody is there to answer a question"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine.base.errors import UsageError
+from engine.base.errors import UsageError, WedSyncError
 from tests import samples
 from wedsync_tui.expressions import ROOTS, Facts, NotThere, Rows, parse_expectation, parse_operand
 
@@ -144,7 +144,7 @@ def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
     try:
         condition = parse_expectation(text).condition
         condition.holds(FACTS)
-    except UsageError as error:
+    except WedSyncError as error:
         line = error.line()
     else:
         line = "fine"
