@@ -44,6 +44,7 @@ _CONTEXTS: Final = {
     PACK_FOOTER: "wedsync 1 pack footer",
 }
 _PACK_CONTEXT: Final = "wedsync 1 pack"
+_FINGERPRINT_CONTEXT: Final = "wedsync 1 home"  # never in a repository
 _HEADER: Final = struct.Struct("<4sBBI32s")
 HEADER_BYTES: Final = _HEADER.size
 
@@ -63,6 +64,11 @@ def hash_bytes(data: bytes | memoryview) -> bytes:
 def chunk_id(data: bytes | memoryview, chunk_key: bytes) -> bytes:
     """A chunk's name: keyed BLAKE3, 32 bytes."""
     return blake3(data, key=chunk_key).digest()
+
+
+def fingerprint(master: bytes) -> str:
+    """What a home knows a repository by: 16 hex digits that tell nothing of the key."""
+    return derive(_FINGERPRINT_CONTEXT, master)[:8].hex()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ def slot_cost(data: bytes, name: str) -> KdfCost:
     """What a slot's passphrase costs to try. Raises IntegrityError, also for costs over the bound."""
     if len(data) < _SLOT.size + crypto.TAG_BYTES:
         raise IntegrityError(f"key slot {name} is cut short")
-    magic, version, kind, _, _, iterations, memory_kib, lanes = _SLOT.unpack_from(data)
-    if magic != crypto.OBJECT_MAGIC or kind != crypto.KEY_SLOT or version != crypto.VERSION:
+    magic, version, kind, epoch, _, iterations, memory_kib, lanes = _SLOT.unpack_from(data)
+    if (magic, version, kind, epoch) != (crypto.OBJECT_MAGIC, crypto.VERSION, crypto.KEY_SLOT, 0):
         raise IntegrityError(f"key slot {name} is not a key slot of format 1")
     in_bounds = (
         1 <= iterations <= _ITERATIONS_MAX and 1 <= lanes <= _LANES_MAX and 8 * lanes <= memory_kib <= _MEMORY_KIB_MAX

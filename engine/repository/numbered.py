@@ -32,7 +32,16 @@ class MasterSealed:
         name = f"{folder}{number}"
         data = self.store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
         binding = crypto.Binding.named(object_type, name, wedding)
-        return crypto.open_object(data, binding, secret_of=lambda _: self.master, what=name)
+        return crypto.open_object(data, binding, secret_of=self._secret_of, what=name)
+
+    def _secret_of(self, epoch: int) -> bytes:
+        if epoch:
+            raise IntegrityError(f"an object under the master key claims key epoch {epoch}")
+        return self.master
+
+    def saw(self, folder: str, number: int) -> None:
+        """Remember `number` for this repository and home. Raises IntegrityError when a higher one was seen before."""
+        self.seen.check(crypto.fingerprint(self.master), folder, number)
 
     def newest(self, folder: str, object_type: int, wedding: bytes = crypto.NO_WEDDING) -> tuple[int, bytes, list[str]]:
         """The number in force, its payload, and what was wrong with higher ones.
@@ -47,7 +56,7 @@ class MasterSealed:
             except (IntegrityError, NotFound) as error:
                 problems.append(error.message)
                 continue
-            self.seen.check(folder, number)
+            self.saw(folder, number)
             return number, payload, problems
         if problems:
             raise IntegrityError(problems[0])
@@ -61,7 +70,7 @@ class MasterSealed:
         binding = crypto.Binding.named(object_type, name, wedding)
         sealed = crypto.seal_object(payload, binding, secret=self.master, epoch=0, entropy=self.entropy)
         self.store.put(name, sealed)
-        self.seen.check(folder, number)
+        self.saw(folder, number)
 
 
 def attempts() -> range:

@@ -128,7 +128,7 @@ class Register:
     def _refresh(self) -> None:
         numbers = [number for number in self._sealed.numbers(layout.REGISTER) if number > self._number]
         if not numbers:
-            self._sealed.seen.check(layout.REGISTER, self._number)
+            self._sealed.saw(layout.REGISTER, self._number)
             return
         readable: list[tuple[int, RegisterObject]] = []
         for number in reversed(numbers):  # newest first, back to the newest full state
@@ -146,7 +146,7 @@ class Register:
         for number, entry in reversed(readable):
             self._apply(number, entry)
         self._number = max(self._number, numbers[-1])
-        self._sealed.seen.check(layout.REGISTER, self._number)
+        self._sealed.saw(layout.REGISTER, self._number)
 
     def _apply(self, number: int, entry: RegisterObject) -> None:
         if entry.full:
@@ -157,8 +157,8 @@ class Register:
             self._changes += 1
         for stored in entry.weddings:
             before = self._weddings.get(stored.id)
-            if before is not None:
-                self._names.pop(before.name, None)
+            if before is not None and self._names.get(before.name) == stored.id:
+                del self._names[before.name]
             self._weddings[stored.id] = _wedding(stored)
             self._names[stored.name] = stored.id
         self._number = number

@@ -1,4 +1,7 @@
-"""The highest numbers this home has seen, so that a repository that was set back is refused. Any thread."""
+"""The highest numbers this home has seen, so that a repository that was set back is refused. Any thread.
+
+Kept by repository: a home that is pointed at another one, or whose repository was made anew, starts anew for it.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,45 @@ from pathlib import Path
 import msgspec
 
 from engine.base.atomic import replace_file
-from engine.base.errors import IntegrityError
+from engine.base.errors import IntegrityError, LimitReached, NotPermitted
 
 
 class SeenNumbers:
-    """A small durable map: what is numbered → the highest number that authenticated here.
+    """A small durable map: repository and what is numbered → the highest number that authenticated here.
 
     `path` None keeps it in memory only (a home that has seen nothing).
     """
 
     def __init__(self, path: Path | None) -> None:
+        """Raises IntegrityError for a damaged file, NotPermitted for one that cannot be read."""
         self._path = path
         self._lock = threading.Lock()
         self._numbers: dict[str, int] = {}
         if path is not None and path.exists():
             try:
                 self._numbers = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+            except OSError as error:
+                raise NotPermitted(f"{path} cannot be read: {error.strerror}") from None
             except msgspec.MsgspecError:
                 raise IntegrityError(
                     f"{path} is damaged", "it guards against a repository that was set back; remove it to start anew"
                 ) from None
 
-    def check(self, key: str, number: int) -> None:
-        """Remember `number` for `key`. Raises IntegrityError when a higher one was seen before."""
+    def check(self, repository: str, folder: str, number: int) -> None:
+        """Remember `number` of `folder`. Raises IntegrityError when a higher one was seen, LimitReached (disk full)."""
+        key = f"{repository}:{folder}"
         with self._lock:
             before = self._numbers.get(key, 0)
             if number < before:
                 raise IntegrityError(
-                    f"the repository shows {key}{number}, but this home has seen {key}{before}",
+                    f"the repository shows {folder}{number}, but this home has seen {folder}{before}",
                     "it was set back to an older state; use an up-to-date copy",
                 )
             if number > before:
-                self._numbers[key] = number
+                numbers = {**self._numbers, key: number}
                 if self._path is not None:
-                    replace_file(self._path, msgspec.json.encode(self._numbers))
+                    try:
+                        replace_file(self._path, msgspec.json.encode(numbers))
+                    except OSError as error:
+                        raise LimitReached(f"{self._path} cannot be written: {error.strerror}") from None
+                self._numbers = numbers

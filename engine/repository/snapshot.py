@@ -102,7 +102,8 @@ def in_order(found: Iterable[Snapshot]) -> list[Snapshot]:
     """Oldest first: a parent always before its children, whatever their clocks said; else by time.
 
     All commits of one job have the time of its start: its checkpoints come in the order of their numbers, its
-    snapshot after them.
+    snapshot after them. Snapshots that are each other's ancestors cannot be in order: the earliest of them comes as
+    if it had no parent.
     """
     by_id = {item.id: item for item in found}
     children: dict[str, list[Snapshot]] = {}
@@ -113,13 +114,16 @@ def in_order(found: Iterable[Snapshot]) -> list[Snapshot]:
         else:
             ready.append((_age(item), item.id))
     heapq.heapify(ready)
-    ordered: list[Snapshot] = []
-    while ready:
+    ordered: dict[SnapshotId, Snapshot] = {}
+    while len(ordered) < len(by_id):
+        if not ready:
+            ready = [min((_age(item), item.id) for item in by_id.values() if item.id not in ordered)]
         item = by_id[heapq.heappop(ready)[1]]
-        ordered.append(item)
+        ordered[item.id] = item
         for child in children.pop(item.id, ()):
-            heapq.heappush(ready, (_age(child), child.id))
-    return ordered
+            if child.id not in ordered:
+                heapq.heappush(ready, (_age(child), child.id))
+    return list(ordered.values())
 
 
 def _age(item: Snapshot) -> tuple[int, str, int]:
