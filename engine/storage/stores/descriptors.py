@@ -31,8 +31,9 @@ class _Open:
 class Descriptors:
     """The open objects of one store, the least recently used closed first."""
 
-    def __init__(self, open_max: int = OPEN_MAX) -> None:
+    def __init__(self, open_max: int = OPEN_MAX, *, direct: bool = False) -> None:
         check(open_max >= 1, "at least one object can be open")
+        self._direct = direct
         self._open_max = open_max
         self._lock = threading.Lock()
         self._open: OrderedDict[str, _Open] = OrderedDict()  # by path, oldest use first; guarded by `_lock`
@@ -41,7 +42,7 @@ class Descriptors:
     @contextmanager
     def borrow(self, path: str) -> Iterator[int]:
         """A descriptor of the object at `path` for the length of the block. Raises OSError."""
-        borrowed = self._take(path) or self._add(path, syscalls.open_for_reading(path))
+        borrowed = self._take(path) or self._add(path, syscalls.open_for_reading(path, direct=self._direct))
         try:
             yield borrowed.fd
         finally:

@@ -8,6 +8,7 @@ thread, all the rest of that by the committer. Reading changes nothing, so a rea
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
@@ -27,10 +28,11 @@ from engine.storage.stores.descriptors import Descriptors
 from engine.storage.stores.failures import explain, shown, store_closed
 from engine.storage.stores.gate import GATE_PIECE_BYTES, Gate
 from engine.storage.stores.names import check_name, check_prefix, is_name
-from engine.storage.stores.staging import Staging, TemporaryFile, remove_leftovers
+from engine.storage.stores.staging import REFUSES_DIRECT, Staging, TemporaryFile, remove_leftovers
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
 
 _READ_BYTES = 1024 * 1024
+_DIRECT_FROM_BYTES = 64 * 1024
 _NO_OBJECT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})  # also a link or socket in its place
 
 
@@ -53,6 +55,7 @@ class LocalStore:
         self._folders = Folders(self._root)
         self._staging = Staging(self._root, direct_io=direct_io)
         self._descriptors = Descriptors()
+        self._direct = Descriptors(direct=True) if direct_io else None  # None: this file system refuses it
         self._is_closed = False  # only ever set, so it needs no lock
 
     @property
@@ -102,9 +105,27 @@ class LocalStore:
         check_name(name)
         check(offset >= 0, "an offset is not negative")
         self._check_open()
-        with self._explained(name), self._descriptors.borrow(self._folders.path(name)) as fd:
-            _file_size(fd, name)
-            _read_exactly(fd, buffer, offset, name)
+        path = self._folders.path(name)
+        with self._explained(name):
+            if _fits_direct(buffer, offset) and self._read_direct(path, offset, buffer):
+                return
+            with self._descriptors.borrow(path) as fd:
+                _file_size(fd, name)
+                _read_exactly(fd, buffer, offset, name)
+
+    def _read_direct(self, path: str, offset: int, buffer: memoryview) -> bool:
+        """Read past the page cache, which stays the users'. False: it has to be read the other way. Raises OSError."""
+        direct = self._direct
+        if direct is None:
+            return False
+        try:
+            with direct.borrow(path) as fd:
+                return syscalls.read_at(fd, buffer, offset) == len(buffer)
+        except OSError as error:
+            if error.errno not in REFUSES_DIRECT:
+                raise
+            self._direct = None
+            return False
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `ObjectStore.list`. What is no object (links, foreign names, staged files) is passed over."""
@@ -128,6 +149,8 @@ class LocalStore:
         self._check_open()
         self._committer.submit(DeleteCommit(name, self._folders)).result()
         self._descriptors.forget(self._folders.path(name))
+        if self._direct is not None:
+            self._direct.forget(self._folders.path(name))
 
     def space(self) -> Space:
         """See `ObjectStore.space`: of the file system, which others may fill too."""
@@ -141,6 +164,8 @@ class LocalStore:
         self._is_closed = True
         self._committer.close()
         self._descriptors.close()
+        if self._direct is not None:
+            self._direct.close()
         self._staging.close()
 
     def append_to(self, file: TemporaryFile, data: memoryview) -> None:
@@ -269,6 +294,15 @@ def _file_size(fd: int, name: str) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise _not_found(name)
     return found.st_size
+
+
+def _fits_direct(buffer: memoryview, offset: int) -> bool:
+    """Whether direct I/O can take a read, and is worth it: large, and aligned in the file and in memory."""
+    return (
+        len(buffer) >= _DIRECT_FROM_BYTES
+        and not buffer.readonly
+        and not (offset | len(buffer) | ctypes.addressof(ctypes.c_char.from_buffer(buffer))) % STAGE_ALIGNMENT_BYTES
+    )
 
 
 def _read_exactly(fd: int, buffer: memoryview, offset: int, name: str) -> None:

@@ -22,7 +22,7 @@ from engine.storage.stores.names import STAGING_FOLDER
 CLAIM_TRIES_MAX = 1000
 
 _LOCK = "lock"
-_REFUSES_DIRECT = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+REFUSES_DIRECT = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 _KNOWS_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
@@ -75,7 +75,7 @@ class TemporaryFile:
         try:
             written = syscalls.write_at(self.fd, piece, self.size_bytes)
         except OSError as error:
-            if not self.is_direct or error.errno not in _REFUSES_DIRECT:
+            if not self.is_direct or error.errno not in REFUSES_DIRECT:
                 raise
             # An address that is not page-aligned, or what a short write left over: the page cache takes both.
             syscalls.set_buffered(self.fd)
@@ -133,7 +133,7 @@ class Staging:
         try:
             return path, syscalls.create_file(path, direct=direct), direct
         except OSError as error:
-            if not direct or error.errno not in _REFUSES_DIRECT:
+            if not direct or error.errno not in REFUSES_DIRECT:
                 raise
         self._takes_direct = False
         with suppress(OSError):  # some kernels refuse only after they have made the file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -266,6 +267,15 @@ def test_a_folder_another_engine_made_is_made_to_last_too(root: Path, store: Loc
     assert disk.count("fsync_folder", str(root)) == 1
 
 
+def test_a_folder_somebody_removed_is_made_anew_after_one_failure(root: Path, store: LocalStore) -> None:
+    store.put("weddings/0a/leases/1", b"")
+    shutil.rmtree(root / "weddings")
+    with pytest.raises(Unavailable):
+        store.put("weddings/0a/leases/2", b"")
+    store.put("weddings/0a/leases/2", b"")
+    assert names_in(store) == ["weddings/0a/leases/2"]
+
+
 def test_a_conflict_is_told_only_once_the_winner_is_durable(root: Path, store: LocalStore, disk: DiskModel) -> None:
     (root / "snapshots").mkdir()
     (root / "snapshots/1").write_bytes(b"of another engine, not yet fsynced in its folder")
@@ -354,6 +364,7 @@ def test_a_bulk_writer_waits_for_the_group_that_is_being_made_durable(
     store: LocalStore, disk: DiskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bulk, staged = store.stage(), stage_page(store)
+    store._gate._wait_s = WAIT_S
     is_at_gate, enter = threading.Event(), Gate.enter
 
     def enter_seen(gate: Gate) -> None:
@@ -378,7 +389,7 @@ def test_a_bulk_writer_waits_for_the_group_that_is_being_made_durable(
 
 
 def test_a_writer_waits_for_one_group_at_most() -> None:
-    gate, is_waiting = Gate(), threading.Event()
+    gate, is_waiting = Gate(wait_s=WAIT_S), threading.Event()
 
     class Seen(threading.Condition):
         def wait(self, timeout: float | None = None) -> bool:
@@ -393,6 +404,12 @@ def test_a_writer_waits_for_one_group_at_most() -> None:
             assert not future.done()
         with gate.closed():  # the next group, begun at once, does not hold up who waited for the first
             future.result(WAIT_S)
+
+
+def test_a_group_that_takes_long_does_not_stop_a_writer() -> None:
+    gate = Gate(wait_s=0.001)
+    with gate.closed():
+        gate.enter()
 
 
 def test_a_group_that_fails_opens_the_gate() -> None:

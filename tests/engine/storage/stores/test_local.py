@@ -168,6 +168,14 @@ def test_few_descriptors_stay_open(store: LocalStore) -> None:
     assert len(os.listdir("/proc/self/fd")) < before + 5
 
 
+def test_a_deleted_object_does_not_keep_its_room(store: LocalStore) -> None:
+    store.put("packs/1", b"x")
+    before = len(os.listdir("/proc/self/fd"))
+    store.read_into("packs/1", 0, memoryview(bytearray(1)))
+    store.delete("packs/1")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_every_descriptor_is_given_back(root: Path) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
     for _ in range(3):
