@@ -75,7 +75,11 @@ def borg() -> Program | None:
         "borg",
         prepare=[[path, "init", "-e", "repokey-blake2", "{home}/repository"]],
         backup=[path, "create", "{home}/repository::{{now}}-{{pid}}".replace("{{", "{").replace("}}", "}"), "{tree}"],
-        restore=["sh", "-c", f"cd '{{out}}' && '{path}' extract '{{home}}/repository::'$('{path}' list --short --last 1 '{{home}}/repository')"],  # noqa: E501
+        restore=[
+            "sh",
+            "-c",
+            f"cd '{{out}}' && '{path}' extract '{{home}}/repository::'$('{path}' list --short --last 1 '{{home}}/repository')",
+        ],  # noqa: E501
         environment={"BORG_PASSPHRASE": _PASSPHRASE, "BORG_BASE_DIR": "{home}/borg"},
     )
 

@@ -78,7 +78,10 @@ def run_round(program: programs.Program, tree: Path, work: Path, number: int, *,
 
 def table(figures: list[Figure], name: str) -> list[str]:
     """Medians and the ratio to this program, pair by pair."""
-    lines = [f"\n{name}", f"{'step':<10} {'program':<8} {'wall s':>8} {'cpu s':>8} {'peak MB':>8} {'stored MB':>10} {'wall/ours':>9} {'cpu/ours':>9}"]  # noqa: E501
+    lines = [
+        f"\n{name}",
+        f"{'step':<10} {'program':<8} {'wall s':>8} {'cpu s':>8} {'peak MB':>8} {'stored MB':>10} {'wall/ours':>9} {'cpu/ours':>9}",
+    ]  # noqa: E501
     for step in STEPS:
         ours = {figure.round: figure for figure in figures if (figure.program, figure.step) == ("wedsync", step)}
         for program in dict.fromkeys(figure.program for figure in figures):
@@ -87,8 +90,13 @@ def table(figures: list[Figure], name: str) -> list[str]:
                 continue
             wall = statistics.median(row.wall_s / ours[row.round].wall_s for row in rows)
             cpu = statistics.median(row.cpu_s / ours[row.round].cpu_s for row in rows)
-            middle = [statistics.median(getattr(row, field) for row in rows) for field in ("wall_s", "cpu_s", "memory_mb", "stored_mb")]  # noqa: E501
-            lines.append(f"{step:<10} {program:<8} {middle[0]:>8.2f} {middle[1]:>8.2f} {middle[2]:>8.0f} {middle[3]:>10.0f} {wall:>9.2f} {cpu:>9.2f}")  # noqa: E501
+            middle = [
+                statistics.median(getattr(row, field) for row in rows)
+                for field in ("wall_s", "cpu_s", "memory_mb", "stored_mb")
+            ]  # noqa: E501
+            lines.append(
+                f"{step:<10} {program:<8} {middle[0]:>8.2f} {middle[1]:>8.2f} {middle[2]:>8.0f} {middle[3]:>10.0f} {wall:>9.2f} {cpu:>9.2f}"
+            )  # noqa: E501
     return lines
 
 

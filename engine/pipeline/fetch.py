@@ -6,7 +6,7 @@ spoils the files that need it and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from blake3 import blake3
 
@@ -17,10 +17,14 @@ from engine.repository import layout
 from engine.repository.vault import WeddingVault
 
 Fetched = tuple[Piece, memoryview | None, str]  # the bytes, or None and a sentence
+Room = Callable[[BlobUse], memoryview]  # where an unpressed blob is to be opened, to save a copy
 
 
-def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers) -> Iterator[Fetched]:
-    """Every use of the range's blobs, its bytes valid until the next one is asked for."""
+def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers, room: Room | None = None) -> Iterator[Fetched]:
+    """Every use of the range's blobs, its bytes valid until the next one is asked for (in `room`: until it is used).
+
+    Without `room` blobs are opened into the stream's scratch buffer.
+    """
     begin_s = buffers.now_s()
     stored = buffers.source[: wanted.length]
     name = layout.pack(vault.keys.wedding, wanted.pack)
@@ -31,17 +35,19 @@ def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers) -> Iterator[Fetc
         return
     buffers.spent("fetch", buffers.now_s() - begin_s, wanted.length)
     for blob in wanted.blobs:
-        yield from _open(vault, wanted, blob, buffers)
+        at = blob.location.offset - wanted.offset
+        sealed = stored[at : at + blob.location.stored_bytes]
+        yield from _open(vault, blob, sealed, buffers, room(blob) if room is not None else buffers.scratch)
 
 
-def _open(vault: WeddingVault, wanted: Range, blob: BlobUse, buffers: Buffers) -> Iterator[Fetched]:
-    location = blob.location
-    at = location.offset - wanted.offset
+def _open(
+    vault: WeddingVault, blob: BlobUse, sealed: memoryview, buffers: Buffers, into: memoryview
+) -> Iterator[Fetched]:
     begin_s = buffers.now_s()
     try:
-        content = vault.open_blob(location, buffers.source[at : at + location.stored_bytes], buffers.scratch)
+        content = vault.open_blob(blob.location, sealed, into)
     except IntegrityError as error:
-        yield from _all_spoilt([blob], f"pack {wanted.pack.hex()}: {error.message}")
+        yield from _all_spoilt([blob], f"pack {blob.location.pack.name.hex()}: {error.message}")
         return
     for place, piece in blob.uses:
         chunk = content[place.inner_offset : place.inner_offset + place.length]

@@ -7,13 +7,14 @@ leaves nothing half-done; else it has a temporary one, `.wedsync-` and 16 hex di
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 from dataclasses import dataclass
 
 from engine.base.entropy import Entropy
 from engine.base.invariants import check
-from engine.base.units import MIB
+from engine.base.units import KIB, MIB
 from engine.pipeline.extents import DataMap
 from engine.pipeline.folders import OpenFolder, reason
 from engine.pipeline.targets.metadata import MetadataWriter, Report
@@ -22,6 +23,8 @@ from engine.repository.entry import Entry
 
 # From this size on a file gets its length and its room first, in one piece, because its parts come in any order.
 ALLOCATED_FROM_BYTES = 1 * MIB
+DIRECT_FROM_BYTES = 256 * KIB
+PAGE_BYTES = 4096
 
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -107,6 +110,7 @@ class FolderFileWriter:
         # The size of such a file says nothing on how much of it is on disk, so after a power cut it could pass for
         # whole: it is synced before it gets its name. A small one, written at once, grows as it reaches the disk.
         self._allocated = entry.size >= ALLOCATED_FROM_BYTES or bool(entry.extents)
+        self._direct_fd = -1
         self._fd, self._temporary = placer.open_file(place.folder)
         placer.writers.add(self)
         try:
@@ -117,6 +121,8 @@ class FolderFileWriter:
             raise
 
     def _allocate(self) -> None:
+        with contextlib.suppress(OSError):  # a file system without direct I/O
+            self._direct_fd = os.open(f"/proc/self/fd/{self._fd}", os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
         os.ftruncate(self._fd, self._entry.size)
         for offset, length in DataMap(self._entry.size, self._entry.extents).pieces(0, self._entry.size):
             if length >= ALLOCATED_FROM_BYTES:
@@ -131,15 +137,35 @@ class FolderFileWriter:
         """See `FileWriter.write_at`. Raises LimitReached, NotPermitted; other trouble is told by `commit`."""
         check(offset >= 0 and offset + len(data) <= self._entry.size, "a write stays inside the file")
         try:
-            while data and not self._problem:
-                written = os.pwrite(self._fd, data, offset)
-                data = data[written:]
-                offset += written
+            if self._direct_fd >= 0 and len(data) >= DIRECT_FROM_BYTES:
+                data, offset = self._write_direct(data, offset)
+            self._write(self._fd, data, offset)
         except OSError as error:
             stop = stopping_error(error)
             if stop is not None:
                 raise stop from None
             self._problem = f"cannot be written: {reason(error)}"
+
+    def _write(self, fd: int, data: memoryview, offset: int) -> None:
+        while data and not self._problem:
+            written = os.pwrite(fd, data, offset)
+            data = data[written:]
+            offset += written
+
+    def _write_direct(self, data: memoryview, offset: int) -> tuple[memoryview, int]:
+        """Write whole pages past the page cache, where memory and file agree on where pages begin; what is left."""
+        head = -offset % PAGE_BYTES
+        middle = (len(data) - head) // PAGE_BYTES * PAGE_BYTES
+        if (ctypes.addressof(ctypes.c_char.from_buffer(data)) + head) % PAGE_BYTES:
+            return data, offset
+        self._write(self._fd, data[:head], offset)
+        try:
+            self._write(self._direct_fd, data[head : head + middle], offset + head)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return data[head:], offset + head  # what a short write left over no longer fits: the page cache takes it
+        return data[head + middle :], offset + head + middle
 
     def commit(self) -> bool:
         """See `FileWriter.commit`. Raises LimitReached, NotPermitted."""
@@ -178,6 +204,8 @@ class FolderFileWriter:
             return
         os.close(self._fd)
         self._fd = -1
+        if self._direct_fd >= 0:
+            os.close(self._direct_fd)
         self._placer.writers.discard(self)
         if self._temporary:
             with contextlib.suppress(OSError), self._place.folder.descriptor() as fd:
