@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
+
+from engine.storage.stores import syscalls
 
 
 def _mount(*arguments: str) -> bool:
@@ -43,20 +48,31 @@ def fills_at(size_bytes: int) -> Iterator[None]:
 
 
 @contextmanager
-def read_only_folder(folder: Path) -> Iterator[None]:
-    """`folder` on a read-only mount (EROFS); where we may not mount, without write permission (EACCES)."""
+def read_only_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`folder` on a read-only mount (EROFS); where we may not mount, without write permission (EACCES).
+
+    For root in a container that forbids mounting permission bits mean nothing: there the system calls refuse.
+    """
     if _mount("--bind", str(folder), str(folder)):
         try:
             subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
             yield
         finally:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    else:
-        folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-        for path in folders:
-            os.chmod(path, 0o500)
-        try:
+        return
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    for path in folders:
+        os.chmod(path, 0o500)
+    try:
+        with monkeypatch.context() as patch:
+            if os.access(folder, os.W_OK):
+                for name in syscalls.CHANGES:
+                    patch.setattr(syscalls, name, _refuse_read_only)
             yield
-        finally:
-            for path in folders:
-                os.chmod(path, 0o700)
+    finally:
+        for path in folders:
+            os.chmod(path, 0o700)
+
+
+def _refuse_read_only(*_: object, **__: object) -> int:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -295,10 +295,12 @@ def test_a_file_over_the_size_limit_is_a_limit_and_leaves_nothing_behind(root: P
     assert files_under(root) == []
 
 
-def test_a_read_only_store_can_be_read_and_is_not_permitted_to_change(root: Path, store: LocalStore) -> None:
+def test_a_read_only_store_can_be_read_and_is_not_permitted_to_change(
+    root: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.put("packs/1", b"x")
     store.close()
-    with read_only_folder(root):
+    with read_only_folder(root, monkeypatch):
         reader = LocalStore(root, create=True)
         assert names_in(reader) == ["packs/1"]
         buffer = bytearray(1)
