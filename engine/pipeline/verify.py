@@ -168,7 +168,7 @@ class VerifyRun(Run[VerifyOutcome]):
         bare = PackEntry(footer.name, footer.salt, footer.epoch, footer.pack_type, footer.size, b"")
         whole_file = Entry(path=b"pack", kind=FILE, mode=0, uid=0, gid=0, mtime_ns=0, size=1 << 62)
         needed: list[tuple[Location, Piece]] = []
-        for record in split_records(footer.records, f"pack {footer.name.hex()}"):
+        for record in split_records(footer):
             location = Location(
                 bare, record.offset, record.stored_bytes, record.inner_offset, record.length, record.codec_used
             )

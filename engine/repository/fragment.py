@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from engine.base.entropy import Entropy
+from engine.base.errors import IntegrityError
 from engine.repository import codec, crypto, layout
 from engine.repository.keyring import WeddingKeys
 from engine.repository.pack import RECORD, PackEntry
@@ -58,6 +59,11 @@ def write(store: ObjectStore, keys: WeddingKeys, packs: Iterable[PackEntry], ent
 def read(store: ObjectStore, keys: WeddingKeys, name: str) -> FragmentObject:
     """One fragment. Raises NotFound, IntegrityError."""
     data = store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
+    if crypto.hash_bytes(data).hex() != name.rpartition("/")[2]:
+        raise IntegrityError(f"{name} does not have the hash that is its name")
     binding = crypto.Binding(crypto.FRAGMENT, keys.wedding, None)
     payload = crypto.open_object(data, binding, secret_of=keys.secret_of, what=name)
-    return codec.decode(payload, FragmentObject, name)
+    found = codec.decode(payload, FragmentObject, name)
+    if len(found.dropped) % 32 or len(found.replaces) % 32:
+        raise IntegrityError(f"{name} holds a broken list of names")
+    return found

@@ -72,7 +72,7 @@ class Index:
             rows = [
                 (record.chunk_id[:KEY_BYTES], record.offset, record.stored_bytes | record.codec_used << _CODEC_SHIFT,
                  record.inner_offset, record.length)
-                for record in split_records(entry.records, f"pack {entry.name.hex()}")
+                for record in split_records(entry)
             ]  # fmt: skip
             with self._lock:
                 if entry.name in self._numbers:

@@ -26,6 +26,7 @@ from engine.repository.keyring import WeddingKeys
 from engine.storage.stores.store import ObjectStore, StagedObject
 
 PACK_TARGET_BYTES: Final = 32 * MIB
+PACK_BYTES_MIN: Final = 2 * 4096
 PACK_BYTES_MAX: Final = 128 * MIB
 PACK_RECORDS_MAX: Final = 100_000
 ALIGNMENT_BYTES: Final = 4096
@@ -67,16 +68,31 @@ class Record:
     codec_used: int
 
 
-def split_records(records: bytes, what: str) -> Iterator[Record]:
-    """The records in a run of them. Raises IntegrityError when one does not fit its pack or blob."""
-    if len(records) % RECORD.size:
-        raise IntegrityError(f"the records of {what} are cut short")
-    for fields in RECORD.iter_unpack(records):
+def check_entry(entry: PackEntry) -> None:
+    """Raise IntegrityError when what an index or a footer says of a pack cannot be."""
+    possible = (
+        len(entry.name) == crypto.KEY_BYTES
+        and len(entry.salt) == crypto.SALT_BYTES
+        and 1 <= entry.epoch < 1 << 32
+        and entry.pack_type in (crypto.DATA_PACK, crypto.METADATA_PACK)
+        and PACK_BYTES_MIN <= entry.size <= PACK_BYTES_MAX
+        and entry.size % ALIGNMENT_BYTES == 0
+        and len(entry.records) % RECORD.size == 0
+    )
+    if not possible:
+        raise IntegrityError(f"pack {entry.name.hex()} is recorded as what no pack can be")
+
+
+def split_records(entry: PackEntry) -> Iterator[Record]:
+    """The records of a pack. Raises IntegrityError when one does not fit its pack or blob."""
+    check_entry(entry)
+    end = entry.size - _TRAILER.size
+    for fields in RECORD.iter_unpack(entry.records):
         record = Record(*fields)
-        in_pack = record.offset >= HEADER_BYTES and record.offset + record.stored_bytes <= PACK_BYTES_MAX
+        in_pack = record.offset >= HEADER_BYTES and record.offset + record.stored_bytes <= end
         in_blob = record.inner_offset + record.length <= BLOB_CONTENT_BYTES_MAX
-        if not in_pack or not in_blob or record.codec_used > codec.ZSTD:
-            raise IntegrityError(f"a record of {what} points outside")
+        if not in_pack or not in_blob or record.stored_bytes < crypto.TAG_BYTES or record.codec_used > codec.ZSTD:
+            raise IntegrityError(f"a record of pack {entry.name.hex()} points outside")
         yield record
 
 
@@ -204,7 +220,7 @@ def read_footer(store: ObjectStore, keys: WeddingKeys, name: bytes) -> PackEntry
     """What a pack says of itself, from its header, trailer and footer. Raises NotFound, IntegrityError."""
     object_name = layout.pack(keys.wedding, name)
     size = store.stat(object_name).size_bytes
-    if size < 2 * ALIGNMENT_BYTES or size > PACK_BYTES_MAX:
+    if not PACK_BYTES_MIN <= size <= PACK_BYTES_MAX or size % ALIGNMENT_BYTES:
         raise IntegrityError(f"pack {name.hex()} has an impossible size")
     header = bytearray(HEADER_BYTES)
     store.read_into(object_name, 0, memoryview(header))

@@ -178,9 +178,8 @@ class Transaction:
         with self._lock:
             entries = [entry for entry, _ in self._publishing]
             self._publishing = []
-            self._vault.index.add(entries)
+            self._vault.add_snapshot(committed, entries)
             self._own.clear()
-        self._vault.add_snapshot(committed)
 
     def abort(self) -> None:
         """Discard whatever is not committed; nothing stays behind but published packs that nothing names."""

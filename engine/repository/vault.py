@@ -6,8 +6,9 @@ object that does not authenticate becomes a problem in the list, and everything 
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -37,6 +38,7 @@ class WeddingVault:
         self._lock = threading.Lock()
         self._snapshots: dict[str, Snapshot] = {}
         self._fragments: set[str] = set()
+        self._dropped: set[bytes] = set()  # packs that no longer count, whatever lists them
         self._problems: dict[str, str] = {}  # object name → what is wrong
         self._ciphers: dict[bytes, crypto.PackCipher] = {}
 
@@ -49,67 +51,78 @@ class WeddingVault:
     def refresh(self) -> None:
         """Read fragments and snapshots written since. Raises Unavailable, NotPermitted; damage is a problem."""
         with self._lock:
-            damaged = self._read_snapshots() | self._read_fragments()
-            if damaged:
+            problems_before = len(self._problems)
+            index = self.index
+            while not self._read_new(index):
+                # Packs that are indexed were pruned by another engine, and a table cannot forget: it is made anew.
+                index = Index()
+                self._snapshots.clear()
+                self._fragments.clear()
+            if index is not self.index:
+                index.add(entry for entry in self.recovered if entry.name not in self._dropped)
+                self.index = index
+            if len(self._problems) > problems_before:
                 self._recover_from_footers()
 
-    def add_snapshot(self, committed: Snapshot) -> None:
-        """Know a snapshot that this process has just written, and whose packs are indexed."""
-        with self._lock:
+    def add_snapshot(self, committed: Snapshot, packs: Iterable[PackEntry]) -> None:
+        """Know a snapshot that this process has just written, and the packs that came with it."""
+        with self._lock:  # also for the index, so that a refresh which makes a new one loses none of it
+            self.index.add(packs)
             self._snapshots[committed.id] = _without_packs(committed)
 
     def add_fragments(self, names: list[str]) -> None:
-        """Know fragments that this process has just written, and whose packs are indexed."""
+        """Know fragments that this process has just written; their packs are indexed with its snapshot."""
         with self._lock:
             self._fragments.update(names)
 
-    def _read_snapshots(self) -> bool:
-        damaged = False
-        for info in self.store.list(layout.snapshots(self.keys.wedding)):
-            name = info.name.rpartition("/")[2]
-            if name in self._snapshots or info.name in self._problems or not layout.is_snapshot(name):
-                continue
-            try:
-                found = snapshot.read(self.store, self.keys, name)
-                self.index.add(found.body.inline_packs)
-            except (IntegrityError, NotFound) as error:
-                self._problems[info.name] = error.message
-                damaged = True
-                continue
-            self._snapshots[name] = _without_packs(found)
-        return damaged
+    def _read_new(self, index: Index) -> bool:
+        """Read what is not known yet into `index`; False when that holds packs which turn out to be dropped.
 
-    def _read_fragments(self) -> bool:
-        damaged = False
-        dropped: set[bytes] = set()
-        packs: list[PackEntry] = []
+        Snapshots are listed first: each was written after the fragments it needs.
+        """
+        found: dict[str, Snapshot] = {}
+        for info in self.store.list(layout.snapshots(self.keys.wedding)):
+            last = info.name.rpartition("/")[2]
+            if layout.is_snapshot(last) and last not in self._snapshots and info.name not in self._problems:
+                with self._noting(info.name):
+                    found[info.name] = snapshot.read(self.store, self.keys, last)
         for info in self.store.list(layout.fragments(self.keys.wedding)):
-            if info.name in self._fragments or info.name in self._problems:
+            known = info.name in self._fragments or info.name in self._problems
+            if known or not layout.is_hash(info.name.rpartition("/")[2]):
                 continue
-            try:
-                found = fragment.read(self.store, self.keys, info.name)
-            except (IntegrityError, NotFound) as error:
-                self._problems[info.name] = error.message
-                damaged = True
-                continue
-            self._fragments.add(info.name)
-            packs.extend(found.packs)
-            dropped.update(found.dropped[at : at + 32] for at in range(0, len(found.dropped), 32))
-        self.index.add(entry for entry in packs if entry.name not in dropped)
-        return damaged
+            with self._noting(info.name):
+                item = fragment.read(self.store, self.keys, info.name)
+                self._dropped |= _names(item.dropped)
+                if any(map(index.knows_pack, _names(item.dropped))):
+                    return False
+                index.add(entry for entry in item.packs if entry.name not in self._dropped)
+                self._fragments.add(info.name)
+        for name, committed in found.items():
+            with self._noting(name):
+                index.add(entry for entry in committed.body.inline_packs if entry.name not in self._dropped)
+                self._snapshots[committed.id] = _without_packs(committed)
+        return True
+
+    @contextlib.contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """What is damaged, or gone since it was listed, is a problem and keeps nothing else from being read."""
+        try:
+            yield
+        except (IntegrityError, NotFound) as error:
+            self._problems[name] = error.message
 
     def _recover_from_footers(self) -> None:
         for info in self.store.list(layout.packs(self.keys.wedding)):
             last = info.name.rpartition("/")[2]
-            if not layout.is_hash(last) or self.index.knows_pack(bytes.fromhex(last)):
+            if not layout.is_hash(last) or info.name in self._problems:
                 continue
-            try:
-                entry = read_footer(self.store, self.keys, bytes.fromhex(last))
+            name = bytes.fromhex(last)
+            if name in self._dropped or self.index.knows_pack(name):
+                continue
+            with self._noting(info.name):
+                entry = read_footer(self.store, self.keys, name)
                 self.index.add([entry])
-            except (IntegrityError, NotFound) as error:
-                self._problems[info.name] = error.message
-                continue
-            self.recovered.append(entry)
+                self.recovered.append(entry)
 
     def snapshots(self, *, partial: bool = False) -> list[Snapshot]:
         """Snapshots, oldest first; with `partial` also checkpoints. Order is by parent, then time."""
@@ -217,6 +230,11 @@ class WeddingVault:
         if location.inner_offset + location.length > len(content):
             raise IntegrityError("a chunk's record points outside its blob")
         return content
+
+
+def _names(joined: bytes) -> set[bytes]:
+    """The 32-byte names in a run of them."""
+    return {joined[at : at + 32] for at in range(0, len(joined), 32)}
 
 
 def _without_packs(item: Snapshot) -> Snapshot:
