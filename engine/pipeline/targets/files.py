@@ -156,7 +156,7 @@ class FolderFileWriter:
         """Write whole pages past the page cache, where memory and file agree on where pages begin; what is left."""
         head = -offset % PAGE_BYTES
         middle = (len(data) - head) // PAGE_BYTES * PAGE_BYTES
-        if (ctypes.addressof(ctypes.c_char.from_buffer(data)) + head) % PAGE_BYTES:
+        if data.readonly or (ctypes.addressof(ctypes.c_char.from_buffer(data)) + head) % PAGE_BYTES:
             return data, offset
         self._write(self._fd, data[:head], offset)
         try:
