@@ -23,6 +23,13 @@ TIMES_NS = (
 _ACL_MAGIC, _USER_OBJ, _USER, _GROUP_OBJ, _MASK, _OTHER, _NOBODY = 2, 1, 2, 4, 0x10, 0x20, 0xFFFFFFFF
 
 
+class Long(bytes):
+    """Many bytes that are shown as few, so that a tree that fails can be read."""
+
+    def __repr__(self) -> str:
+        return f"Long({bytes(self[:4])!r}… {len(self)} bytes)"
+
+
 def acl(*, user: int, rights: int = 5) -> bytes:
     """A POSIX ACL as the kernel stores it, which lets one more user in; the mode it goes with is 0o754."""
     rows = (
@@ -51,19 +58,21 @@ def times_ns() -> st.SearchStrategy[int]:
 
 def contents() -> st.SearchStrategy[bytes]:
     """The bytes of a small file."""
-    return st.binary(max_size=40) | st.sampled_from((b"", b"\0" * 5000, b"line\n" * 3000, bytes(range(256)) * 20))
+    return st.binary(max_size=40) | st.sampled_from(
+        (b"", Long(5000), Long(b"line\n" * 3000), Long(bytes(range(256)) * 20))
+    )
 
 
 def xattrs() -> st.SearchStrategy[dict[bytes, bytes]]:
     """Attributes that any owner may set."""
     keys = st.sampled_from((b"user.a", b"user.wedsync.rating", b"user.\xc3\xa9", b"user.empty"))
-    return st.dictionaries(keys, st.binary(max_size=30) | st.just(b"\xff\0" * 100), max_size=2)
+    return st.dictionaries(keys, st.binary(max_size=30) | st.just(Long(b"\xff\0" * 100)), max_size=2)
 
 
 def files() -> st.SearchStrategy[Node]:
     """Regular files: small, empty, and with holes."""
     modes = st.sampled_from((0o644, 0o600, 0o444, 0o755, 0o4755, 0o2755, 0o400, 0o640))
-    runs = st.dictionaries(st.integers(0, 12).map(lambda n: n * 64 * KIB), st.just(b"d" * 4096), max_size=3)
+    runs = st.dictionaries(st.integers(0, 12).map(lambda n: n * 64 * KIB), st.just(Long(b"d" * 4096)), max_size=3)
     sparse = st.builds(
         lambda data, size, mode, mtime_ns: Node(
             data=tuple(sorted(data.items())), size=size, mode=mode, mtime_ns=mtime_ns
@@ -90,7 +99,7 @@ def folders() -> st.SearchStrategy[Node]:
 
 def others() -> st.SearchStrategy[Node]:
     """Symlinks, most of them dangling, and FIFOs."""
-    targets = st.sampled_from((b"nowhere", b"/", b"../..", b"a", b"\xff\n", b"x" * 1000)) | names()
+    targets = st.sampled_from((b"nowhere", b"/", b"../..", b"a", b"\xff\n", Long(b"x" * 1000))) | names()
     links = st.builds(lambda target, ns: Node(kind="symlink", target=target, mtime_ns=ns), targets, times_ns())
     modes = st.sampled_from((0o600, 0o644))
     fifos = st.builds(lambda mode, ns: Node(kind="fifo", mode=mode, mtime_ns=ns), modes, times_ns())

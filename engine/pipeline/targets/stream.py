@@ -6,7 +6,7 @@ import io
 
 from engine.base.errors import UsageError
 from engine.pipeline.targets.sequential import Output, SequentialWriter
-from engine.pipeline.targets.target import TargetWarning
+from engine.pipeline.targets.target import TargetWarning, safe_components
 from engine.repository.entry import FILE, FOLDER, Entry
 
 
@@ -23,6 +23,7 @@ class StreamTarget:
 
     def begin(self, entry: Entry) -> SequentialWriter | None:
         """See `RestoreTarget.begin`. Folders are passed over; raises UsageError for a second file, or another kind."""
+        safe_components(entry.path)
         if entry.kind == FOLDER:
             return None
         if entry.kind != FILE or self._file is not None:
