@@ -1,6 +1,6 @@
 """The index in memory: chunk id → where it lies, at most 64 bytes a chunk (docs/format.md, section 6.4).
 
-Only for weddings at work. A borghash table of the first 24 bytes of each id and five u32: pack number, offset,
+Only for weddings at work. A flat table of the first 24 bytes of each id and five u32: pack number, offset,
 stored length with the codec in its top bits, inner offset, length. Any thread; one lock, taken once a unit.
 """
 
@@ -11,19 +11,14 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from borghash import HashTable
-
 from engine.base.invariants import check
 from engine.repository.pack import PackEntry, split_records
+from engine.repository.table import Table
 
 KEY_BYTES = 24
 _VALUE = struct.Struct("<5I")
 _CODEC_SHIFT = 30
 _STORED_MASK = (1 << _CODEC_SHIFT) - 1
-# Bytes a chunk = 44 × (1 … kv growth) + 4 ÷ load. With these: 44 … 50.6 + 5.4 … 8; measured in benchmarks/index.py.
-_LOAD_MAX = 0.75
-_TABLE_GROWTH = 1.45
-_ENTRIES_GROWTH = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +38,7 @@ class Index:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._table = HashTable(
-            key_size=KEY_BYTES,
-            value_size=_VALUE.size,
-            max_load_factor=_LOAD_MAX,
-            grow_factor=_TABLE_GROWTH,
-            kv_grow_factor=_ENTRIES_GROWTH,
-        )
+        self._table = Table(key_bytes=KEY_BYTES, value_bytes=_VALUE.size)
         self._packs: list[PackEntry] = []
         self._numbers: dict[bytes, int] = {}
 
@@ -81,8 +70,7 @@ class Index:
                 self._packs.append(PackEntry(entry.name, entry.salt, entry.epoch, entry.pack_type, entry.size, b""))
                 self._numbers[entry.name] = number
                 for key, offset, stored, inner, length in rows:
-                    if key not in self._table:
-                        self._table[key] = _VALUE.pack(number, offset, stored, inner, length)
+                    self._table.add(key, _VALUE.pack(number, offset, stored, inner, length))
 
     def missing(self, ids: Sequence[bytes]) -> list[bool]:
         """For each id, whether the index lacks it. One lock for the whole unit."""
