@@ -92,7 +92,8 @@ class BackupRun(Run[BackupOutcome]):
         self._links: dict[int, FileWork | Entry] = {}
         self._retired: list[SourceFile | StreamSource] = []  # of files given up; closed with the run
         self._held: Changed | None = None  # scanned, but over the last unit's size
-        self._stream_s = 0.0
+        self._stream_s = 0.0  # since the last checkpoint
+        self._read_bytes = 0  # of the source, by this run
         self._scan: Iterator[Scanned] | None = None
         parent = ""
         if request.stream is None:
@@ -164,7 +165,7 @@ class BackupRun(Run[BackupOutcome]):
     def _checkpoint_is_due(self) -> bool:
         if self._request.stream is not None:
             return False  # what was read of a stream cannot be read again, so a part of it is of no use
-        return self._commits.is_due(self._stream_s)
+        return self._commits.is_due(self._read_bytes, self._stream_s)
 
     def _scan_for_unit(self) -> Unit | None:
         files: list[FileWork] = []
@@ -401,6 +402,7 @@ class BackupRun(Run[BackupOutcome]):
         with self._lock:
             if stored_bytes and self.progress.first_sealed_monotonic is None:
                 self.progress.first_sealed_monotonic = buffers.now_s()
+            self._read_bytes += read_bytes
             self.progress.bytes_read += read_bytes
             self.progress.bytes_stored = self._transaction.bytes_stored
 
@@ -421,7 +423,7 @@ class BackupRun(Run[BackupOutcome]):
 
     def _tally(self) -> Tally:
         with self._lock:
-            return Tally(Counts(**self._counts), tuple(self._warnings))
+            return Tally(Counts(**self._counts), tuple(self._warnings), self._read_bytes)
 
     def abort(self) -> None:
         """See `Run.abort`."""

@@ -26,10 +26,11 @@ from engine.repository.vault import WeddingVault
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a job has counted and warned of so far."""
+    """What a job has counted and warned of so far. `read_bytes` are what it had to read of the source."""
 
     counts: Counts
     warnings: Sequence[SnapshotWarning]
+    read_bytes: int
 
 
 class JobCommits:
@@ -44,22 +45,26 @@ class JobCommits:
         self._job_id = job_id
         self._head = head
         self._checkpoints = 0
-        self._checkpoint_bytes = 0
+        self._stored_bytes = 0  # at the last checkpoint, as is the next
+        self._read_bytes = 0
 
-    def is_due(self, stream_s: float) -> bool:
-        """Whether enough was stored since the last checkpoint; `stream_s`: the streams' seconds since then."""
-        new_bytes = self._transaction.bytes_stored - self._checkpoint_bytes
-        return new_bytes >= CHECKPOINT_BYTES or (stream_s >= CHECKPOINT_STREAM_S and new_bytes > 0)
+    def is_due(self, read_bytes: int, stream_s: float) -> bool:
+        """Whether enough was done since the last checkpoint, in which streams worked for `stream_s` seconds.
+
+        What was read counts too, since what was found to be stored already would all be read again.
+        """
+        stored_bytes = self._transaction.bytes_stored - self._stored_bytes
+        return stored_bytes >= CHECKPOINT_BYTES or (stream_s >= CHECKPOINT_STREAM_S and read_bytes > self._read_bytes)
 
     def checkpoint(self, tally: Tally, clock: Clock, buffers: Buffers) -> None:
-        """Publish every open pack and keep what is done so far; nothing if nothing was stored since the last one."""
-        if self._transaction.bytes_stored == self._checkpoint_bytes:
+        """Publish every open pack and keep what is done so far; nothing if nothing was read since the last one."""
+        if tally.read_bytes == self._read_bytes:
             return
         manifest = self._recorder.so_far()
         body = msgspec.structs.replace(self._published(manifest, tally, buffers), partial=True, ended_ns=clock.now_ns())
         while not self._is_written(body):
             pass  # an earlier life of this job has taken the number
-        self._checkpoint_bytes = self._transaction.bytes_stored
+        self._stored_bytes, self._read_bytes = self._transaction.bytes_stored, tally.read_bytes
 
     def finish(self, tally: Tally, clock: Clock, buffers: Buffers) -> Snapshot:
         """Commit the whole snapshot; the one that stands there already if this job has committed before."""
