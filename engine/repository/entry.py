@@ -62,8 +62,11 @@ def entry_problem(entry: Entry) -> str:
         return "a link without a target, or a target without a link"
     if len(entry.chunks) % 32 or len(entry.chunk_lists) % 32 or (entry.chunks and entry.chunk_lists):
         return "a broken list of chunks"
+    if entry.device and entry.kind not in (CHARACTER_DEVICE, BLOCK_DEVICE):
+        return "a device number of what is no device"
     if entry.kind != FILE:
-        return "contents of what is no file" if entry.size or entry.chunks or entry.chunk_lists or entry.hash else ""
+        contents = entry.size or entry.chunks or entry.chunk_lists or entry.hash or entry.extents
+        return "contents of what is no file" if contents else ""
     if len(entry.hash) != 32 and not (entry.hash[:1] == b"\0" and len(entry.hash) % 32 == 1):
         return "a file without its hash"
     return "" if _are_possible(entry.extents, entry.size) else "an impossible extent"

@@ -144,7 +144,9 @@ class Repository:
         raw = (self.folder / name).read_bytes()
         need(len(raw) >= 58 and raw[:6] == b"WSOB\x01" + bytes([kind]), f"{name}: not the object it should be")
         need(not hashed or blake3(raw).hexdigest() == name.rpartition("/")[2], f"{name}: not its hash")
-        key = derive(f"wedsync 1 {CONTEXTS[kind]}", secret(int.from_bytes(raw[6:10], "little")) + raw[10:42])
+        epoch = int.from_bytes(raw[6:10], "little")
+        need(epoch == 0 or kind in (FRAGMENT, SNAPSHOT), f"{name}: an epoch on what the master key seals")
+        key = derive(f"wedsync 1 {CONTEXTS[kind]}", secret(epoch) + raw[10:42])
         object_id = raw[10:42] if hashed else name.encode()
         return unframe(unseal(key, 0, raw[42:], raw[:6] + wedding + object_id))
 
@@ -208,16 +210,20 @@ class Wedding:
         return self.repository.open(name, kind, self._secret, wedding=self.id, hashed=kind == FRAGMENT)
 
     def newest(self) -> Any:
-        """Of the complete snapshots that are nobody's parent, the one that began last; None without any."""
-        complete = {job: body for job, body in self.snapshots.items() if not body[8]}
-        parents = {body[7] for body in complete.values()}
-        heads = [body for job, body in complete.items() if job not in parents]
-        return max(heads, key=lambda body: body[1], default=None)
+        """The last of the complete snapshots, in the order of section 6.6; None without any."""
+        waiting, newest = dict(self.snapshots), None
+        while waiting:
+            free = [name for name, body in waiting.items() if body[7] not in waiting]
+            ages = {name: (waiting[name][1], name.partition("-")[0], "-" not in name, name) for name in free}
+            taken = waiting.pop(min(free, key=lambda name: ages[name]))
+            newest = newest if taken[8] else taken
+        return newest
 
     def _pack_bytes(self, name: bytes) -> bytes:
         _, salt, epoch, kind, size, records = self.packs[name]
         raw = (self.repository.folder / self.home / "packs" / name.hex()).read_bytes()
-        need(blake3(raw).digest() == name and len(raw) == size and size % 4096 == 0, "a pack that is not its name")
+        need(blake3(raw).digest() == name and len(raw) == size, "a pack that is not its name")
+        need(size % 4096 == 0 and 2 * 4096 <= size <= 128 * MIB, "a pack of an impossible size")
         need(raw[:8] == b"WSPK\x01" + bytes([kind, 1, 36]) and kind in (10, 11), "a pack's header")
         need(raw[8:44] == epoch.to_bytes(4, "little") + salt and raw[-4:] == b"WSPK", "a pack's key block or end")
         begin = size - 40 - int.from_bytes(raw[-8:-4], "little")
@@ -229,7 +235,7 @@ class Wedding:
 
     def _content(self, name: bytes, offset: int, stored: int, codec: int) -> bytes:
         raw, (_, salt, epoch, kind, _, _) = self.pack_bytes(name), self.packs[name]
-        need(44 <= offset <= offset + stored <= len(raw), "a record that points outside")
+        need(44 <= offset <= offset + stored <= len(raw) - 40, "a record that points outside")
         key = derive("wedsync 1 pack", self._secret(epoch) + salt)
         associated = b"WSPK\x01" + bytes([kind]) + self.id + salt + bytes([codec])
         return unpress(codec, unseal(key, offset, raw[offset : offset + stored], associated), None, 8 * MIB)
@@ -245,12 +251,12 @@ class Wedding:
     def entries(self, snapshot: Any) -> Iterator[Any]:
         """The manifest, in order."""
         segments = [self.chunk(segment[0]) for segment in snapshot[9]] or [snapshot[10]]
-        last: list[bytes] = []
+        last, inside = [], True
         for entry in itertools.chain.from_iterable(map(unpack, segments)):
             parts = entry[PATH].split(b"/")
             need(b"\0" not in entry[PATH] and not {b"", b".", b".."} & set(parts), "an unsafe path")
-            need(last < parts, "a path out of order")
-            last = parts
+            need(last < parts and (inside or parts[: len(last)] != last), "a path out of order, or in no folder")
+            last, inside = parts, entry[KIND] == FOLDER
             yield entry
 
     def data(self, entry: Any, recut_limit: int) -> bytes:
