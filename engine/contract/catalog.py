@@ -45,9 +45,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("status", "status", _V, ops.ReadStatus, (ops.StatusResult,), needs_repository=False),
     OperationSpec("start_backup", "backup", _O, ops.StartBackup, (ops.JobResult, ops.BackupEstimate)),
     OperationSpec("store_wedding_data", "store", _O, ops.StoreWeddingData, (ops.JobResult,)),
-    OperationSpec(
-        "retrieve_wedding_data", "retrieve", _O, ops.RetrieveWeddingData, (ops.JobResult, ops.RetrievalPlan)
-    ),
+    OperationSpec("retrieve_wedding_data", "retrieve", _O, ops.RetrieveWeddingData, (ops.JobResult, ops.RetrievalPlan)),
     OperationSpec("weddings", "weddings", _V, ops.ListWeddings, (ops.WeddingList,)),
     OperationSpec("wedding_add", "wedding add", _O, ops.AddWedding, (ops.WeddingResult,)),
     OperationSpec("wedding_edit", "wedding edit", _O, ops.EditWedding, (ops.WeddingResult,)),

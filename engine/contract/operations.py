@@ -11,6 +11,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from engine.contract.rows import DiffRow as DiffRow
+from engine.contract.rows import EntryRow as EntryRow
+from engine.contract.rows import KeySlotRow as KeySlotRow
+from engine.contract.rows import SettingRow as SettingRow
+from engine.contract.rows import SnapshotSummary as SnapshotSummary
+from engine.contract.rows import WeddingSummary as WeddingSummary
 from engine.contract.status import JobKind, JobRow, JobState, Status
 from engine.contract.weddings import PriorityClass, Wedding
 
@@ -76,15 +82,6 @@ class ListWeddings(Operation, frozen=True, kw_only=True):
 
     archived: Annotated[bool, _words("also those that are archived")] = False
     match: Annotated[str, _words("only names or venues that contain this", title="TEXT")] = ""
-
-
-class WeddingSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A wedding with what the engine knows about its safety."""
-
-    wedding: Wedding
-    priority: PriorityClass
-    protected_since: str | None = None  # ISO 8601
-    snapshots: int | None = None
 
 
 class WeddingList(Result, frozen=True, kw_only=True):
@@ -181,46 +178,11 @@ class ListSnapshots(Operation, frozen=True, kw_only=True):
     tags: Annotated[Paths, _words("only those with this tag", title="TAG", flag="--tag")] = ()
 
 
-class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One recovery point."""
-
-    id: str
-    time: str  # ISO 8601, start of the scan
-    host: str
-    sources: tuple[str, ...]
-    tags: tuple[str, ...]
-    priority: PriorityClass
-    partial: bool
-    parent: str
-    files: int
-    bytes_source: int
-    bytes_stored: int
-    files_unchanged: int
-    warnings: int
-    engine_version: str
-
-
 class SnapshotList(Result, frozen=True, kw_only=True):
     """Snapshots, oldest first."""
 
     wedding: str
     snapshots: tuple[SnapshotSummary, ...]
-
-
-class EntryRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One file, folder or other thing of a snapshot. `path_base64` is there when the name is not UTF-8."""
-
-    path: str
-    type: Literal["file", "folder", "symlink", "fifo", "socket", "character-device", "block-device"]
-    mode: str  # as 0644
-    uid: int
-    gid: int
-    modified: str
-    size: int = 0
-    target: str = ""
-    hash: str = ""  # BLAKE3 of the contents, hex
-    path_base64: str = ""
-    snapshot: str = ""  # where a list spans several
 
 
 class Browse(Operation, frozen=True, kw_only=True):
@@ -256,15 +218,6 @@ class Diff(Operation, frozen=True, kw_only=True):
     older: Annotated[str, _words("the older snapshot", title="OLDER", positional=True)]
     newer: Annotated[str, _words("the newer snapshot", title="NEWER", positional=True)] = "latest"
     limit: Annotated[int, _words("at most this many rows", title="N"), msgspec.Meta(ge=1)] = 10_000
-
-
-class DiffRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One difference."""
-
-    path: str
-    change: Literal["added", "removed", "contents", "metadata", "type"]
-    bytes_before: int
-    bytes_after: int
 
 
 class DiffResult(Result, frozen=True, kw_only=True):
@@ -385,15 +338,6 @@ class ListKeys(Operation, frozen=True, kw_only=True):
     """The key slots."""
 
 
-class KeySlotRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One key slot: a passphrase that opens the repository."""
-
-    id: str
-    label: str  # empty when this engine did not open with it: labels are sealed
-    kdf: str
-    current: bool
-
-
 class KeyList(Result, frozen=True, kw_only=True):
     """Key slots."""
 
@@ -417,15 +361,6 @@ class ReadConfiguration(Operation, frozen=True, kw_only=True):
     """Show settings in force."""
 
     key: Annotated[str, _words("one setting, as engine.streams", title="KEY", positional=True)] = ""
-
-
-class SettingRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One setting."""
-
-    key: str
-    value: str
-    default: str
-    help: str
 
 
 class Configuration(Result, frozen=True, kw_only=True):

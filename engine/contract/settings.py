@@ -37,7 +37,7 @@ class StorageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Where objects are kept. An empty `hot` means `repository/` in the home."""
 
     hot: Annotated[str, msgspec.Meta(description="URL of the hot store, as file:///path; empty: inside the home")] = ""
-    capacity: Annotated[str, msgspec.Meta(description="what the hot store may hold, as 2TB; empty: the whole disk")] = ""
+    capacity: Annotated[str, msgspec.Meta(description="what it may hold, as 2TB; empty: all of the disk")] = ""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
