@@ -41,7 +41,6 @@ from engine.operations.home import Home
 from engine.operations.opening import Opening, Passphrase
 from engine.operations.streams import Streams, default_streams
 from engine.pipeline.pool import StreamPool
-from engine.repository.repository import Repository
 
 PUBLISH_S = 0.25
 SAMPLE_S = 1.0
@@ -92,7 +91,7 @@ class LocalEngine:
         except BaseException:
             held.release()
             raise
-        _raise_limits()
+        _set_up_process()
         means = clock or SystemClock(), entropy or SystemEntropy()
         life = _Life(held, settings, passphrase, streams=streams, means=means)
         engine = cls(life, held)
@@ -139,16 +138,23 @@ class LocalEngine:
             if not started.done():
                 started.set_exception(error)
         finally:
-            with self._lock:
-                self._over = True
-                left = list(self._calls)
-            for future in left:
-                _answer(future, _has_stopped())
-            self._life.publish_stopped()
-            logging.getLogger().removeHandler(handler)
+            try:
+                self._end(handler)
+            finally:
+                self._stopped.set_result(None)
+
+    def _end(self, handler: logging.Handler) -> None:
+        """The loop is no more: answer who still waits, let go of the home."""
+        with self._lock:
+            self._over = True
+            left = list(self._calls)
+        for future in left:
+            _answer(future, _has_stopped())
+        self._life.publish_stopped()
+        logging.getLogger().removeHandler(handler)
+        with contextlib.suppress(OSError):  # the log's last words do not fit on a full disk
             handler.close()
-            self._home.release()
-            self._stopped.set_result(None)
+        self._home.release()
 
 
 class _Life:
@@ -184,7 +190,7 @@ class _Life:
             async with asyncio.TaskGroup() as self._group:
                 sampler = Sampler(self._clock, engine_version=VERSION)
                 engine = self._engine = self._assemble(Means(self._clock, self._entropy, offload, self._spawn), sampler)
-                engine.opening.when_open(self._opened)
+                engine.opening.when_settled(self._settled)
                 engine.opening.begin()
                 self._publish()
                 self._start_rounds(rounds.Measuring(engine, sampler))
@@ -268,11 +274,14 @@ class _Life:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _opened(self, repository: Repository) -> None:
-        """The repository stands open: know its weddings at once, and how safe they are soon."""
-        self._engine.facts.take_register(repository.register.all())
-        self._spawn(self._once(lambda: rounds.look_at_register(self._engine)))
-        self._spawn(self._once(lambda: rounds.measure_room(self._engine)))
+    def _settled(self) -> None:
+        """It is known how the repository stands. If it is open: know its weddings now, and how safe they are soon."""
+        repository = self._engine.opening.repository
+        if repository is not None and not self._engine.stopping:
+            self._engine.facts.take_register(repository.register.all())
+            self._spawn(self._once(lambda: rounds.look_at_register(self._engine)))
+            self._spawn(self._once(lambda: rounds.measure_room(self._engine)))
+        self._publish()
 
     # --- again and again --------------------------------------------------------------------------------
 
@@ -362,9 +371,10 @@ def _has_stopped() -> Unavailable:
     return Unavailable("the engine has stopped", "start it again")
 
 
-def _raise_limits() -> None:
-    """More open files, and a quicker change of threads, than Python and the system give by themselves."""
+def _set_up_process() -> None:
+    """More open files, a quicker change of threads, and a quieter log than Python gives by itself."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    logging.raiseExceptions = False  # a log that cannot be written (disk full) must not write to the screen instead
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -121,7 +121,7 @@ class Percentiles(_Document, frozen=True, kw_only=True):
 class StageTime(_Document, frozen=True, kw_only=True):
     """What one stage of the data plane has cost since the start: thread seconds, and bytes through it."""
 
-    stage: str  # read | chunk | index | compress | seal | compare | write
+    stage: str  # read | chunk | index | compress | seal | compare | write; fetch | open | place
     thread_s: float
     bytes: int
 
@@ -204,7 +204,7 @@ class Status(_Document, frozen=True, kw_only=True):
     version: int
     seq: int
     timestamp: str  # ISO 8601, UTC
-    status: Literal["starting", "no-repository", "ready", "draining", "stopped"]
+    status: Literal["starting", "no-repository", "failed", "ready", "draining", "stopped"]
     infrastructure: Infrastructure
     performance: Performance
     auto_scaling: AutoScaling

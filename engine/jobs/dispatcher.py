@@ -220,7 +220,7 @@ class Dispatcher:
         return total
 
     def initiation(self) -> Percentiles:
-        """Request → first sealed byte, over the last 1,024 jobs."""
+        """Request → first sealed byte, over the last 1,024 backups."""
         return self._latencies.percentiles(self._clock.monotonic_s())
 
     def sample(self) -> None:
@@ -357,7 +357,8 @@ class Dispatcher:
         first_s = active.run.progress.first_sealed_monotonic if active.run is not None else None
         if job.initiation_s is None and first_s is not None:
             job.initiation_s = max(0.0, first_s - job.queued_monotonic_s)
-            self._latencies.add(job.initiation_s, time_s=first_s)
+            if job.kind in ("backup", "store"):
+                self._latencies.add(job.initiation_s, time_s=first_s)
 
     def _counts(self, active: _Active) -> Counts:
         return active.job.counts if active.run is None else counts_of(active.run.progress)

@@ -9,6 +9,7 @@ repository/   the hot store, unless `storage.hot` says another
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -40,8 +41,9 @@ class Home:
             raise Conflict(
                 f"an engine already runs on this home (pid {owner})", f"stop it, or use another home than {self.path}"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk keeps the lock all the same
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     @property
     def settings(self) -> Path:

@@ -35,18 +35,20 @@ class Opening:
         self._clock = means.clock
         self._entropy = means.entropy
         self._task: asyncio.Task[None] | None = None
-        self._on_open: list[Callable[[Repository], None]] = []
+        self._on_settled: list[Callable[[], None]] = []
         self._turn = asyncio.Lock()
+        self.opening = True  # it is not yet known how the repository stands
         self.store: ObjectStore | None = None
         self.repository: Repository | None = None
         self.failure: WedSyncError | None = None
 
-    def when_open(self, action: Callable[[Repository], None]) -> None:
-        """Call `action` on the loop once the repository stands open."""
-        self._on_open.append(action)
+    def when_settled(self, action: Callable[[], None]) -> None:
+        """Call `action` on the loop each time it has become known how the repository stands."""
+        self._on_settled.append(action)
 
     def begin(self) -> None:
         """Look for the repository and open it, in the background."""
+        self.opening = True
         self._task = self._spawn(self._open())
 
     async def settled(self) -> None:
@@ -59,7 +61,8 @@ class Opening:
         if self.repository is None:
             await self.settled()
         if self.repository is None and isinstance(self.failure, Unavailable):
-            self.begin()  # what failed may work by now
+            if not self.opening:
+                self.begin()  # what failed may work by now
             await self.settled()
         if self.repository is not None:
             return self.repository
@@ -72,13 +75,9 @@ class Opening:
         async with self._turn:
             await self.settled()
             repository = await self._offload.run("repository", lambda: self._create(label))
-            self._opened(repository)
+            self.repository, self.failure = repository, None
+            self._tell()
             return repository
-
-    @property
-    def opening(self) -> bool:
-        """Whether it is not yet known how it stands."""
-        return self._task is None or not self._task.done()
 
     def close(self) -> None:
         """Let go of repository and store. Blocks; called when no job is left."""
@@ -99,13 +98,13 @@ class Opening:
             self.failure = WedSyncError(f"internal error: {error!r}", "the log in the home has the details")
             _LOG.exception("the repository did not open")
         else:
-            if repository is not None:
-                self._opened(repository)
+            self.repository, self.failure = repository, None
+        self.opening = False
+        self._tell()
 
-    def _opened(self, repository: Repository) -> None:
-        self.repository, self.failure = repository, None
-        for action in self._on_open:
-            action(repository)
+    def _tell(self) -> None:
+        for action in self._on_settled:
+            action()
 
     # --- on the executor ---
 

@@ -75,14 +75,14 @@ def build(engine: Engine) -> Status:
     )
 
 
-def _state(engine: Engine) -> Literal["starting", "no-repository", "ready", "draining"]:
+def _state(engine: Engine) -> Literal["starting", "no-repository", "failed", "ready", "draining"]:
     if engine.stopping:
         return "draining"
     if engine.opening.repository is not None:
         return "ready"
-    if engine.opening.opening or engine.opening.failure is not None:
+    if engine.opening.opening:
         return "starting"
-    return "no-repository"
+    return "no-repository" if engine.opening.failure is None else "failed"
 
 
 def performance_of(engine: Engine) -> Performance:

@@ -1,0 +1,110 @@
+"""Settings: read strictly, changed one at a time, comments kept, nothing saved that would not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import NotFound, UsageError
+from engine.contract.settings import COLD_SETTINGS, Settings
+from engine.operations.configuration import (
+    SETTINGS,
+    change_setting,
+    changed_text,
+    find_setting,
+    parse_settings,
+    read_settings,
+    setting_rows,
+    value_of,
+)
+
+COMMENTED = """\
+# How we run it.
+[engine]
+streams = 4  # two more than before
+compression_level = 5
+
+[console]
+theme = "wedsync-dark"
+"""
+
+
+def test_no_file_means_defaults(tmp_path: Path) -> None:
+    assert read_settings(tmp_path / "config.toml") == Settings()
+
+
+def test_every_setting_has_words_and_a_default_that_is_valid() -> None:
+    for setting in SETTINGS.values():
+        assert setting.help, setting.key
+        assert value_of(Settings(), setting.key) == setting.default
+    assert set(SETTINGS) >= COLD_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[engine]\nstreams = 0\n", "engine.streams"),
+        ("[engine]\nstreams = 'many'\n", "engine.streams"),
+        ("[engine]\nstream = 4\n", "did you mean engine.streams?"),
+        ("[engnie]\nstreams = 4\n", "engnie.streams"),
+        ("streams = 4\n", "no setting 'streams'"),
+        ("[engine\n", "line 1"),
+        ("[storage]\ncapacity = 'lots'\n", "storage.capacity"),
+    ],
+)
+def test_a_file_with_a_mistake_names_it_and_the_file(text: str, named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_settings(text, "/home/ann/config.toml")
+    assert named in caught.value.line()
+    assert "/home/ann/config.toml" in caught.value.message
+
+
+def test_a_change_keeps_comments_and_order(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(COMMENTED)
+    settings = change_setting(path, "engine.compression_level", "9")
+    assert settings.engine.compression_level == 9
+    assert path.read_text() == COMMENTED.replace("compression_level = 5", "compression_level = 9")
+
+
+def test_a_new_section_is_made_and_unset_takes_a_setting_out(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(COMMENTED)
+    assert change_setting(path, "storage.capacity", "2TB").storage.capacity == "2TB"
+    assert change_setting(path, "engine.streams", "unset").engine.streams is None
+    assert "streams" not in path.read_text()
+    assert read_settings(path).storage.capacity == "2TB"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("engine.streams", "0"), ("engine.streams", "x"), ("engine.compare_after_seal", "perhaps"),
+     ("console.refresh_hz", "99"), ("storage.capacity", "lots")],
+)  # fmt: skip
+def test_a_value_that_will_not_do_changes_nothing(tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(COMMENTED)
+    with pytest.raises(UsageError, match=key):
+        change_setting(path, key, value)
+    assert path.read_text() == COMMENTED
+
+
+@pytest.mark.parametrize(("word", "value"), [("yes", True), ("off", False), ("TRUE", True), ("false", False)])
+def test_yes_and_no_may_be_written_as_people_do(word: str, value: bool) -> None:
+    text = changed_text("", find_setting("engine.compare_after_seal"), word)
+    assert parse_settings(text, "x").engine.compare_after_seal is value
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(NotFound) as caught:
+        find_setting("engine.stream")
+    assert caught.value.hint == "did you mean engine.streams?"
+
+
+def test_rows_show_one_setting_a_section_or_all() -> None:
+    assert [row.key for row in setting_rows(Settings(), "engine.streams")] == ["engine.streams"]
+    assert {row.key for row in setting_rows(Settings(), "console")} == {"console.refresh_hz", "console.theme"}
+    assert len(setting_rows(Settings())) == len(SETTINGS)
+    (row,) = setting_rows(Settings(), "engine.streams")
+    assert (row.value, row.default) == ("unset", "unset")
