@@ -8,6 +8,7 @@ import threading
 import msgspec
 
 from engine.base.errors import Conflict, IntegrityError, NotFound
+from engine.base.ids import WEDDING_ID_BYTES
 from engine.contract.weddings import Wedding
 from engine.repository import codec, crypto, layout, numbered
 
@@ -133,8 +134,7 @@ class Register:
         readable: list[tuple[int, RegisterObject]] = []
         for number in reversed(numbers):  # newest first, back to the newest full state
             try:
-                payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)
-                entry = codec.decode(payload, RegisterObject, f"register/{number}")
+                entry = self._read(number)
             except (IntegrityError, NotFound) as error:
                 self.problems.append(error.message)
                 continue
@@ -147,6 +147,13 @@ class Register:
             self._apply(number, entry)
         self._number = max(self._number, numbers[-1])
         self._sealed.saw(layout.REGISTER, self._number)
+
+    def _read(self, number: int) -> RegisterObject:
+        payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)
+        entry = codec.decode(payload, RegisterObject, f"register/{number}")
+        if any(len(wedding.id) != WEDDING_ID_BYTES for wedding in entry.weddings):
+            raise IntegrityError(f"register/{number} holds a wedding without an id")
+        return entry
 
     def _apply(self, number: int, entry: RegisterObject) -> None:
         if entry.full:

@@ -315,6 +315,8 @@ def _write_slot(
 def _read_config(sealed: numbered.MasterSealed) -> tuple[ConfigObject, list[str]]:
     number, payload, problems = sealed.newest(layout.CONFIG, crypto.CONFIG)
     config = codec.decode(payload, ConfigObject, f"config/{number}")
+    if len(config.id) != 16:
+        raise IntegrityError(f"config/{number} holds no id of a repository")
     if config.format != crypto.VERSION or config.features or config.chunker != Chunker():
         unknown = ", ".join(config.features) or f"format {config.format}"
         raise IntegrityError(f"this repository needs what this WedSync does not know: {unknown}", "update WedSync")

@@ -10,7 +10,7 @@ import msgspec
 
 from engine.base.entropy import Entropy
 from engine.base.errors import IntegrityError
-from engine.base.ids import SnapshotId
+from engine.base.ids import CHUNK_ID_BYTES, SnapshotId
 from engine.contract.weddings import PriorityClass
 from engine.repository import codec, crypto, layout
 from engine.repository.keyring import WeddingKeys
@@ -95,6 +95,9 @@ def read(store: ObjectStore, keys: WeddingKeys, snapshot_id: str) -> Snapshot:
     body = codec.decode(payload, SnapshotObject, f"snapshot {snapshot_id}")
     if body.wedding != keys.wedding or body.partial != ("-" in snapshot_id):
         raise IntegrityError(f"snapshot {snapshot_id} is not what its name says")
+    whole = all(len(ref.id) == CHUNK_ID_BYTES and ref.entries > 0 for ref in body.segments)
+    if not whole or (body.segments and body.inline_entries) or not 0 <= body.time_ns < 1 << 63:
+        raise IntegrityError(f"snapshot {snapshot_id} does not name its manifest as format 1 does")
     return Snapshot(SnapshotId(snapshot_id), body)
 
 

@@ -251,7 +251,8 @@ class Wedding:
     def entries(self, snapshot: Any) -> Iterator[Any]:
         """The manifest, in order."""
         segments = [self.chunk(segment[0]) for segment in snapshot[9]] or [snapshot[10]]
-        last, inside = [], True
+        last: list[bytes] = []
+        inside = True
         for entry in itertools.chain.from_iterable(map(unpack, segments)):
             parts = entry[PATH].split(b"/")
             need(b"\0" not in entry[PATH] and not {b"", b".", b".."} & set(parts), "an unsafe path")
