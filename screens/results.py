@@ -19,7 +19,7 @@ from screens.tables import Sheet, inside
 from screens.text import Column, Line, Role, Row, Span, cell_len, fit, lay_out, line_of
 from screens.widgets.rows import Rows
 
-WIDTH_SAMPLE = 1_000  # rows that are measured for the width of a column
+WIDTH_SAMPLE = 5_000  # rows at either end that are measured for the width of a column
 WIDTH_MAX = 48  # cells, for all but the widest column of a table
 WIDTH_UNKNOWN = 10_000  # before the box has a size
 
@@ -76,14 +76,9 @@ class SheetRows(Rows):
         self.show(tuple(Row(str(index), ()) for index in kept))
         self.refresh()
 
-    @property
-    def shown_count(self) -> int:
-        """Rows the filter let through."""
-        return len(self._rows)
-
 
 def _widths(sheet: Sheet) -> tuple[int, ...]:
-    sample = sheet.rows[:WIDTH_SAMPLE]
+    sample = sheet.rows[:WIDTH_SAMPLE] + sheet.rows[WIDTH_SAMPLE:][-WIDTH_SAMPLE:]
     widths = [
         max([cell_len(head.title), *(cell_len(row[index]) for row in sample)]) for index, head in enumerate(sheet.heads)
     ]
@@ -136,7 +131,7 @@ class ResultScreen(Screen[None]):
         return self.query_one("#sheet", SheetRows)
 
     def _fill_title(self, rows: Rows) -> None:
-        total, shown = len(self._sheet.rows), self._rows.shown_count
+        total, shown = len(self._sheet.rows), self._rows.count
         counted = f"{shown:,} of {total:,} rows" if shown != total else f"{total:,} row{'s' * (total != 1)}"
         words = counted if total else "" if self._sheet.facts else "nothing to show"
         title = line_of(Span(f": {self._sheet.title}", "strong"))

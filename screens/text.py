@@ -132,9 +132,13 @@ def fit(line: Line, width: int, *, right: bool = False, keep_end: bool = False) 
 
 
 def columns_at(columns: Sequence[Column], width: int) -> tuple[int, ...]:
-    """Cells of each column in a whole of `width`; 0 for one that is not shown."""
+    """Cells of each column in a whole of `width`; 0 for one that is not shown. What does not fit goes, last first."""
     sizes = [column.width if width >= column.from_width else 0 for column in columns]
     spare = width - sum(sizes) - GAP * max(0, sum(size > 0 for size in sizes) - 1)
+    for index in range(len(sizes) - 1, 0, -1):
+        if spare < 0 and sizes[index]:
+            spare += sizes[index] + GAP
+            sizes[index] = 0
     growing = [index for index, column in enumerate(columns) if sizes[index] and column.most > column.width]
     while spare > 0 and growing:
         share = max(1, spare // len(growing))
@@ -172,6 +176,13 @@ def bar(share: float | None, width: int) -> Line:
     done = "━" * whole + "╸" * half
     rest = "─" * (width - whole - half)
     return tuple(span for span in (Span(done, "bar"), Span(rest, "rail")) if span.text)
+
+
+def rail_with(words: str, width: int) -> Line:
+    """The open rail of an unknown share, with what is known in it."""
+    if width < cell_len(words) + 4:
+        return bar(None, width)
+    return (Span("┄ ", "rail"), Span(words), Span(f" {'┄' * (width - cell_len(words) - 3)}", "rail"))
 
 
 def percent(share: float) -> str:

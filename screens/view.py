@@ -12,7 +12,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from engine.base.units import format_bytes, format_rate, format_span
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, Health, JobKind, JobRow, JobState, Status, WeddingRow
-from screens.text import Column, Line, Role, Row, Span, bar, clean, columns_at, fit, lay_out, line_of, percent
+from screens.text import (
+    Column,
+    Line,
+    Role,
+    Row,
+    Span,
+    bar,
+    clean,
+    columns_at,
+    fit,
+    lay_out,
+    line_of,
+    percent,
+    rail_with,
+)
 
 SECOND_NS = 10**9
 DAY_ENDS_HOUR = 6  # a wedding's day lasts until six in the morning
@@ -68,11 +82,11 @@ def days_until(row: WeddingRow, now: int) -> int:
 
 
 def day_words(date: dt.date, days: int) -> str:
-    """`today`, `tomorrow`, `Sat 27 Jun`, and beyond half a year with the year."""
+    """`today`, `tomorrow`, `Sat 27 Jun`, and beyond half a year `20 Jun '27`."""
     if days in (-1, 0, 1):
         return ("today", "tomorrow", "yesterday")[days]
     if abs(days) > 180:
-        return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
+        return f"{date.day} {_MONTHS[date.month - 1]} '{date.year % 100:02}"
     return f"{_DAYS[date.weekday()]} {date.day} {_MONTHS[date.month - 1]}"
 
 
@@ -115,7 +129,7 @@ def wedding_order(status: Status) -> tuple[WeddingRow, ...]:
 
 
 WEDDING_COLUMNS = (
-    Column(12, 28), Column(11), Column(8, from_width=64), Column(24, 30), Column(16, 22, from_width=76),
+    Column(12, 28), Column(10, from_width=49), Column(8, from_width=59), Column(23, 30), Column(15, 22, from_width=76),
     Column(12, from_width=100, right=True), Column(9, from_width=92, right=True), Column(10, 40, from_width=118),
 )  # fmt: skip
 
@@ -238,8 +252,9 @@ def _running_cells(job: JobRow, bar_width: int) -> tuple[Line, ...]:
     share = job_share(job)
     total = "" if job.bytes_total is None else f" of {format_bytes(job.bytes_total)}"
     files = f"{job.files_done:,}" + ("" if job.files_total is None else f" of {job.files_total:,}") + " files"
+    so_far = f"{format_bytes(job.bytes_read)} so far"
     return (
-        bar(share, bar_width),
+        bar(share, bar_width) if share is not None else rail_with(so_far, bar_width),
         line_of(Span("scan" if share is None else percent(share), "strong")),
         line_of(format_rate(job.rate_bytes_per_s)),
         line_of(Span("" if job.eta_s is None else f"{format_span(job.eta_s)} left", "dim")),

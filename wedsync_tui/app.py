@@ -121,7 +121,6 @@ class ConsoleApp(App[Outcome]):
         """Choose the theme, pull once, then keep pulling."""
         wanted = self._settings.theme
         self.theme = wanted if wanted in self.available_themes else DEFAULT_THEME
-        self.set_class(self.no_color, "-no-color")
         self.courier.start()
         self.call_after_refresh(self.pull)
         if self._ticks:

@@ -32,8 +32,9 @@ class MainThread:
         self._entered = False
 
     def __enter__(self) -> MainThread:
-        """Take over SIGINT, SIGTERM and SIGHUP."""
-        self._before = [(number, signal.signal(number, self._heard)) for number in SIGNALS]
+        """Take over SIGINT, SIGTERM and SIGHUP, but none that is ignored: by nohup, or since the line hung up."""
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = [(number, signal.signal(number, self._heard)) for number in heard]
         self._entered = True
         return self
 

@@ -85,9 +85,16 @@ def let_go() -> None:
 
 @contextlib.contextmanager
 def guarded(*, hung_up: Callable[[], None], ended: Callable[[], None]) -> Iterator[None]:
-    """While inside: SIGHUP lets the terminal go and calls `hung_up`; SIGTERM and SIGINT call `ended`."""
+    """While inside: SIGHUP lets the terminal go and calls `hung_up`; SIGTERM and SIGINT call `ended`.
+
+    Old handlers come back at the end, but a terminal that is gone leaves SIGHUP ignored.
+    """
+
+    lost = False
 
     def on_hangup(number: int, frame: FrameType | None) -> None:
+        nonlocal lost
+        lost = True
         let_go()
         hung_up()
 
@@ -104,3 +111,5 @@ def guarded(*, hung_up: Callable[[], None], ended: Callable[[], None]) -> Iterat
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+        if lost or is_lost():  # a shell that ends says it once more: nobody is there whom it could concern
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -23,7 +23,7 @@ from screens.desk import Desk, Problem, Suggestion
 from screens.text import Span, clean, cut, fit, line_of
 from screens.widgets.rows import Rows
 
-SHOWN_MAX = 6
+SHOWN_MAX = 4
 LABEL_WIDTH = 18
 
 
@@ -157,9 +157,7 @@ class FormDialog(ModalScreen[str]):
         found = self._desk.suggest(f"{start} {text}")
         self._suggestions = tuple(one for one in found if not one.shown.startswith("-"))
         self._marked = -1
-        rows = self.query_one("#suggestions", Rows)
-        rows.styles.height = min(SHOWN_MAX, len(self._suggestions))
-        rows.refill()
+        self.query_one("#suggestions", Rows).refill()
 
     def _value(self, field: Field) -> str:
         return self.query_one(f"#{field.name}", Input).value.strip()
@@ -175,7 +173,7 @@ class FormDialog(ModalScreen[str]):
             self._suggest(field, event.widget.value)
         else:
             self._suggestions = ()
-            self.query_one("#suggestions", Rows).styles.height = 0
+            self.query_one("#suggestions", Rows).refill()
         self.query_one("#words", Rows).refill()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -204,6 +202,9 @@ class FormDialog(ModalScreen[str]):
         word = self._suggestions[self._marked].shown
         self._filled = box.value = word
         box.cursor_position = len(word)
+        field = self._field(box.id)
+        if len(self._suggestions) == 1 and field is not None:  # a folder: what is in it comes next
+            self._suggest(field, word)
         self.query_one("#suggestions", Rows).refill()
         event.prevent_default()
         event.stop()

@@ -115,7 +115,7 @@ def _cells(series: Sequence[Series], width: int, height: int, top: float, symbol
         for x, value in enumerate(one.values[-width:], start=max(0, width - len(one.values))):
             if not value:
                 continue
-            eighths = min(height * 8, math.ceil(value / top * height * 8 - 1e-9))
+            eighths = min(height * 8, max(1, math.ceil(value / top * height * 8 - 1e-9)))
             head = (eighths - 1) // 8
             if one.shape == "area":
                 for row in range(head):

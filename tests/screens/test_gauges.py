@@ -1,0 +1,103 @@
+"""The side panels' words."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from engine.contract import status as st
+from screens import gauges
+from screens.text import Line, width_of
+from tests import samples
+
+
+def text_of(line: Line) -> str:
+    return "".join(span.text for span in line).rstrip()
+
+
+def words(lines: tuple[Line, ...]) -> list[str]:
+    return [text_of(line) for line in lines]
+
+
+@pytest.mark.parametrize("width", [20, 30, 42, 64])
+def test_every_line_takes_exactly_its_width(width: int) -> None:
+    status = samples.status()
+    lines = (
+        *gauges.pace_lines(status, width),
+        *gauges.stage_lines(status, width),
+        *gauges.storage_lines(status, width),
+        *gauges.streams_lines(status.auto_scaling, width, 5),
+        *gauges.machine_lines(status, width),
+        *gauges.initiation_lines(status.performance.initiation, width),
+    )
+    assert {width_of(line) for line in lines} == {width}
+
+
+def test_percentiles_state_their_window_and_count() -> None:
+    assert words(gauges.initiation_lines(samples.performance().initiation, 60)) == [
+        "p50 90 ms    p95 310 ms   p99 800 ms   worst 1.4 s",
+        "212 jobs in the last hour",
+    ]
+
+
+def test_percentiles_of_nothing_say_so() -> None:
+    assert words(gauges.initiation_lines(st.Percentiles(count=0, window_s=60.0), 60)) == ["No job has started yet."]
+
+
+def test_the_slowest_stage_is_told_with_its_share() -> None:
+    lines = words(gauges.stage_lines(samples.status(), 60))
+    assert lines[-1].startswith("writing")
+    assert "41 %" in lines[-1]
+    assert lines[-1].endswith("819 MB/s each")
+    assert words(gauges.pace_lines(samples.status(), 32))[1] == "slowest writing 41 %"
+
+
+def test_the_hot_store_tells_used_capacity_and_place() -> None:
+    lines = words(gauges.storage_lines(samples.status(), 60))
+    assert lines[0].startswith("hot     ━")
+    assert lines[0].endswith("12 %, 254 GB of 2.00 TB")
+    assert lines[1].strip() == "/srv/wedsync/repository"
+    assert lines[2] == "dedup   1.17 : 1 since the start"
+
+
+def test_a_store_that_was_not_measured_says_so() -> None:
+    lines = words(gauges.storage_lines(samples.empty_status(), 60))
+    assert lines[0] == "hot     not measured yet, 1.60 TB free"
+
+
+@pytest.mark.parametrize(("share", "role"), [(0.2, "plain"), (0.86, "warning"), (0.99, "critical")])
+def test_a_full_store_is_marked(share: float, role: str) -> None:
+    assert gauges.tier_role(share) == role
+
+
+def test_streams_tell_whose_choice_they_are() -> None:
+    scaling = samples.status().auto_scaling
+    assert words(gauges.streams_lines(scaling, 60, 5))[0] == "▮▮▮▮▮▮▯▯▯ 6/9 busy, by default"
+    by_hand = msgspec.structs.replace(scaling, mode="manual", target=12)
+    assert words(gauges.streams_lines(by_hand, 60, 5))[0].endswith("busy, set by hand, going to 12")
+
+
+def test_the_scaling_timeline_is_newest_first_and_tells_each_step() -> None:
+    changes = tuple(
+        st.StreamChange(time_ns=samples.NOW_NS + i * 60 * samples.SECOND_NS, streams=n, reason=why)
+        for i, (n, why) in enumerate([(3, "start"), (8, "scale 8"), (2, "scale 2")])
+    )
+    scaling = msgspec.structs.replace(samples.status().auto_scaling, timeline=changes)
+    assert words(gauges.streams_lines(scaling, 60, 3))[1:] == ["14:02:00 8 → 2    scale 2", "14:01:00 3 → 8    scale 8"]
+
+
+def test_many_streams_are_drawn_in_proportion() -> None:
+    scaling = msgspec.structs.replace(samples.status().auto_scaling, streams=256, streams_busy=1)
+    assert text_of(gauges.streams_bar(scaling, 12)) == "▮▯▯▯▯▯▯▯▯▯▯▯ 1/256"
+
+
+def test_the_machine_tells_units() -> None:
+    lines = words(gauges.machine_lines(samples.status(), 64))
+    assert lines[0].endswith("42 % of 8 cores, load 3.1")
+    assert lines[1].endswith("38 % of 16.0 GB, engine 310 MB")
+    assert lines[2] == "disk    262 MB/s read, 231 MB/s written"
+    assert lines[3] == "network 30.0 kB/s in, 12.0 kB/s out"
+
+
+def test_uptime_is_told_from_the_document() -> None:
+    assert gauges.uptime(samples.status(), samples.NOW_NS) == "up 2h"
