@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import threading
 from dataclasses import dataclass
 
 from engine.base.entropy import Entropy
@@ -29,6 +30,7 @@ PAGE_BYTES = 4096
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_OPEN, _ENDED = -1, -2
 APPEARED = "something appeared in its place during the restore and was left there"
 
 
@@ -97,10 +99,9 @@ def put(folder_fd: int, temporary: bytes, name: bytes, *, replace: bool) -> None
 
 
 class FolderFileWriter:
-    """A `FileWriter` into a folder. It holds one descriptor until `commit`, `abort` or `discard`."""
+    """A `FileWriter` into a folder. Holds descriptors from the first write to `commit`, `abort`, `discard`."""
 
     def __init__(self, placer: Placer, place: Place, entry: Entry, *, replace: bool) -> None:
-        """Raises OSError, LimitReached."""
         self.stands = False
         self._placer = placer
         self._place = place
@@ -110,15 +111,21 @@ class FolderFileWriter:
         # The size of such a file says nothing on how much of it is on disk, so after a power cut it could pass for
         # whole: it is synced before it gets its name. A small one, written at once, grows as it reaches the disk.
         self._allocated = entry.size >= ALLOCATED_FROM_BYTES or bool(entry.extents)
-        self._direct_fd = -1
-        self._fd, self._temporary = placer.open_file(place.folder)
+        self._fd = _NOT_OPEN
+        self._direct_fd = _NOT_OPEN
+        self._temporary = b""
+        self._opening = threading.Lock()
         placer.writers.add(self)
-        try:
-            if self._allocated:
-                self._allocate()
-        except BaseException:
-            self.discard()
-            raise
+
+    def _open(self) -> int:
+        """The file's descriptor; made by whoever needs it first, so that files are made by many streams at once."""
+        with self._opening:
+            check(self._fd != _ENDED, "a file is not written to after its end")
+            if self._fd == _NOT_OPEN:
+                self._fd, self._temporary = self._placer.open_file(self._place.folder)
+                if self._allocated:
+                    self._allocate()
+            return self._fd
 
     def _allocate(self) -> None:
         with contextlib.suppress(OSError):  # a file system without direct I/O
@@ -137,9 +144,10 @@ class FolderFileWriter:
         """See `FileWriter.write_at`. Raises LimitReached, NotPermitted; other trouble is told by `commit`."""
         check(offset >= 0 and offset + len(data) <= self._entry.size, "a write stays inside the file")
         try:
+            fd = self._open()
             if self._direct_fd >= 0 and len(data) >= DIRECT_FROM_BYTES:
                 data, offset = self._write_direct(data, offset)
-            self._write(self._fd, data, offset)
+            self._write(fd, data, offset)
         except OSError as error:
             stop = stopping_error(error)
             if stop is not None:
@@ -186,11 +194,12 @@ class FolderFileWriter:
         return self.stands
 
     def _commit(self) -> None:
-        self._placer.metadata.give(self._fd, self._entry)
+        fd = self._open()
+        self._placer.metadata.give(fd, self._entry)
         if self._allocated:
-            os.fsync(self._fd)
+            os.fsync(fd)
         temporary, self._temporary = self._temporary, b""  # from here on `put` takes care of it
-        self._placer.put_file(self._fd, temporary, self._place, replace=self._replace)
+        self._placer.put_file(fd, temporary, self._place, replace=self._replace)
         self.stands = True
 
     def abort(self, what: str) -> None:
@@ -200,13 +209,13 @@ class FolderFileWriter:
 
     def discard(self) -> None:
         """Forget the file, without a warning. Twice is allowed."""
-        if self._fd < 0:
-            return
-        os.close(self._fd)
-        self._fd = -1
-        if self._direct_fd >= 0:
-            os.close(self._direct_fd)
+        with self._opening:
+            open_fds = [fd for fd in (self._fd, self._direct_fd) if fd >= 0]
+            self._fd = self._direct_fd = _ENDED
+            temporary, self._temporary = self._temporary, b""
         self._placer.writers.discard(self)
-        if self._temporary:
-            with contextlib.suppress(OSError), self._place.folder.descriptor() as fd:
-                os.unlink(self._temporary, dir_fd=fd)
+        for fd in open_fds:
+            os.close(fd)
+        if temporary:
+            with contextlib.suppress(OSError), self._place.folder.descriptor() as folder_fd:
+                os.unlink(temporary, dir_fd=folder_fd)
