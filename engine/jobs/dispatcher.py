@@ -165,12 +165,14 @@ class Dispatcher:
 
     def reclassify(self, wedding_id: str, priority: PriorityClass) -> None:
         """Give the jobs of a wedding, other than those whose class the caller chose, the class it has now."""
-        waiting = (job for job, _ in self._queued.values())
-        running = (active.job for active in self._active.values())
-        for job in itertools.chain(waiting, running):
+        waiting = ((job, None) for job, _ in self._queued.values())
+        running = ((active.job, active.run) for active in self._active.values())
+        for job, run in itertools.chain(waiting, running):
             if job.wedding_id == wedding_id and not job.priority_given:
                 job.priority = priority
                 self._queue.reclassify(job.id, priority)
+                if run is not None:
+                    run.priority = priority  # the streams' turns notice by themselves
 
     async def ended(self, job: Job) -> None:
         """Come back when `job` has ended."""
@@ -292,6 +294,7 @@ class Dispatcher:
     async def _worked(self, active: _Active, prepared: Prepared) -> Conclusion:
         if active.stop:
             self._tell_to_stop(active)  # it was opened meanwhile; the pool lets go of it in its own way
+        prepared.run.priority = active.job.priority
         self._pool.submit(prepared.run)
         try:
             await asyncio.shield(asyncio.wrap_future(prepared.run.done))

@@ -26,6 +26,7 @@ from engine.contract.settings import (
 from engine.contract.weddings import PriorityClass
 from engine.pipeline import units
 from engine.pipeline.commit import JobCommits, Tally
+from engine.pipeline.fair import FILE_COST_BYTES
 from engine.pipeline.parents import Selection, choose_parents, open_scan
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
@@ -148,6 +149,7 @@ class BackupRun(Run[BackupOutcome]):
         with self._lock:
             task = self._tasks.popleft() if self._tasks else None
         if isinstance(task, SegmentTask):
+            self.cost = UNIT_BYTES
             return self._timed(partial(self._segment_unit, task))
         if task is not None:
             return self._timed(lambda _: self._begin_segments(task))
@@ -194,6 +196,7 @@ class BackupRun(Run[BackupOutcome]):
                     break
                 files.append(work)
                 gathered_bytes += size_bytes
+                self.cost = gathered_bytes + len(files) * FILE_COST_BYTES
                 if len(files) >= UNIT_FILES_MAX:
                     break
         return self._timed(partial(self._files_unit, files)) if files else _nothing

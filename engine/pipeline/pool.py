@@ -1,19 +1,18 @@
 """Streams: the worker threads of the data plane, and the runs they take units from.
 
 A `Run` is one job's work. A stream asks a run for a unit, carries it out wholly inside itself, and comes back;
-runs take turns. A run is asked by one stream at a time, so what it keeps for cutting units needs no lock. The
-number of streams may change at any moment: one too many ends after its unit. Buffers belong to streams, so
-memory does not grow with the number of jobs.
+runs take turns by the weights of their classes (see `fair`). A run is asked by one stream at a time, so what it
+keeps for cutting units needs no lock. The number of streams may change at any moment: one too many ends after its
+unit. Buffers belong to streams, so memory does not grow with the number of jobs.
 """
 
 from __future__ import annotations
 
 import mmap
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 import zstandard
@@ -23,10 +22,13 @@ from engine.base.errors import Unavailable
 from engine.base.invariants import check
 from engine.base.units import KIB, MIB
 from engine.contract.settings import STREAMS_MAX, UNIT_BYTES
+from engine.contract.weddings import PriorityClass
+from engine.pipeline.fair import FILE_COST_BYTES, FairTurns
 
 Outcome = TypeVar("Outcome")
 Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write", "fetch", "open", "place"]
 
+UNIT_COST_MIN = FILE_COST_BYTES  # a unit that moves no bytes still takes a turn
 SCRATCH_BYTES = 8 * MIB + 64 * KIB
 PACK_BUFFER_BYTES = UNIT_BYTES + 512 * KIB
 
@@ -86,6 +88,8 @@ class Run(Generic[Outcome]):
         self.done: Future[Outcome] = Future()
         self.in_flight = 0  # the pool's, under its lock
         self.units_ended = 0  # the pool's, under its lock
+        self.priority: PriorityClass = "standard"  # may be changed at any moment, by any thread
+        self.cost = 0  # of the unit handed out last: bytes + 64 KiB a file; set by `next_unit`
         self._stop: Literal["", "cancel", "interrupt"] = ""
         self._error: BaseException | None = None
         self._ending = False
@@ -133,6 +137,7 @@ class Run(Generic[Outcome]):
         """The next unit, or the one that ends the run once nothing is in flight."""
         if self._ending:
             return None
+        self.cost = 0
         if self._error is None and not self._stop:
             unit = self.next_unit(idle=idle)
             if unit is not None:
@@ -164,14 +169,6 @@ class Run(Generic[Outcome]):
             self.done.set_result(outcome)
 
 
-@dataclass(slots=True)
-class _Queue:
-    """Runs that may be asked, and runs that wait for a unit of theirs to end."""
-
-    ready: deque[Run[object]] = field(default_factory=deque)
-    parked: set[Run[object]] = field(default_factory=set)
-
-
 class StreamPool:
     """The streams. Any thread."""
 
@@ -179,7 +176,8 @@ class StreamPool:
         self._clock = clock
         self.compression_level = compression_level  # read when a stream starts
         self._condition = threading.Condition()
-        self._queue = _Queue()
+        self._turns: FairTurns[Run[object]] = FairTurns()  # runs that may be asked
+        self._parked: set[Run[object]] = set()  # runs that wait for a unit of theirs to end
         self._target = 0
         self._threads: set[threading.Thread] = set()
         self._busy = 0
@@ -196,6 +194,18 @@ class StreamPool:
     def busy(self) -> int:
         """Streams at work on a unit."""
         return self._busy
+
+    @property
+    def served(self) -> dict[PriorityClass, int]:
+        """Class → cost handed out to it since the start: bytes + 64 KiB a file."""
+        with self._condition:
+            return self._turns.served()
+
+    def set_limit(self, priority: PriorityClass, bytes_per_s: float | None) -> None:
+        """Limit what a class may read (or restore) a second; None lifts it. In force at once."""
+        with self._condition:
+            self._turns.set_limit(priority, bytes_per_s, self._clock.monotonic_s())
+            self._condition.notify_all()
 
     @property
     def stages(self) -> dict[Stage, tuple[float, int]]:
@@ -220,7 +230,7 @@ class StreamPool:
             if self._closed:
                 raise Unavailable("the engine is stopping", "try again when it has started")
             run.attach(self)
-            self._queue.ready.append(run)  # type: ignore[arg-type]
+            self._turns.add(run)  # type: ignore[arg-type]
             self._condition.notify()
 
     def wake(self, run: Run[Outcome]) -> None:
@@ -229,9 +239,9 @@ class StreamPool:
             self._unpark(run)  # type: ignore[arg-type]
 
     def _unpark(self, run: Run[object]) -> None:
-        if run in self._queue.parked:
-            self._queue.parked.discard(run)
-            self._queue.ready.append(run)
+        if run in self._parked:
+            self._parked.discard(run)
+            self._turns.add(run)
             self._condition.notify()
 
     def close(self) -> None:
@@ -243,8 +253,8 @@ class StreamPool:
         for thread in threads:
             thread.join()
         with self._condition:
-            left = [*self._queue.ready, *self._queue.parked]
-            self._queue = _Queue()
+            left = [*self._turns.drain(), *self._parked]
+            self._parked.clear()
         for run in left:
             if not run.done.done():
                 run.abort()
@@ -270,12 +280,14 @@ class StreamPool:
                     self._threads.discard(threading.current_thread())
                     self._condition.notify()  # the wake-up that this stream took may have been meant for work
                     return None
-                if self._queue.ready:
-                    return self._queue.ready.popleft()
-                self._condition.wait()
+                now_s = self._clock.monotonic_s()
+                run = self._turns.pick(now_s)
+                if run is not None:
+                    return run
+                self._condition.wait(self._turns.wait_s(now_s))
 
     def _ask(self, run: Run[object]) -> Unit | None:
-        """One unit of `run`; the run goes to the end of the queue, or waits when it has none now."""
+        """One unit of `run`, which then stands in line again, or waits when it has none now."""
         with self._condition:
             ended_before, idle = run.units_ended, run.in_flight == 0
         failed = False
@@ -288,14 +300,17 @@ class StreamPool:
             if unit is not None:
                 run.in_flight += 1
                 self._busy += 1
-                self._queue.ready.append(run)
+                self._turns.charge(run, max(run.cost, UNIT_COST_MIN))
+                self._turns.add(run)
                 self._condition.notify()
             elif not run.done.done():
                 if run.units_ended != ended_before or (failed and run.in_flight == 0):
-                    self._queue.ready.append(run)  # something changed while it was asked: ask again
+                    self._turns.add(run)  # something changed while it was asked: ask again
                     self._condition.notify()
                 else:
-                    self._queue.parked.add(run)
+                    self._parked.add(run)
+            else:
+                self._turns.forget(run)
         return unit
 
     def _carry_out(self, run: Run[object], unit: Unit, buffers: Buffers) -> None:

@@ -83,7 +83,11 @@ class RestoreRun(Run[RestoreOutcome]):
             self._ranges.extend(by_pack(self._plan_batch(_BATCH_BYTES, _BATCH_FILES)))
             if not self._ranges:
                 return _nothing
-        return partial(self._fetch_unit, self._ranges.popleft()) if self._ranges else None
+        if not self._ranges:
+            return None
+        wanted = self._ranges.popleft()
+        self.cost = wanted.length
+        return partial(self._fetch_unit, wanted)
 
     def _pass_over(self, segment: SegmentRef, what: str) -> None:
         """A part of the manifest that cannot be read: its entries are lost, all others are restored."""

@@ -70,7 +70,9 @@ class VerifyRun(Run[VerifyOutcome]):
         if self._fragments:
             return partial(self._check_fragment, self._fragments.popleft())
         if self._packs:
-            return partial(self._check_pack, self._packs.popleft())
+            pack = self._packs.popleft()
+            self.cost = pack.size
+            return partial(self._check_pack, pack)
         if self._all_files and self._files is None:
             self._files = self._all_entries()
         if self._files is not None:

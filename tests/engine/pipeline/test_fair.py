@@ -1,0 +1,158 @@
+"""Weighted fair queueing, simulated: shares, bounds, no starvation, limits; the same seed gives the same trace."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.base.units import MIB
+from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.pipeline.fair import BURST_S, DEFAULT_WEIGHTS, FairTurns
+
+COST_MAX = 32 * MIB
+
+
+@dataclass(eq=False)
+class Flow:
+    """A run, as far as turns know it."""
+
+    name: str
+    priority: PriorityClass
+
+
+def serve(turns: FairTurns[Flow], units: int, chance: random.Random) -> list[tuple[str, int]]:
+    """One stream serves `units` units of runs that always have more."""
+    trace = []
+    for _ in range(units):
+        flow = turns.pick(0.0)
+        assert flow is not None
+        cost = chance.randint(64 * 1024, COST_MAX)
+        turns.charge(flow, cost)
+        turns.add(flow)
+        trace.append((flow.name, cost))
+    return trace
+
+
+def backlogged(counts: dict[PriorityClass, int]) -> FairTurns[Flow]:
+    """Runs of each class, all ready."""
+    turns: FairTurns[Flow] = FairTurns()
+    for priority, count in counts.items():
+        for number in range(count):
+            turns.add(Flow(f"{priority} {number}", priority))
+    return turns
+
+
+@given(
+    st.fixed_dictionaries({name: st.integers(1, 30) for name in PRIORITY_CLASSES}),
+    st.integers(1, 400),
+    st.integers(0, 2**32),
+)
+def test_classes_with_work_never_drift_further_apart_than_the_bound(
+    counts: dict[PriorityClass, int], units: int, seed: int
+) -> None:
+    """At every moment, and however many runs a class has: the documented bound of start-time fair queueing."""
+    turns = backlogged(counts)
+    served = dict.fromkeys(PRIORITY_CLASSES, 0)
+    for name, cost in serve(turns, units, random.Random(seed)):
+        priority = next(each for each in PRIORITY_CLASSES if name.startswith(each))
+        served[priority] += cost
+        shares = {each: served[each] / DEFAULT_WEIGHTS[each] for each in PRIORITY_CLASSES}
+        for one in PRIORITY_CLASSES:
+            for other in PRIORITY_CLASSES:
+                bound = COST_MAX / DEFAULT_WEIGHTS[one] + COST_MAX / DEFAULT_WEIGHTS[other]
+                assert abs(shares[one] - shares[other]) <= bound
+
+
+@given(st.integers(2, 40), st.integers(0, 2**32))
+def test_runs_of_one_class_share_evenly(count: int, seed: int) -> None:
+    """No run gets ahead of another by more than two of the dearest units."""
+    turns = backlogged({"standard": count})
+    served = {f"standard {number}": 0 for number in range(count)}
+    for name, cost in serve(turns, count * 10, random.Random(seed)):
+        served[name] += cost
+        assert max(served.values()) - min(served.values()) <= 2 * COST_MAX
+
+
+def test_the_same_seed_gives_the_same_trace() -> None:
+    """Ties are broken by arrival, never by chance."""
+    counts: dict[PriorityClass, int] = {"same-day": 3, "next-day": 20, "standard": 200}
+    assert serve(backlogged(counts), 2000, random.Random(5)) == serve(backlogged(counts), 2000, random.Random(5))
+
+
+def test_an_urgent_run_is_served_next_beside_a_thousand_of_a_lower_class() -> None:
+    """It does not wait for the line: its class has been idle and starts now."""
+    turns = backlogged({"standard": 1000})
+    serve(turns, 500, random.Random(1))
+    turns.add(Flow("urgent", "same-day"))
+    assert "urgent" in [name for name, _ in serve(turns, 2, random.Random(2))]
+
+
+def test_a_class_that_was_idle_has_saved_nothing_up() -> None:
+    """After a long pause it gets its share from now on, not what it did not use."""
+    turns = backlogged({"standard": 1})
+    serve(turns, 1000, random.Random(1))
+    turns.add(Flow("same-day 0", "same-day"))
+    names = [name for name, _ in serve(turns, 200, random.Random(3))]
+    assert names.count("standard 0") > 30
+
+
+def test_whoever_has_work_gets_all_that_others_leave() -> None:
+    """Work-conserving: alone, the lowest class is always served."""
+    turns = backlogged({"standard": 2})
+    assert len(serve(turns, 100, random.Random(1))) == 100
+
+
+def test_a_run_whose_class_changes_stands_in_the_new_line() -> None:
+    """A moved wedding date counts at once, also for a run that waits for its turn."""
+    turns: FairTurns[Flow] = FairTurns()
+    bulk = [Flow(f"standard {number}", "standard") for number in range(50)]
+    for flow in bulk:
+        turns.add(flow)
+    serve(turns, 200, random.Random(1))
+    bulk[7].priority = "same-day"
+    names = [name for name, _ in serve(turns, 150, random.Random(2))]
+    assert names.count("standard 7") > 50
+
+
+def test_a_limit_holds_a_class_back_and_lets_others_pass() -> None:
+    """10 MB/s over 100 simulated seconds, 1 MB units, beside a class without a limit."""
+    turns = backlogged({"standard": 3, "same-day": 1})
+    turns.set_limit("standard", 10e6, 0.0)
+    served = {"standard": 0, "same-day": 0}
+    now_s = 0.0
+    while now_s < 100:
+        flow = turns.pick(now_s)
+        assert flow is not None
+        turns.charge(flow, 1_000_000)
+        turns.add(flow)
+        served[flow.priority] += 1_000_000
+        now_s += 0.01
+    assert 990e6 <= served["standard"] <= 1000e6 + BURST_S * 10e6 + 1e6
+    assert served["same-day"] > 8_000e6
+
+
+def test_a_limited_class_alone_says_how_long_to_wait() -> None:
+    """The stream sleeps exactly until the limit opens; lifting it opens at once."""
+    turns = backlogged({"standard": 1})
+    turns.set_limit("standard", 1e6, 0.0)
+    flow = turns.pick(1.0)
+    assert flow is not None
+    turns.charge(flow, 3_000_000)
+    turns.add(flow)
+    assert turns.pick(1.0) is None
+    assert turns.wait_s(1.0) == pytest.approx(2.5, abs=0.01)
+    assert turns.pick(3.6) is not None
+    turns.add(flow)
+    turns.charge(flow, 9_000_000)
+    turns.set_limit("standard", None, 3.6)
+    assert turns.pick(3.6) is flow
+
+
+def test_nothing_ready_means_nothing_to_wait_for() -> None:
+    """An empty line has no next moment."""
+    assert FairTurns[Flow]().wait_s(0.0) is None
+    assert FairTurns[Flow]().pick(0.0) is None
