@@ -31,6 +31,7 @@ REFRESH_S = 0.25  # between looks at the status while something runs
 SETTLE_S = 0.05
 EXPECT_REFRESH_S = 0.05  # between looks while an expectation may still come true
 
+FRESH_LOOKS = 20
 
 _ANSWERS = "never, changed, always, or anything else to leave them"
 
@@ -55,6 +56,7 @@ class Headless:
     is_service: bool = False  # people read what happens; in a run they read results
     variables: dict[str, str] = field(default_factory=dict)
     last: ops.Result | None = None
+    seq_at_result: int = -1  # of the document that stood when `last` came
     left_running: list[str] = field(default_factory=list)  # jobs that commands began and did not wait for
 
     # --- commands and scripts ---
@@ -161,7 +163,7 @@ class Headless:
             self.output.note("reading standard input; Ctrl-D ends it")
         with _Prepared(operation, self.main) as prepared:
             result = self._call_asking(prepared.operation)
-        self.last = result
+        self.last, self.seq_at_result = result, self.engine.status().seq
         self._tell_events()
         code = self.output.result(step.text, operation, result)
         failure = failure_of(operation, result)
@@ -201,6 +203,7 @@ class Headless:
 
     def _expect(self, step: ExpectStep) -> None:
         self.settle()
+        self._await_fresh_document()
         waits = int(step.expectation.within_s / EXPECT_REFRESH_S)
         for left in range(waits, -1, -1):
             failure = self._why_not(step.expectation)
@@ -213,6 +216,13 @@ class Headless:
                 self.main.pause(EXPECT_REFRESH_S)
             else:
                 raise failure
+
+    def _await_fresh_document(self) -> None:
+        """The document is published a few times a second: let it catch up with the newest result."""
+        for _ in range(FRESH_LOOKS):
+            if self.engine.status().seq > self.seq_at_result or self.main.signals:
+                return
+            self.main.pause(EXPECT_REFRESH_S)
 
     def _why_not(self, expectation: Expectation) -> NotHeld | None:
         facts = facts_of(self.engine.status(), self.last, self.variables)

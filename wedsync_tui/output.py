@@ -94,7 +94,8 @@ class Output:
         """Write a result and what people read of it. Returns its exit code."""
         name = BY_ARGUMENTS[type(operation)].name
         self._json({"type": "result", "command": command, "operation": name, "result": result})
-        for line in people.lines_of(operation, result):
+        told_as_error = isinstance(result, ops.JobResult) and failure_of(operation, result) is not None
+        for line in [] if told_as_error else people.lines_of(operation, result):
             self._words(line)
         for line in people.warnings_of(result):
             self._words(f"warning: {line}")
@@ -107,9 +108,10 @@ class Output:
         self._json({"type": "result", "command": command, "operation": "expect", "result": {"held": True}})
 
     def event(self, event: Event, *, tell: bool) -> None:
-        """Write an event; to people only what is no plain news, unless `tell`."""
+        """Write an event; people read it with `tell`, or when it is bad and no result will say it."""
         self._json({"type": "event", "event": event})
-        line = people.event_line(event) if tell or event.level != "info" else ""
+        is_news = event.level != "info" and not event.kind.startswith("job-")
+        line = people.event_line(event) if tell or is_news else ""
         if line:
             self._words(line)
 

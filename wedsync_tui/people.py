@@ -16,7 +16,7 @@ from screens.tables import Sheet, job_sentence, sentence_of, sheet_of
 from screens.text import Span, clean, cut, width_of
 
 ROWS_MAX = 50
-COLUMN_MAX = 60  # cells
+COLUMN_MAX = 200  # cells
 _LISTS = ("weddings", "snapshots", "entries", "rows", "jobs", "keys", "settings")
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.base.errors import UsageError
 from engine.contract.operations import Operation, Result, RetrieveWeddingData, StoreWeddingData
-from engine.contract.status import JobRow, Status
+from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
 from wedsync_tui.commands import HelpRequest, bind, build
 from wedsync_tui.expressions import Expectation, Facts, Operand, Rows, parse_expectation, parse_operand, shown
 from wedsync_tui.words import Word, split_words
@@ -144,7 +144,7 @@ def read_commands(lines: Sequence[str]) -> Script:
 
 
 def facts_of(status: Status, last: Result | None, variables: Mapping[str, str]) -> Facts:
-    """What expressions speak of now. `last` is the newest result; its job is shown as the status has it."""
+    """What expressions speak of now. `last` is the newest result; a job it left running is shown as it is now."""
     document = msgspec.to_builtins(status)
     board = status.dashboard
     document["jobs"] = Rows(
@@ -241,7 +241,7 @@ def _let(place: Place, text: str) -> LetStep:
 
 def _refreshed(last: Result, status: Status) -> Result:
     job = getattr(last, "job", None)
-    if isinstance(job, JobRow):
+    if isinstance(job, JobRow) and job.state not in JOB_STATES_ENDED:  # a document may be older than the result
         newer = next((row for row in status.jobs if row.id == job.id), job)
         return msgspec.structs.replace(last, job=newer)
     return last

@@ -49,7 +49,7 @@ def test_result_is_one_json_line_and_a_sentence_for_people() -> None:
 def test_event_is_one_json_line_and_silent_unless_people_asked_or_it_is_bad() -> None:
     output, stdout, stderr = written()
     output.event(ev.Event(seq=1, time_ns=2, kind="job-queued", message="queued"), tell=False)
-    output.event(ev.Event(seq=2, time_ns=3, kind="job-ended", level="error", message="broke"), tell=False)
+    output.event(ev.Event(seq=2, time_ns=3, kind="settings-changed", level="error", message="broke"), tell=False)
     assert [json.loads(line)["event"]["seq"] for line in stdout.getvalue().splitlines()] == [1, 2]
     assert stderr.getvalue() == "broke\n"
 
