@@ -225,6 +225,7 @@ def conflicts_at(vault: WeddingVault, snapshot: Snapshot, selection: Selection, 
         return 0
     with as_own_errors(destination.path):
         if destination.format != "folder":
+            os.stat(os.path.dirname(destination.path))
             return int(not _is_special(destination.path) and os.path.lexists(destination.path))
         try:
             with os.scandir(destination.path) as inside:

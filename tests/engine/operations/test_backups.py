@@ -1,0 +1,160 @@
+"""backup and store: what is checked before a job is taken on, and what comes of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import NotFound, UsageError
+from engine.contract import operations as ops
+from engine.operations.backups import checked_sources, checked_tags, is_inside
+from tests.engine.operations.conftest import Asking, fresh_wedding, make_source
+
+
+def test_sources_are_absolute_once_each_and_none_lies_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "ab").mkdir()
+    monkeypatch.chdir(tmp_path)
+    root = os.fsencode(tmp_path)
+    assert checked_sources(("a/b", "a", "a/", "./ab")) == (root + b"/a", root + b"/ab")
+    assert checked_sources(("/", "a")) == (b"/",)
+
+
+def test_a_home_sign_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert checked_sources(("~",)) == (os.fsencode(tmp_path),)
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        checked_sources((str(tmp_path / "nowhere"),))
+    with pytest.raises(UsageError):
+        checked_sources(())
+
+
+def test_inside_means_below_and_not_beside() -> None:
+    assert is_inside(b"/a/b", b"/a")
+    assert is_inside(b"/a", b"/")
+    assert not is_inside(b"/ab", b"/a")
+    assert not is_inside(b"/", b"/")
+
+
+def test_tags_are_kept_once_and_must_be_readable() -> None:
+    assert checked_tags(("b", "a", "b")) == ("b", "a")
+    for tags in (("",), ("a\nb",), ("x" * 101,), tuple(str(n) for n in range(33))):
+        with pytest.raises(UsageError):
+            checked_tags(tags)
+
+
+def test_a_dry_run_tells_what_would_be_read_and_makes_no_job(asking: Asking) -> None:
+    before = asking.ask(ops.ListJobs(), ops.JobList).total
+    operation = ops.StartBackup(wedding="smith-jones", sources=(str(asking.folder / "source"),), dry_run=True)
+    found = asking.ask(operation, ops.BackupEstimate)
+    assert (found.files, found.files_new, found.files_gone) == (5, 0, 0)
+    fresh = fresh_wedding(asking, "dry-run")
+    operation = ops.StartBackup(wedding=fresh, sources=(str(asking.folder / "source"),), dry_run=True)
+    assert asking.ask(operation, ops.BackupEstimate).files_new == 5
+    assert asking.ask(ops.ListJobs(), ops.JobList).total == before
+
+
+def test_a_backup_without_wait_comes_back_with_its_job(asking: Asking) -> None:
+    wedding = fresh_wedding(asking, "no-wait")
+    job = asking.ask(ops.StartBackup(wedding=wedding, sources=(str(asking.folder / "source"),)), ops.JobResult).job
+    assert job.state in ("queued", "running", "done")
+    (row,) = asking.ask(ops.WaitForJobs(job=job.id), ops.JobList).jobs
+    assert (row.state, row.snapshot) == ("done", job.id)
+
+
+def test_a_file_that_cannot_be_read_makes_a_job_with_warnings(asking: Asking) -> None:
+    wedding = fresh_wedding(asking, "warns")
+    source = make_source(asking.folder / "warn-source")
+    os.mkfifo(source / "pipe")
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        place = os.getcwd()
+        os.chdir(source)
+        try:
+            listener.bind("socket")
+        finally:
+            os.chdir(place)
+        operation = ops.StartBackup(wedding=wedding, sources=(str(source),), wait=True)
+        job = asking.ask(operation, ops.JobResult).job
+    assert (job.state, job.warnings) == ("warnings", 1)
+    (row,) = asking.ask(ops.ListSnapshots(wedding=wedding), ops.SnapshotList).snapshots
+    assert row.warnings == 1
+
+
+def test_excludes_and_priority_are_taken_over(asking: Asking) -> None:
+    wedding = fresh_wedding(asking, "excludes")
+    operation = ops.StartBackup(
+        wedding=wedding, sources=(str(asking.folder / "source"),), exclude=("*.nef",), priority="next-day", wait=True
+    )
+    job = asking.ask(operation, ops.JobResult).job
+    (row,) = asking.ask(ops.ListSnapshots(wedding=wedding), ops.SnapshotList).snapshots
+    assert (row.files, row.priority, job.priority) == (3, "next-day", "next-day")
+
+
+def test_a_stored_file_has_the_name_it_was_given(asking: Asking) -> None:
+    wedding = fresh_wedding(asking, "stores")
+    file = asking.folder / "source" / "speeches.txt"
+    operation = ops.StoreWeddingData(wedding=wedding, name="/speeches//father.txt", file=str(file), tags=("speech",))
+    job = asking.ask(operation, ops.JobResult).job
+    assert (job.state, job.kind) == ("done", "store")
+    (row,) = asking.ask(ops.Browse(wedding=wedding, path="speeches"), ops.EntryList).entries
+    assert (row.path, row.size) == ("/speeches/father.txt", file.stat().st_size)
+
+
+def test_a_fifo_is_stored_until_its_writer_is_done(asking: Asking) -> None:
+    wedding = fresh_wedding(asking, "stores-fifo")
+    fifo = asking.folder / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_bytes(b"music" * 100_000))
+    writer.start()
+    job = asking.ask(ops.StoreWeddingData(wedding=wedding, name="music.wav", file=str(fifo)), ops.JobResult).job
+    writer.join()
+    assert (job.state, job.bytes_read) == ("done", 500_000)
+
+
+@pytest.mark.parametrize(("name", "file", "error"), [
+    ("..", "speeches.txt", UsageError), ("x" * 256, "speeches.txt", UsageError),
+    ("a", "nowhere", NotFound), ("a", "photos", UsageError),
+])  # fmt: skip
+def test_what_cannot_be_stored_is_refused_before_a_job_is_made(
+    asking: Asking, name: str, file: str, error: type[Exception]
+) -> None:
+    operation = ops.StoreWeddingData(wedding="smith-jones", name=name, file=str(asking.folder / "source" / file))
+    with pytest.raises(error):
+        asking.ask(operation, ops.JobResult)
+
+
+STORE_AND_RETRIEVE = """
+import datetime, sys
+from pathlib import Path
+from engine.contract import operations as ops
+from engine.local import LocalEngine
+engine = LocalEngine.start(Path(sys.argv[1]), "correct-horse")
+engine.call(ops.InitRepository()).result()
+engine.call(ops.AddWedding(name="w", date=datetime.date(2026, 6, 20))).result()
+engine.call(ops.StoreWeddingData(wedding="w", name="in.bin")).result()
+engine.call(ops.RetrieveWeddingData(wedding="w", to="-", format="file", paths=("in.bin",))).result()
+engine.close(drain_s=0).result()
+"""
+
+
+def test_standard_input_goes_in_and_standard_output_brings_it_back(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 5000
+    done = subprocess.run(
+        [sys.executable, "-c", STORE_AND_RETRIEVE, str(tmp_path / "home")],
+        input=data, capture_output=True, check=True, timeout=60,
+        env={"PYTHONPATH": str(Path(__file__).parents[3]), "PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert done.stdout == data
+    assert done.stderr == b""

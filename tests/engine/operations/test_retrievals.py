@@ -1,0 +1,151 @@
+"""retrieve: to folders, archives and files; what stands there already; nothing half-done."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from engine.base.entropy import SystemEntropy
+from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, UsageError
+from engine.contract import operations as ops
+from engine.operations.retrievals import Destination, destination_of, opened_output
+from tests.engine.operations.conftest import Asking
+from tests.trees import describe
+
+
+def retrieval(asking: Asking, to: Path | str, **more: object) -> ops.RetrieveWeddingData:
+    prefix = str(asking.folder / "source")
+    arguments: dict[str, object] = {"wedding": "smith-jones", "to": str(to), "strip_prefix": prefix, **more}
+    return ops.RetrieveWeddingData(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_wedding_comes_back_as_it_was(asking: Asking, tmp_path: Path) -> None:
+    job = asking.ask(retrieval(asking, tmp_path / "back"), ops.JobResult).job
+    assert (job.state, job.kind, job.files_done, job.priority) == ("done", "retrieve", 5, "same-day")
+    original = describe(asking.folder / "source")
+    assert describe(tmp_path / "back") == original
+
+
+def test_without_a_prefix_the_absolute_path_is_appended(asking: Asking, tmp_path: Path) -> None:
+    asking.ask(retrieval(asking, tmp_path, strip_prefix="", paths=(f"{asking.folder}/source/photos",)), ops.JobResult)
+    assert (tmp_path / str(asking.folder)[1:] / "source" / "photos" / "raw" / "0001.nef").is_file()
+
+
+def test_files_that_stand_there_are_a_conflict_until_somebody_says_what_to_do(asking: Asking, tmp_path: Path) -> None:
+    asking.ask(retrieval(asking, tmp_path), ops.JobResult)
+    (tmp_path / "speeches.txt").write_text("changed since\n")
+    with pytest.raises(Conflict, match="6 files stand in") as caught:
+        asking.ask(retrieval(asking, tmp_path), ops.JobResult)
+    assert "--overwrite never" in caught.value.hint
+    asking.ask(retrieval(asking, tmp_path, overwrite="never"), ops.JobResult)
+    assert (tmp_path / "speeches.txt").read_text() == "changed since\n"
+    asking.ask(retrieval(asking, tmp_path, overwrite="changed"), ops.JobResult)
+    assert describe(tmp_path)[b"speeches.txt"] == describe(asking.folder / "source")[b"speeches.txt"]
+
+
+def test_a_dry_run_plans_and_writes_nothing(asking: Asking, tmp_path: Path) -> None:
+    (tmp_path / "speeches.txt").write_text("stands")
+    found = asking.ask(retrieval(asking, tmp_path, dry_run=True), ops.RetrievalPlan)
+    assert (found.files, found.conflicts, found.packs) == (5, 1, 1)
+    assert found.bytes_fetched > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["speeches.txt"]
+
+
+def test_a_path_that_is_not_in_the_snapshot_is_not_found(asking: Asking, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="/nowhere"):
+        asking.ask(retrieval(asking, tmp_path / "back", paths=("/nowhere",)), ops.JobResult)
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_tar_holds_what_a_folder_would(asking: Asking, tmp_path: Path) -> None:
+    asking.ask(retrieval(asking, tmp_path / "album.tar", format="tar"), ops.JobResult)
+    with tarfile.open(tmp_path / "album.tar") as tar:
+        tar.extractall(tmp_path / "out", filter="tar")
+    assert describe(tmp_path / "out")[b"photos/raw/0001.nef"].digest == (
+        describe(asking.folder / "source")[b"photos/raw/0001.nef"].digest
+    )
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_zip_opens(asking: Asking, tmp_path: Path) -> None:
+    asking.ask(retrieval(asking, tmp_path / "album.zip", format="zip"), ops.JobResult)
+    with zipfile.ZipFile(tmp_path / "album.zip") as opened:
+        assert opened.testzip() is None
+        assert opened.read("speeches.txt") == b"For the happy couple.\n"
+
+
+def test_one_file_comes_back_bare(asking: Asking, tmp_path: Path) -> None:
+    path = f"{asking.folder}/source/speeches.txt"
+    asking.ask(retrieval(asking, tmp_path / "out.txt", format="file", paths=(path,), strip_prefix=""), ops.JobResult)
+    assert (tmp_path / "out.txt").read_bytes() == b"For the happy couple.\n"
+    with pytest.raises(Conflict, match="stands already"):
+        asking.ask(
+            retrieval(asking, tmp_path / "out.txt", format="file", paths=(path,), strip_prefix=""), ops.JobResult
+        )
+
+
+def test_what_makes_no_sense_is_refused(asking: Asking, tmp_path: Path) -> None:
+    for operation in (
+        retrieval(asking, "-"),
+        retrieval(asking, ""),
+        retrieval(asking, tmp_path / "x", format="file"),
+        retrieval(asking, tmp_path, format="tar"),
+    ):
+        with pytest.raises(UsageError):
+            asking.ask(operation, ops.JobResult)
+    with pytest.raises(NotFound):
+        asking.ask(retrieval(asking, tmp_path / "no" / "album.tar", format="tar"), ops.JobResult)
+
+
+# --- the file of an archive ---------------------------------------------------------------------------
+
+
+def destination(path: Path, overwrite: str = "never") -> Destination:
+    return Destination(os.fsencode(path), "tar", b"", overwrite)  # type: ignore[arg-type]
+
+
+def test_an_archive_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with pytest.raises(RuntimeError), opened_output(destination(path), SystemEntropy()) as output:
+        output.write(b"half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with opened_output(destination(path), SystemEntropy()) as output:
+        output.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_came_to_stand_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with pytest.raises(Conflict), opened_output(destination(path), SystemEntropy()) as output:
+        path.write_bytes(b"theirs")
+        output.write(b"ours")
+    assert path.read_bytes() == b"theirs"
+    with opened_output(destination(path, "always"), SystemEntropy()) as output:
+        output.write(b"ours")
+    assert path.read_bytes() == b"ours"
+
+
+def test_devices_are_written_directly_and_a_full_one_is_a_limit() -> None:
+    with opened_output(destination(Path("/dev/null")), SystemEntropy()) as output:
+        output.write(b"x")
+    with pytest.raises(LimitReached), opened_output(destination(Path("/dev/full")), SystemEntropy()) as output:
+        output.write(b"x")
+
+
+def test_a_folder_that_is_missing_or_shut_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(NotFound), opened_output(destination(tmp_path / "no" / "a.tar"), SystemEntropy()):
+        pass
+    with pytest.raises((NotPermitted, NotFound)), opened_output(destination(Path("/proc/a.tar")), SystemEntropy()):
+        pass
+
+
+def test_ask_never_replaces_even_when_nothing_stood_there_at_the_count() -> None:
+    operation = ops.RetrieveWeddingData(wedding="w", to="/srv/back", overwrite="ask")
+    assert destination_of(operation).overwrite == "never"
