@@ -176,9 +176,13 @@ def check_input(file: str) -> None:
 
 
 def open_input(file: str) -> int:
-    """A descriptor to read `file` from; `-` is standard input. Blocks, for a FIFO until it has a writer."""
+    """A descriptor to read `file` from; `-` is standard input. A FIFO need not have a writer yet."""
     check_input(file)
     try:
-        return os.dup(0) if file == "-" else os.open(os.path.expanduser(os.fsencode(file)), os.O_RDONLY | os.O_CLOEXEC)
+        if file == "-":
+            return os.dup(0)
+        fd = os.open(os.path.expanduser(os.fsencode(file)), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(fd, True)
+        return fd
     except OSError as error:
         raise NotFound(f"{file}: {error.strerror}") from None

@@ -7,6 +7,8 @@ A unit is up to 16 MiB or 256 files. A file of up to one unit is read whole in o
 from __future__ import annotations
 
 import os
+import select
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +18,7 @@ from engine.base.errors import IntegrityError, NotFound, Unavailable
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.pipeline.chunk import CHUNK_BYTES_MAX
 from engine.pipeline.folders import reason
+from engine.pipeline.pool import Cancelled
 from engine.pipeline.recorder import Slot, with_chunks
 from engine.pipeline.source import SourceFile
 from engine.pipeline.walk import WalkItem
@@ -26,6 +29,8 @@ from engine.repository.vault import WeddingVault
 
 READS_MAX = 2  # a file that changes while it is read is read again, then recorded with a warning
 UNFINISHED = b"\0"  # first byte of the hash of a file that a checkpoint holds a part of
+
+STOP_LOOKED_AT_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +104,32 @@ class StreamSource:
     What the chunker could not cut yet is asked for again, so the last 4 MiB are kept.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, is_stopped: Callable[[], bool]) -> None:
+        """`is_stopped` is asked while nothing comes: whoever feeds a pipe may take any time, or forget about it."""
         self._fd = fd
+        self._is_stopped = is_stopped
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
         self._position = 0
         self._tail = b""
         self.data_bytes = 1 << 62
 
     def read_into(self, buffer: memoryview, data_offset: int) -> int:
-        """Fill `buffer` from `data_offset`; fewer bytes only at the end of the stream. Raises Unavailable."""
+        """Fill `buffer` from `data_offset`; fewer bytes only at the end of the stream.
+
+        Raises Unavailable; Cancelled when it was stopped meanwhile.
+        """
         kept = self._position - data_offset
         filled = min(kept, len(buffer))
         if filled:
             at = len(self._tail) - kept
             buffer[:filled] = self._tail[at : at + filled]
         while filled < len(buffer):
+            is_ready = self._poll.poll(STOP_LOOKED_AT_MS)
+            if self._is_stopped():
+                raise Cancelled
+            if not is_ready:
+                continue
             try:
                 count = os.readv(self._fd, [buffer[filled:]])
             except OSError as error:
