@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_WARNINGS, Conflict, NotFound, UsageError, WedSyncError
+from engine.base.errors import EXIT_DONE, EXIT_WARNINGS, Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED
@@ -76,11 +76,12 @@ class Headless:
 
     def stop(self, *, drain_s: float) -> int:
         """Close the engine: jobs get `drain_s` seconds, or none once a signal comes. Returns an exit code."""
+        heard = self.main.signals
         ended = self.engine.close(drain_s=drain_s)
-        while not self.main.attend(ended, self._look, every_s=self.refresh_s):
-            if self.main.signals > 2:
-                self.output.note("ending at once; what is not checkpointed is read again at the next start")
-                return EXIT_FAILED
+        while not self.main.attend(ended, self._look, every_s=self.refresh_s, heard=heard):
+            heard = self.main.signals
+            if heard > 2:
+                self.output.leave_at_once()
             self.output.note("checkpointing now")
             ended = self.engine.close(drain_s=0.0)
         try:

@@ -54,12 +54,17 @@ class MainThread:
         if isinstance(item, tuple):
             self._answer(*item)
 
-    def attend(self, future: Future[Answer], tick: Callable[[], None], *, every_s: float) -> bool:
-        """Wait for `future`, calling `tick` on every wake. False when a signal came before it was done."""
-        heard = self.signals
+    def attend(
+        self, future: Future[Answer], tick: Callable[[], None], *, every_s: float, heard: int | None = None
+    ) -> bool:
+        """Wait for `future`, calling `tick` on every wake. False when a signal came first.
+
+        A signal counts when it came after the first `heard` ones; without `heard`, after this call.
+        """
+        known = self.signals if heard is None else heard
         future.add_done_callback(lambda _: self._queue.put(_WAKE))
         while not future.done():
-            if self.signals > heard:
+            if self.signals > known:
                 return False
             self.pause(every_s)
             tick()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, NoReturn, TextIO
 
 import msgspec
 
@@ -157,6 +157,11 @@ class Output:
         """Redraw the line of progress, where a person sits at a terminal."""
         if self._is_terminal:
             self._draw(people.progress_line(status, _width() - 1))
+
+    def leave_at_once(self) -> NoReturn:
+        """End the process now, whatever still runs in it: somebody asked three times."""
+        self._words(f"{PROGRAM}: ended at once; what was not checkpointed is read again by the next backup")
+        os._exit(EXIT_FAILED)
 
     # --- writing ---
 

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,24 @@ def test_signal_between_steps_ends_the_run(run: Run) -> None:
 def test_stopping_gives_jobs_the_time_that_was_said(run: Run) -> None:
     assert run.headless.stop(drain_s=12.0) == 0
     assert run.engine.closed_with == 12.0
+
+
+def test_second_signal_hurries_and_the_third_ends_the_process(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    drains: list[float] = []
+    never: Future[None] = Future()
+
+    def close(*, drain_s: float) -> Future[None]:
+        drains.append(drain_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return never
+
+    monkeypatch.setattr(run.engine, "close", close)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        run.headless.stop(drain_s=30.0)
+    assert ended.value.code == 1
+    assert drains == [30.0, 0.0, 0.0]
+    assert run.words.splitlines()[-1].startswith("wedsync-tui: ended at once")
 
 
 def test_service_tells_events_until_a_signal(run: Run) -> None:
