@@ -197,10 +197,10 @@ class _Life:
                 self.events.announce("engine-started", f"engine {VERSION} with {engine.streams.size} streams")
                 started.set_result(None)
                 await self._stop_wanted.wait()
-                await self._wind_down()
+                all_ended = await self._wind_down()
                 for task in list(self._tasks):
                     task.cancel()
-            await offload.run("end", self._let_go)
+            await offload.run("end", functools.partial(self._let_go, all_ended=all_ended))
         finally:
             offload.close()
 
@@ -334,22 +334,26 @@ class _Life:
 
     # --- the end ----------------------------------------------------------------------------------------
 
-    async def _wind_down(self) -> None:
-        """Give jobs the time they have, then checkpoint them, then answer whoever still waits."""
+    async def _wind_down(self) -> bool:
+        """Give jobs the time they have, then checkpoint them, then answer whoever still waits. Whether all ended."""
         dispatcher = self._engine.dispatcher
         while (left_s := self._stop_at_s - self._clock.monotonic_s()) > 0:
             if await dispatcher.idle(min(left_s, PUBLISH_S)):
                 break
         dispatcher.interrupt_all()
-        if not await dispatcher.idle(INTERRUPT_S):
+        all_ended = await dispatcher.idle(INTERRUPT_S)
+        if not all_ended:
             _LOG.error("jobs did not end in %s s after they were interrupted", INTERRUPT_S)
         if self._answering:
             await asyncio.wait(list(self._answering), timeout=LAST_CALLS_S)
         self._publish()
+        return all_ended
 
-    def _let_go(self) -> None:
-        """Streams, repository and store, in this order. On the executor."""
+    def _let_go(self, *, all_ended: bool) -> None:
+        """Streams, repository and store, in this order. On the executor. A stream that hangs is left behind."""
         for let_go in (self._engine.pool.close, self._engine.opening.close):
+            if let_go == self._engine.pool.close and not all_ended:
+                continue
             try:
                 let_go()
             except WedSyncError as error:
