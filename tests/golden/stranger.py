@@ -15,7 +15,7 @@ import re
 import struct
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 KIB, MIB, U64 = 1 << 10, 1 << 20, (1 << 64) - 1
 CONFIG, WEDDING_KEY, REGISTER, FRAGMENT, SNAPSHOT, FOOTER = 1, 3, 4, 7, 8, 9
-CONTEXTS = {1: "config", 3: "wedding key", 4: "register", 7: "index", 8: "snapshot", 9: "pack footer"}
+CONTEXTS = {
+    1: "config", 3: "wedding key", 4: "register", 5: "lease", 7: "index", 8: "snapshot", 9: "pack footer",
+}  # fmt: skip
 FOLDER, FILE, SYMLINK, FIFO = 0, 1, 2, 3
 PATH, KIND, MODE, UID, GID, MTIME, GROUP, TARGET, XATTRS, SIZE, EXTENTS, CHUNKS, LISTS, HASH = (
     0, 1, 2, 3, 4, 5, 8, 10, 11, 12, 13, 14, 15, 16,
@@ -63,11 +65,9 @@ def unpress(codec: int, body: bytes, length: int | None, limit: int) -> bytes:
     """The content of a codec byte and a body; `length` is None when only the zstd frame knows it."""
     need(codec in (0, 1), "unknown codec")
     if codec == 1:
-        told = zstandard.frame_content_size(body)
-        need(told <= limit and (told >= 0 or length is not None), "a frame too large, or without its size")
         try:
-            press = zstandard.ZstdDecompressor()
-            body = press.decompress(body, max_output_size=length or limit, allow_extra_data=False)
+            need(0 <= zstandard.frame_content_size(body) <= limit, "a frame too large, or without its size")
+            body = zstandard.ZstdDecompressor().decompress(body, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise Refused(f"zstd: {error}") from None
     need(len(body) <= limit and length in (None, len(body)), "a length that does not fit")
@@ -79,14 +79,14 @@ def unframe(plain: bytes) -> Any:
     need(len(plain) >= 5, "too short")
     codec, length = struct.unpack_from("<BI", plain)
     need(length <= 256 * MIB, "a length over its bound")
-    return unpack(unpress(codec, plain[5:], length, 256 * MIB))
+    return unpack(unpress(codec, plain[5:], length, length))
 
 
 def unpack(payload: bytes) -> Any:
     """MessagePack that encodes to itself again."""
     try:
         value = msgspec.msgpack.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(f"MessagePack: {error}") from None
     need(msgspec.msgpack.encode(value) == payload, "MessagePack in another form")
     return value
@@ -106,7 +106,7 @@ class Repository:
 
     def __init__(self, folder: Path, passphrase: str) -> None:
         self.folder = folder
-        self.master = self._master(unicodedata.normalize("NFC", passphrase).encode())
+        self.master = self.master_of(passphrase)
         self.config = self.highest("config", CONFIG, lambda epoch: self.master)
         need(self.config[0] == 1 and self.config[3][0] == "fastcdc-2020", "another format")
         need(self.config[4] == [], "unknown features")
@@ -121,7 +121,9 @@ class Repository:
         names = [name.rpartition("/")[2] for name in self.names(prefix)]
         return sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]*", name))
 
-    def _master(self, passphrase: bytes) -> bytes:
+    def master_of(self, passphrase: str) -> bytes:
+        """The master key, from the first slot that opens."""
+        text = unicodedata.normalize("NFC", passphrase).encode()
         for name in self.names("keys"):
             raw = (self.folder / name).read_bytes()
             if len(raw) < 70 or raw[:10] != b"WSOB\x01\x02\0\0\0\0":
@@ -131,7 +133,7 @@ class Repository:
                 continue
             kdf = Argon2id(salt=raw[10:42], length=32, iterations=t, lanes=p, memory_cost=m)
             try:
-                slot = unframe(unseal(kdf.derive(passphrase), 0, raw[54:], raw[:54] + name.encode()))
+                slot = unframe(unseal(kdf.derive(text), 0, raw[54:], raw[:54] + name.encode()))
             except Refused:
                 continue
             return bytes(slot[0])
@@ -178,26 +180,31 @@ class Repository:
 class Wedding:
     """One wedding: its secrets, snapshots, and where its chunks lie."""
 
-    def __init__(self, repository: Repository, wedding: bytes) -> None:
+    def __init__(self, repository: Repository, wedding: bytes, secrets: Any = None) -> None:
         self.repository, self.id, self.home = repository, wedding, f"weddings/{wedding.hex()}"
-        identity, epochs = repository.highest(
+        identity, epochs = secrets or repository.highest(
             f"{self.home}/key", WEDDING_KEY, lambda epoch: repository.master, wedding=wedding
         )
         need([epoch for epoch, _ in epochs] == list(range(1, len(epochs) + 1)), "epochs out of order")
         self.sealing = dict(epochs)
         self.chunk_key = derive("wedsync 1 chunk id", identity)
         self.seed = int.from_bytes(derive("wedsync 1 chunker seed", identity)[:8], "little") & (2**63 - 1) or 1
+        self.pack_bytes = functools.lru_cache(maxsize=4)(self._pack_bytes)
+        self.content = functools.lru_cache(maxsize=8)(self._content)
         self.snapshots = {name.rpartition("/")[2]: self._sealed(name, SNAPSHOT) for name in self._names("snapshots")}
         fragments = [self._sealed(name, FRAGMENT) for name in self._names("index")]
         dropped = {name for fragment in fragments for name in strings32(fragment[1])}
-        self.records: dict[bytes, tuple[bytes, tuple[int, ...]]] = {}
         lists = [*(fragment[0] for fragment in fragments), *(body[11] for body in self.snapshots.values())]
-        self.packs = {pack[0]: pack for pack in itertools.chain(*lists) if pack[0] not in dropped}
-        for name, pack in self.packs.items():
+        self.packs: dict[bytes, list[Any]] = {}
+        self.records: dict[bytes, tuple[bytes, tuple[int, ...]]] = {}
+        self.index(pack for pack in itertools.chain(*lists) if pack[0] not in dropped)
+
+    def index(self, packs: Iterable[list[Any]]) -> None:
+        """Learn from index entries where chunks lie."""
+        for pack in packs:
+            self.packs[pack[0]] = pack
             need(len(pack[5]) % 49 == 0, "broken records")
-            self.records.update((row[0], (name, row[1:])) for row in struct.iter_unpack("<32sIIIIB", pack[5]))
-        self.pack_bytes = functools.lru_cache(maxsize=4)(self._pack_bytes)
-        self.content = functools.lru_cache(maxsize=8)(self._content)
+            self.records.update((row[0], (pack[0], row[1:])) for row in struct.iter_unpack("<32sIIIIB", pack[5]))
 
     def _names(self, folder: str) -> list[str]:
         return self.repository.names(f"{self.home}/{folder}")
@@ -219,23 +226,28 @@ class Wedding:
             newest = newest if taken[8] else taken
         return newest
 
-    def _pack_bytes(self, name: bytes) -> bytes:
-        _, salt, epoch, kind, size, records = self.packs[name]
+    def pack(self, name: bytes) -> tuple[bytes, list[Any]]:
+        """A pack's bytes, and what an index says of it, from its own footer."""
         raw = (self.repository.folder / self.home / "packs" / name.hex()).read_bytes()
-        need(blake3(raw).digest() == name and len(raw) == size, "a pack that is not its name")
+        size = len(raw)
+        need(blake3(raw).digest() == name, "a pack that is not its name")
         need(size % 4096 == 0 and 2 * 4096 <= size <= 128 * MIB, "a pack of an impossible size")
-        need(raw[:8] == b"WSPK\x01" + bytes([kind, 1, 36]) and kind in (10, 11), "a pack's header")
-        need(raw[8:44] == epoch.to_bytes(4, "little") + salt and raw[-4:] == b"WSPK", "a pack's key block or end")
+        need(raw[:5] == b"WSPK\x01" and raw[5] in (10, 11) and raw[6:8] == b"\x01\x24", "a pack's header")
+        epoch, salt = int.from_bytes(raw[8:12], "little"), raw[12:44]
         begin = size - 40 - int.from_bytes(raw[-8:-4], "little")
-        need(begin >= 44, "a footer over its bound")
+        need(raw[-4:] == b"WSPK" and begin >= 44, "a pack's end")
         key = derive("wedsync 1 pack footer", self._secret(epoch) + raw[-40:-8])
         footer = unframe(unseal(key, 0, raw[begin:-40], b"WSOB\x01\x09" + self.id + salt))
-        need(footer == [records], "a footer that disagrees with the index")
+        return raw, [name, salt, epoch, raw[5], size, footer[0]]
+
+    def _pack_bytes(self, name: bytes) -> bytes:
+        raw, entry = self.pack(name)
+        need(entry == self.packs[name], "a pack that disagrees with the index")
         return raw
 
     def _content(self, name: bytes, offset: int, stored: int, codec: int) -> bytes:
         raw, (_, salt, epoch, kind, _, _) = self.pack_bytes(name), self.packs[name]
-        need(44 <= offset <= offset + stored <= len(raw) - 40, "a record that points outside")
+        need(44 <= offset <= offset + stored <= len(raw) - 40 and stored >= 16, "a record that points outside")
         key = derive("wedsync 1 pack", self._secret(epoch) + salt)
         associated = b"WSPK\x01" + bytes([kind]) + self.id + salt + bytes([codec])
         return unpress(codec, unseal(key, offset, raw[offset : offset + stored], associated), None, 8 * MIB)
