@@ -16,9 +16,8 @@ from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.local import LocalEngine
 from engine.operations.opening import Passphrase
+from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.suites.engine_handle import ANSWER_S, EngineHandleSuite, eventually
-
-PASSPHRASE = "correct-horse"
 
 
 @contextmanager
@@ -32,7 +31,6 @@ def engine_on(home: Path, passphrase: Passphrase = PASSPHRASE) -> Iterator[Local
 
 
 def furnish(engine: LocalEngine) -> None:
-    engine.call(ops.InitRepository()).result(ANSWER_S)
     engine.call(ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20))).result(ANSWER_S)
 
 
@@ -42,9 +40,7 @@ class TestLocalEngine(EngineHandleSuite):
     @pytest.fixture
     def handle(self, tmp_path: Path) -> Iterator[EngineHandle]:
         """An engine on a store in memory."""
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home" / "config.toml").write_text('[storage]\nhot = "memory://"\n')
-        with engine_on(tmp_path / "home") as engine:
+        with engine_on(home_with_repository(tmp_path / "home", url=f"memory://{tmp_path.name}")) as engine:
             furnish(engine)
             yield engine
 
@@ -78,7 +74,7 @@ def test_a_passphrase_is_asked_for_once_and_only_when_it_is_needed(tmp_path: Pat
     with engine_on(tmp_path, ask) as engine:
         assert eventually(lambda: engine.status().status == "no-repository")
         assert asked == []
-        furnish(engine)
+        engine.call(ops.InitRepository()).result(ANSWER_S)
         assert len(asked) == 1
     with engine_on(tmp_path, ask) as engine:
         engine.call(ops.ListWeddings()).result(ANSWER_S)
@@ -88,9 +84,7 @@ def test_a_passphrase_is_asked_for_once_and_only_when_it_is_needed(tmp_path: Pat
 
 
 def test_a_wrong_passphrase_is_told_by_status_alert_and_every_operation_that_needs_it(tmp_path: Path) -> None:
-    with engine_on(tmp_path) as engine:
-        furnish(engine)
-    with engine_on(tmp_path, "wrong") as engine:
+    with engine_on(home_with_repository(tmp_path), "wrong") as engine:
         for _ in range(2):
             with pytest.raises(WrongPassphrase):
                 engine.call(ops.ListWeddings()).result(ANSWER_S)
@@ -101,16 +95,14 @@ def test_a_wrong_passphrase_is_told_by_status_alert_and_every_operation_that_nee
 
 
 def test_no_passphrase_at_all_says_how_to_give_one(tmp_path: Path) -> None:
-    with engine_on(tmp_path) as engine:
-        furnish(engine)
-    with engine_on(tmp_path, None) as engine, pytest.raises(NotPermitted) as caught:
+    with engine_on(home_with_repository(tmp_path), None) as engine, pytest.raises(NotPermitted) as caught:
         engine.call(ops.ListWeddings()).result(ANSWER_S)
     assert "WEDSYNC_PASSPHRASE" in caught.value.hint
 
 
 def test_how_safe_weddings_are_is_known_again_after_a_start(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
-    with engine_on(tmp_path / "home") as engine:
+    with engine_on(home_with_repository(tmp_path / "home")) as engine:
         furnish(engine)
         backup = ops.StartBackup(wedding="smith-jones", sources=(str(tmp_path / "a.txt"),), wait=True)
         engine.call(backup).result(ANSWER_S)
@@ -123,11 +115,10 @@ def test_how_safe_weddings_are_is_known_again_after_a_start(tmp_path: Path) -> N
 
 
 def test_two_homes_see_each_others_weddings(tmp_path: Path) -> None:
-    shared = f'[storage]\nhot = "file://{tmp_path}/shared"\n'
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.toml").write_text(shared)
-    with engine_on(tmp_path / "one") as one:
+    url = f"file://{tmp_path}/shared"
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "config.toml").write_text(f'[storage]\nhot = "{url}"\n')
+    with engine_on(home_with_repository(tmp_path / "one", url=url)) as one:
         furnish(one)
         with engine_on(tmp_path / "two") as two:
             two.call(ops.AddWedding(name="lee-garcia", date=dt.date(2026, 7, 1))).result(ANSWER_S)
@@ -161,7 +152,7 @@ _ended: list[str] = []
 
 def test_a_job_that_runs_is_interrupted_and_who_waits_for_it_is_told(tmp_path: Path) -> None:
     _ended.clear()
-    with engine_on(tmp_path / "home") as engine:
+    with engine_on(home_with_repository(tmp_path / "home")) as engine:
         furnish(engine)
         with a_job_that_runs(engine, tmp_path):
             engine.close(drain_s=0.0).result(ANSWER_S)
@@ -170,7 +161,7 @@ def test_a_job_that_runs_is_interrupted_and_who_waits_for_it_is_told(tmp_path: P
 
 def test_a_job_gets_its_time_to_end(tmp_path: Path) -> None:
     _ended.clear()
-    with engine_on(tmp_path / "home") as engine:
+    with engine_on(home_with_repository(tmp_path / "home")) as engine:
         furnish(engine)
         with a_job_that_runs(engine, tmp_path):
             stopped = engine.close(drain_s=ANSWER_S)
@@ -183,7 +174,7 @@ def test_a_job_gets_its_time_to_end(tmp_path: Path) -> None:
 
 def test_a_second_close_may_shorten_the_time(tmp_path: Path) -> None:
     _ended.clear()
-    with engine_on(tmp_path / "home") as engine:
+    with engine_on(home_with_repository(tmp_path / "home")) as engine:
         furnish(engine)
         with a_job_that_runs(engine, tmp_path):
             engine.close(drain_s=3600.0)
@@ -210,7 +201,7 @@ def test_an_engine_that_stopped_leaves_no_thread_and_no_log_handler(tmp_path: Pa
     import logging
 
     handlers = list(logging.getLogger().handlers)
-    with engine_on(tmp_path) as engine:
+    with engine_on(home_with_repository(tmp_path)) as engine:
         furnish(engine)
     assert logging.getLogger().handlers == handlers
     assert eventually(lambda: not [each for each in threading.enumerate() if each.name.startswith("wedsync-")])

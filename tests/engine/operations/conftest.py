@@ -12,8 +12,8 @@ import pytest
 
 from engine.contract import operations as ops
 from engine.local import LocalEngine
+from tests.engine.homes import PASSPHRASE, home_with_repository
 
-PASSPHRASE = "correct-horse"
 ANSWER_S = 60.0  # what no answer of a test takes
 
 R = TypeVar("R", bound=ops.Result)
@@ -50,10 +50,9 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     """A running engine with the wedding `smith-jones`, backed up once from `source/`."""
     folder = tmp_path_factory.mktemp("operations")
     make_source(folder / "source")
-    engine = LocalEngine.start(folder / "home", PASSPHRASE, streams=2)
+    engine = LocalEngine.start(home_with_repository(folder / "home"), PASSPHRASE, streams=2)
     made = Asking(engine, folder)
     try:
-        made.ask(ops.InitRepository(), ops.RepositoryInfo)
         made.ask(ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20), venue="Bath, UK"), ops.WeddingResult)
         made.ask(backup_of("smith-jones", folder / "source"), ops.JobResult)
         yield made

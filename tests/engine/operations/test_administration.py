@@ -11,6 +11,7 @@ from engine.contract import operations as ops
 from engine.local import LocalEngine
 from engine.operations.administration import read_passphrase
 from engine.operations.streams import default_streams
+from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking
 
 
@@ -29,9 +30,8 @@ def test_the_document_comes_fresh(asking: Asking) -> None:
 def test_another_key_opens_until_it_is_removed(tmp_path: Path) -> None:
     home, file = tmp_path / "home", tmp_path / "new"
     file.write_text("second passphrase\n")
-    engine = LocalEngine.start(home, "first")
+    engine = LocalEngine.start(home_with_repository(home), PASSPHRASE)
     made = Asking(engine, tmp_path)
-    made.ask(ops.InitRepository(), ops.RepositoryInfo)
     keys = made.ask(ops.AddKey(label="ann", passphrase_file=str(file)), ops.KeyList).keys
     assert [key.current for key in keys].count(True) == 1
     engine.close(drain_s=0.0).result(ANSWER_S)
