@@ -92,6 +92,16 @@ class FairTurns(Generic[Flow]):
         """A run has ended."""
         self._starts.pop(flow, None)
 
+    def remove(self, flow: Flow) -> bool:
+        """Take out one run that is ready; whether it was."""
+        for each in self._classes.values():
+            for at, (_, _, ready) in enumerate(each.ready):
+                if ready is flow:
+                    del each.ready[at]
+                    heapq.heapify(each.ready)
+                    return True
+        return False
+
     def drain(self) -> list[Flow]:
         """Take out all that are ready, in no order."""
         found = [flow for each in self._classes.values() for _, _, flow in each.ready]

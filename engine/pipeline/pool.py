@@ -8,8 +8,10 @@ unit. Buffers belong to streams, so memory does not grow with the number of jobs
 
 from __future__ import annotations
 
+import logging
 import mmap
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ Outcome = TypeVar("Outcome")
 Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write", "fetch", "open", "place"]
 
 UNIT_COST_MIN = FILE_COST_BYTES  # a unit that moves no bytes still takes a turn
+_LOG = logging.getLogger(__name__)
 SCRATCH_BYTES = 8 * MIB + 64 * KIB
 PACK_BUFFER_BYTES = UNIT_BYTES + 512 * KIB
 
@@ -147,9 +150,22 @@ class Run(Generic[Outcome]):
         self._ending = True
         return self._end
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it gives no further unit but the one that ends it."""
+        return bool(self._stop) or self._error is not None
+
     def fail(self, error: BaseException) -> None:
         """A unit failed: the first reason counts."""
         self._error = self._error or error
+
+    def give_up(self, error: BaseException) -> None:
+        """Let go of everything and tell whoever waits, who is told even when that fails."""
+        try:
+            self.abort()
+        except Exception:
+            _LOG.exception("a run that ended could not let go of everything")
+        self.done.set_exception(error)
 
     def _end(self, buffers: Buffers) -> None:
         try:
@@ -161,10 +177,7 @@ class Run(Generic[Outcome]):
                 raise Cancelled
             outcome = self.conclude(buffers)
         except BaseException as error:
-            try:
-                self.abort()
-            finally:
-                self.done.set_exception(error)
+            self.give_up(error)
         else:
             self.done.set_result(outcome)
 
@@ -177,6 +190,7 @@ class StreamPool:
         self.compression_level = compression_level  # read when a stream starts
         self._condition = threading.Condition()
         self._turns: FairTurns[Run[object]] = FairTurns()  # runs that may be asked
+        self._stopping: deque[Run[object]] = deque()  # runs that are to end: asked first, whatever limits their class
         self._parked: set[Run[object]] = set()  # runs that wait for a unit of theirs to end
         self._target = 0
         self._threads: set[threading.Thread] = set()
@@ -230,19 +244,30 @@ class StreamPool:
             if self._closed:
                 raise Unavailable("the engine is stopping", "try again when it has started")
             run.attach(self)
-            self._turns.add(run)  # type: ignore[arg-type]
-            self._condition.notify()
+            self._line_up(run)  # type: ignore[arg-type]
 
     def wake(self, run: Run[Outcome]) -> None:
-        """A parked run may have something to give again."""
+        """A run that waits, parked or for its turn, is to be asked again because it is to stop."""
         with self._condition:
+            self._hurry(run)  # type: ignore[arg-type]
             self._unpark(run)  # type: ignore[arg-type]
+
+    def _hurry(self, run: Run[object]) -> None:
+        if run.is_stopping and self._turns.remove(run):
+            self._line_up(run)
+
+    def _line_up(self, run: Run[object]) -> None:
+        """`run` may be asked. The lock is held."""
+        if run.is_stopping:
+            self._stopping.append(run)
+        else:
+            self._turns.add(run)
+        self._condition.notify()
 
     def _unpark(self, run: Run[object]) -> None:
         if run in self._parked:
             self._parked.discard(run)
-            self._turns.add(run)
-            self._condition.notify()
+            self._line_up(run)
 
     def close(self) -> None:
         """Stop after the units in flight; runs that have not ended raise Unavailable."""
@@ -253,12 +278,12 @@ class StreamPool:
         for thread in threads:
             thread.join()
         with self._condition:
-            left = [*self._turns.drain(), *self._parked]
+            left = [*self._stopping, *self._turns.drain(), *self._parked]
+            self._stopping.clear()
             self._parked.clear()
         for run in left:
             if not run.done.done():
-                run.abort()
-                run.done.set_exception(Unavailable("the engine stopped", "start it again; the job goes on from there"))
+                run.give_up(Unavailable("the engine stopped", "start it again; the job goes on from there"))
 
     # --- one stream -------------------------------------------------------------------------------------
 
@@ -280,6 +305,8 @@ class StreamPool:
                     self._threads.discard(threading.current_thread())
                     self._condition.notify()  # the wake-up that this stream took may have been meant for work
                     return None
+                if self._stopping:
+                    return self._stopping.popleft()
                 now_s = self._clock.monotonic_s()
                 run = self._turns.pick(now_s)
                 if run is not None:
@@ -301,12 +328,10 @@ class StreamPool:
                 run.in_flight += 1
                 self._busy += 1
                 self._turns.charge(run, max(run.cost, UNIT_COST_MIN))
-                self._turns.add(run)
-                self._condition.notify()
+                self._line_up(run)
             elif not run.done.done():
                 if run.units_ended != ended_before or (failed and run.in_flight == 0):
-                    self._turns.add(run)  # something changed while it was asked: ask again
-                    self._condition.notify()
+                    self._line_up(run)  # something changed while it was asked: ask again
                 else:
                     self._parked.add(run)
             else:
@@ -326,4 +351,5 @@ class StreamPool:
                 before_s, before_bytes = self._stages.get(stage, (0.0, 0))
                 self._stages[stage] = (before_s + seconds, before_bytes + size_bytes)
             buffers.stages.clear()
+            self._hurry(run)
             self._unpark(run)

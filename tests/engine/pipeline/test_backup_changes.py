@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.units import MIB
-from engine.pipeline import backup, pool, reading, units, verify
+from engine.pipeline import backup, reading, units, verify
 from engine.pipeline.source import SourceFile, SourceProblem
 from engine.pipeline.walk import WalkItem
 from engine.repository.entry import Entry
@@ -383,8 +383,3 @@ def test_a_large_file_that_cannot_be_read_on_is_a_warning(
     assert len(os.listdir("/proc/self/fd")) == before
     assert _warnings(snapshot) == {b"victim": "cannot be read: input/output error"}
     _others_are_kept(large, _back(bench, large, large.parent / "back"), b"victim")
-
-
-def test_the_buffers_hold_the_units_of_these_tests() -> None:
-    """The streams' memory is not made smaller with the units."""
-    assert pool.UNIT_BYTES == 16 * MIB

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_an_interrupt_at_every_boundary_is_gone_on_from(tmp_path: Path, reads: R
             covered = _covered_bytes(bench, checkpoints[-1] if checkpoints else None)
             resumed += covered > 0
             unfinished += any(_is_unfinished(entry) for item in checkpoints for entry in bench.entries(item))
-            read = reads.since(lambda bench=bench: bench.backup(source))
+            read = reads.since(partial(bench.backup, source))
             # What the cutter could not cut yet is read twice, up to the largest chunk a unit.
             assert total_bytes - covered <= read <= total_bytes - covered + 4 * 4 * MIB
             if boundary % 3:

@@ -1,0 +1,451 @@
+"""Streams: runs take turns, streams come and go at any moment, a failure is its run's alone, none is forgotten."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from engine.base.clock import SystemClock
+from engine.base.errors import LimitReached, Unavailable, WedSyncError
+from engine.base.invariants import BrokenInvariant
+from engine.pipeline.pool import Buffers, Cancelled, Run, StreamPool, Unit
+
+ENDED_S = 60.0
+
+
+class Counted(Run[int]):
+    """Gives `units` units, up to `window` at once; each does `work`."""
+
+    def __init__(
+        self, units: int, work: Callable[[int], None] = lambda _: None, *, window: int = 1 << 30, parks: bool = False
+    ) -> None:
+        super().__init__()
+        self.left = units
+        self.work = work
+        self.window = window
+        self.parks = parks  # whether it has nothing to give while a unit is in flight
+        self.carried_out: list[int] = []
+        self.aborted = 0
+        self.checkpoints = 0
+        self.asking = 0
+
+    def next_unit(self, *, idle: bool) -> Unit | None:
+        """The next number."""
+        self.asking += 1
+        assert self.asking == 1, "one stream asks at a time"
+        try:
+            if not self.left or self.in_flight >= self.window or (self.parks and not idle):
+                return None
+            self.left -= 1
+            number = self.left
+            return partial(self._carry_out, number)
+        finally:
+            self.asking -= 1
+
+    def _carry_out(self, number: int, _: Buffers) -> None:
+        self.work(number)
+        self.carried_out.append(number)
+
+    def conclude(self, buffers: Buffers) -> int:
+        """How many units there were."""
+        return len(self.carried_out)
+
+    def checkpoint(self, buffers: Buffers) -> None:
+        """Counted."""
+        assert self.in_flight == 1  # this one
+        self.checkpoints += 1
+
+    def abort(self) -> None:
+        """Counted."""
+        self.aborted += 1
+
+
+def _pool(size: int) -> StreamPool:
+    return StreamPool(size, clock=SystemClock())
+
+
+@pytest.fixture
+def pool() -> Iterator[StreamPool]:
+    """Three streams."""
+    made = _pool(3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def single() -> Iterator[StreamPool]:
+    """One stream, so that turns are seen."""
+    made = _pool(1)
+    yield made
+    made.close()
+
+
+def _ended(run: Run[int]) -> BaseException | None:
+    return run.done.exception(ENDED_S)
+
+
+# --- turns ------------------------------------------------------------------------------------------------
+
+
+def test_runs_take_turns(single: StreamPool) -> None:
+    """Unit by unit: a short run is not kept waiting by long ones that came before it."""
+    order: list[str] = []
+    begin = threading.Event()
+    gate = Counted(1, lambda _: _wait(begin))
+    single.submit(gate)
+
+    def named(name: str) -> Counted:
+        return Counted(3, lambda _: order.append(name))
+
+    runs = [named(name) for name in "abc"]
+    for run in runs:
+        single.submit(run)
+    begin.set()
+    for run in runs:
+        assert run.done.result(ENDED_S) == 3
+    assert order == list("abc") * 3
+
+
+def _wait(event: threading.Event) -> None:
+    assert event.wait(ENDED_S)
+
+
+def _meet(others: threading.Barrier) -> None:
+    others.wait(ENDED_S)
+
+
+def test_a_run_that_comes_late_gets_the_next_turn_but_one(single: StreamPool) -> None:
+    """A run of a thousand units is overtaken at once."""
+    order: list[str] = []
+    began, go_on = threading.Event(), threading.Event()
+
+    def long_unit(number: int) -> None:
+        order.append("long")
+        began.set()
+        if len(order) == 1:
+            _wait(go_on)
+
+    long = Counted(1000, long_unit)
+    single.submit(long)
+    _wait(began)
+    short = Counted(1, lambda _: order.append("short"))
+    single.submit(short)
+    go_on.set()
+    assert short.done.result(ENDED_S) == 1
+    assert long.done.result(ENDED_S) == 1000
+    assert order.index("short") <= 2
+
+
+def test_streams_work_on_one_run_together(pool: StreamPool) -> None:
+    """Three units at once: each waits for the other two."""
+    together = threading.Barrier(3)
+    run = Counted(6, lambda _: _meet(together))
+    pool.submit(run)
+    assert run.done.result(ENDED_S) == 6
+
+
+def test_a_run_with_nothing_now_is_asked_again_when_a_unit_ends(pool: StreamPool) -> None:
+    """It waits parked, and other runs go on."""
+    runs = [Counted(50, parks=True), Counted(50, window=2), Counted(50)]
+    for run in runs:
+        pool.submit(run)
+    assert [run.done.result(ENDED_S) for run in runs] == [50, 50, 50]
+
+
+def test_an_empty_run_ends(pool: StreamPool) -> None:
+    """With its conclusion."""
+    run = Counted(0)
+    pool.submit(run)
+    assert run.done.result(ENDED_S) == 0
+    assert run.aborted == 0
+
+
+# --- failures ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [LimitReached("full"), OSError("disk"), BrokenInvariant("bug"), KeyboardInterrupt()])
+def test_a_failing_unit_fails_its_run_only(pool: StreamPool, error: BaseException) -> None:
+    """With its own error, once, after all units in flight; the streams live on."""
+
+    def fails(number: int) -> None:
+        if number == 7:
+            raise error
+
+    bad, good = Counted(20, fails), Counted(20)
+    pool.submit(bad)
+    pool.submit(good)
+    assert _ended(bad) is error
+    assert bad.aborted == 1
+    assert good.done.result(ENDED_S) == 20
+    assert len(pool._threads) == 3
+
+
+def test_the_first_of_several_failures_counts(single: StreamPool) -> None:
+    """What comes after it may be its consequence."""
+    errors = [WedSyncError("first"), WedSyncError("second")]
+    run = Counted(2)
+    run.fail(errors[0])
+    run.fail(errors[1])
+    single.submit(run)
+    assert _ended(run) is errors[0]
+    assert run.carried_out == []
+
+
+def test_a_run_that_cannot_say_its_next_unit_fails(pool: StreamPool) -> None:
+    """Also while others of its units are in flight."""
+
+    class Broken(Counted):
+        def next_unit(self, *, idle: bool) -> Unit | None:
+            if self.left == 5:
+                raise LimitReached("no more")
+            return super().next_unit(idle=idle)
+
+    broken, good = Broken(20), Counted(20)
+    pool.submit(broken)
+    pool.submit(good)
+    assert isinstance(_ended(broken), LimitReached)
+    assert (len(broken.carried_out), broken.aborted) == (15, 1)
+    assert good.done.result(ENDED_S) == 20
+
+
+@pytest.mark.parametrize("broken", ["conclude", "checkpoint", "abort"])
+def test_a_run_that_fails_at_its_end_ends(pool: StreamPool, broken: str) -> None:
+    """Whoever waits for it is never left waiting, even when letting go fails too."""
+    run = Counted(3)
+
+    def fails(*_: object) -> None:
+        raise OSError(broken)
+
+    setattr(run, broken, fails)
+    if broken != "conclude":
+        run.interrupt()
+    pool.submit(run)
+    error = _ended(run)
+    assert isinstance(error, Cancelled if broken == "abort" else OSError)
+    after = Counted(2)
+    pool.submit(after)
+    assert after.done.result(ENDED_S) == 2
+
+
+# --- stopping a run ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["cancel", "interrupt"])
+def test_a_stopped_run_ends_after_its_units_in_flight(pool: StreamPool, how: str) -> None:
+    """No unit begins after it; an interrupt keeps what was done, a cancel does not."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def unit(_: int) -> None:
+        began.set()
+        _wait(go_on)
+
+    run = Counted(100, unit)
+    pool.submit(run)
+    _wait(began)
+    getattr(run, how)()
+    go_on.set()
+    assert isinstance(_ended(run), Cancelled)
+    assert len(run.carried_out) <= 3
+    assert (run.checkpoints, run.aborted) == (how == "interrupt", 1)
+
+
+def test_a_cancel_outranks_an_interrupt(pool: StreamPool) -> None:
+    """Whatever came first."""
+    for first, second in (("cancel", "interrupt"), ("interrupt", "cancel")):
+        run = Counted(1)
+        getattr(run, first)()
+        getattr(run, second)()
+        pool.submit(run)
+        assert isinstance(_ended(run), Cancelled)
+        assert run.checkpoints == 0
+
+
+def test_stopping_a_run_that_has_ended_does_nothing(pool: StreamPool) -> None:
+    """It may end while somebody presses the key."""
+    run = Counted(1)
+    pool.submit(run)
+    assert run.done.result(ENDED_S) == 1
+    run.cancel()
+    run.interrupt()
+    assert run.aborted == 0
+
+
+@pytest.mark.parametrize("stop", ["cancel", "interrupt", "fail"])
+def test_a_run_that_is_to_stop_does_not_wait_for_the_limit_of_its_class(single: StreamPool, stop: str) -> None:
+    """At a byte a second the next unit would come in a day; the end comes at once."""
+    single.set_limit("standard", 1.0)
+    began = threading.Event()
+    run = Counted(100, lambda _: began.set())
+    single.set_limit("standard", 100_000.0)  # what was saved up is enough for one unit
+    single.submit(run)
+    _wait(began)
+    single.set_limit("standard", 1.0)
+    if stop == "fail":
+        run.fail(LimitReached("full"))
+        run._wake()
+    else:
+        getattr(run, stop)()
+    assert isinstance(_ended(run), LimitReached if stop == "fail" else Cancelled)
+
+
+# --- the number of streams --------------------------------------------------------------------------------
+
+
+def test_more_streams_begin_at_once(single: StreamPool) -> None:
+    """Units that wait for each other go on when there are enough streams."""
+    together = threading.Barrier(4)
+    run = Counted(4, lambda _: _meet(together))
+    single.submit(run)
+    single.resize(4)
+    assert run.done.result(ENDED_S) == 4
+    assert single.size == 4
+
+
+def test_fewer_streams_end_after_their_units(pool: StreamPool) -> None:
+    """What they work on is finished, and never more than the new number at work afterwards."""
+    at_work: Counter[str] = Counter()
+    most = 0
+    lock = threading.Lock()
+    shrunk = threading.Event()
+    together = threading.Barrier(4)
+
+    def unit(number: int) -> None:
+        nonlocal most
+        if number >= 97:
+            together.wait(ENDED_S)
+            _wait(shrunk)
+            return
+        with lock:
+            at_work["now"] += 1
+            most = max(most, at_work["now"])
+        with lock:
+            at_work["now"] -= 1
+
+    run = Counted(100, unit)
+    pool.submit(run)
+    together.wait(ENDED_S)
+    pool.resize(1)
+    shrunk.set()
+    assert run.done.result(ENDED_S) == 100
+    assert most == 1
+
+
+def test_the_number_of_streams_is_bounded(pool: StreamPool) -> None:
+    """From one to 256."""
+    for size in (0, 257, -1):
+        with pytest.raises(BrokenInvariant):
+            pool.resize(size)
+    assert pool.size == 3
+
+
+# --- the end ----------------------------------------------------------------------------------------------
+
+
+def test_closing_ends_every_run_that_is_left() -> None:
+    """At work, waiting, parked: each is let go of and told once; nothing can be submitted afterwards."""
+    pool = _pool(2)
+    began, go_on = threading.Event(), threading.Event()
+
+    def unit(_: int) -> None:
+        began.set()
+        _wait(go_on)
+
+    runs = [Counted(10, unit), Counted(10, unit, parks=True), Counted(10, unit), Counted(10, unit)]
+    for run in runs:
+        pool.submit(run)
+    _wait(began)
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    go_on.set()
+    closing.join(ENDED_S)
+    assert [type(_ended(run)) for run in runs] == [Unavailable] * 4
+    assert [run.aborted for run in runs] == [1] * 4
+    with pytest.raises(Unavailable):
+        pool.submit(Counted(1))
+    pool.close()
+
+
+def test_a_run_whose_abort_fails_does_not_keep_the_pool_open() -> None:
+    """The others are told all the same."""
+    pool = _pool(1)
+    held, go_on = threading.Event(), threading.Event()
+
+    def unit(_: int) -> None:
+        held.set()
+        _wait(go_on)
+
+    first = Counted(1, unit)
+    bad, good = Counted(1), Counted(1)
+
+    def fails() -> None:
+        raise OSError("abort")
+
+    bad.abort = fails  # type: ignore[method-assign]
+    for run in (first, bad, good):
+        pool.submit(run)
+    _wait(held)
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    go_on.set()
+    closing.join(ENDED_S)
+    assert [type(_ended(run)) for run in (bad, good)] == [Unavailable] * 2
+
+
+# --- nothing is forgotten ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_run_is_forgotten_among_many(seed: int) -> None:
+    """Hundreds of tiny runs of every temper, while streams come and go and some runs are stopped or fail."""
+    chance = random.Random(seed)
+    pool = _pool(chance.randint(1, 8))
+    runs: list[Counted] = []
+
+    def fails(number: int) -> None:
+        if not number:
+            raise LimitReached("at its last unit")
+
+    def submit(count: int, chance: random.Random) -> None:
+        for _ in range(count):
+            tempers = {"window": chance.randint(1, 3), "parks": chance.random() < 0.3}
+            work = fails if chance.random() < 0.1 else lambda _: None
+            run = Counted(chance.randint(0, 12), work, **tempers)  # type: ignore[arg-type]
+            runs.append(run)
+            pool.submit(run)
+            if chance.random() < 0.1:
+                run.cancel()
+            if chance.random() < 0.05:
+                pool.resize(chance.randint(1, 8))
+
+    threads = [threading.Thread(target=submit, args=(80, random.Random(seed * 10 + at))) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(ENDED_S)
+    for run in runs:
+        error = _ended(run)
+        assert error is None or isinstance(error, LimitReached | Cancelled)
+        assert run.aborted == int(error is not None)
+    assert len(runs) == 320
+    pool.close()
+    assert (pool.busy, pool._threads) == (0, set())
+    assert all(run.in_flight == 0 for run in runs)
+
+
+def test_stages_add_up_over_streams(pool: StreamPool) -> None:
+    """Each stream's times and bytes are handed over with its units."""
+
+    class Timed(Counted):
+        def next_unit(self, *, idle: bool) -> Unit | None:
+            unit = super().next_unit(idle=idle)
+            return None if unit is None else lambda buffers: buffers.spent("read", 0.5, 10)
+
+    run = Timed(20)
+    pool.submit(run)
+    assert _ended(run) is None
+    assert pool.stages == {"read": (10.0, 200)}
