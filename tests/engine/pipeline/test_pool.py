@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -346,6 +347,16 @@ def test_the_number_of_streams_is_bounded(pool: StreamPool) -> None:
 # --- the end ----------------------------------------------------------------------------------------------
 
 
+def _close(pool: StreamPool, go_on: threading.Event) -> None:
+    """Close it while units are in flight, which go on once it is closing."""
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    while not pool._closed:
+        time.sleep(0)
+    go_on.set()
+    closing.join(ENDED_S)
+
+
 def test_closing_ends_every_run_that_is_left() -> None:
     """At work, waiting, parked: each is let go of and told once; nothing can be submitted afterwards."""
     pool = _pool(2)
@@ -359,10 +370,7 @@ def test_closing_ends_every_run_that_is_left() -> None:
     for run in runs:
         pool.submit(run)
     _wait(began)
-    closing = threading.Thread(target=pool.close)
-    closing.start()
-    go_on.set()
-    closing.join(ENDED_S)
+    _close(pool, go_on)
     assert [type(_ended(run)) for run in runs] == [Unavailable] * 4
     assert [run.aborted for run in runs] == [1] * 4
     with pytest.raises(Unavailable):
@@ -389,10 +397,7 @@ def test_a_run_whose_abort_fails_does_not_keep_the_pool_open() -> None:
     for run in (first, bad, good):
         pool.submit(run)
     _wait(held)
-    closing = threading.Thread(target=pool.close)
-    closing.start()
-    go_on.set()
-    closing.join(ENDED_S)
+    _close(pool, go_on)
     assert [type(_ended(run)) for run in (bad, good)] == [Unavailable] * 2
 
 
