@@ -22,10 +22,9 @@ from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED
 from wedsync_tui import help as pages
-from wedsync_tui.expressions import Expectation, NotThere
 from wedsync_tui.mainthread import MainThread
 from wedsync_tui.output import Output, failure_of, worse
-from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of, read_script
+from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of, read_script, why_not
 
 REFRESH_S = 0.25  # between looks at the status while something runs
 SETTLE_S = 0.05
@@ -38,10 +37,6 @@ _ANSWERS = "never, changed, always, or anything else to leave them"
 
 class Interrupted(WedSyncError):
     """A signal ended the run."""
-
-
-class NotHeld(WedSyncError):
-    """An expectation did not hold."""
 
 
 @dataclass(slots=True)
@@ -125,14 +120,20 @@ class Headless:
         """Make the sample weddings, or move them around today, and begin their backups. Quietly."""
         from fixtures import demo
 
-        state = self.settle()
+        registered: list[str] | None = None
+        if self.settle() != "no-repository":
+            listed = self._call(ops.ListWeddings(archived=True))
+            registered = [row.wedding.name for row in listed.weddings] if isinstance(listed, ops.WeddingList) else []
         today = dt.date.fromisoformat(self.engine.status().timestamp[:10])
-        text = demo.script_of(home, today, is_first=state == "no-repository", wait=wait)
-        quiet = Output(io.BytesIO(), io.StringIO())
-        inner = Headless(self.engine, quiet, self.main, seen_seq=self.seen_seq)
+        text = demo.script_of(home, today, registered=registered, wait=wait)
+        words = io.StringIO()
+        inner = Headless(self.engine, Output(io.BytesIO(), words), self.main, seen_seq=self.seen_seq)
         for step in read_script(text.encode(), "demo").steps:
             if inner._run_step(step) not in {EXIT_DONE, EXIT_WARNINGS}:
-                raise WedSyncError("the sample weddings could not be made", f"remove {home} and start again")
+                raise WedSyncError(
+                    f"the sample weddings could not be made: {words.getvalue().splitlines()[-1]}",
+                    f"remove {home} and start again",
+                )
 
     # --- steps ---
 
@@ -207,7 +208,7 @@ class Headless:
         self._await_fresh_document()
         waits = int(step.expectation.within_s / EXPECT_REFRESH_S)
         for left in range(waits, -1, -1):
-            failure = self._why_not(step.expectation)
+            failure = why_not(step.expectation, facts_of(self.engine.status(), self.last, self.variables))
             if failure is None:
                 self.output.held(step.text)
                 return
@@ -224,16 +225,6 @@ class Headless:
             if self.engine.status().seq > self.seq_at_result or self.main.signals:
                 return
             self.main.pause(EXPECT_REFRESH_S)
-
-    def _why_not(self, expectation: Expectation) -> NotHeld | None:
-        facts = facts_of(self.engine.status(), self.last, self.variables)
-        try:
-            if expectation.condition.holds(facts):
-                return None
-            found = expectation.condition.found(facts)
-        except NotThere as nowhere:
-            return NotHeld(f"expected {expectation.text}, but {nowhere.message}", nowhere.hint)
-        return NotHeld(f"expected {expectation.text}" + (f", but {found}" if found else ""))
 
     def _wait_for_the_rest(self) -> int:
         count = len(self.left_running)

@@ -53,7 +53,7 @@ def job_line(job: JobRow) -> str:
         return f"{job_sentence(job)} ({job.id[:12]})"
     if job.state not in {"done", "warnings"}:
         return job_sentence(job)
-    parts = [f"{format_count(job.files_done)} files", f"{format_bytes(job.bytes_read)} dealt with"]
+    parts = [_count(job.files_done, "file"), f"{format_bytes(job.bytes_read)} dealt with"]
     if job.kind in {"backup", "store"}:
         parts.append(f"{format_bytes(job.bytes_stored)} stored")
         if job.bytes_reused:
@@ -94,9 +94,9 @@ def _verified(report: ops.VerifyReport) -> Iterator[str]:
     yield job_sentence(report.job)
     if report.job.state in JOB_STATES_ENDED:
         yield (
-            f"{format_count(report.snapshots)} snapshots, {format_count(report.packs)} packs, "
-            f"{format_count(report.blobs)} blobs, {format_count(report.files)} files, "
-            f"{format_bytes(report.bytes_checked)} checked, {format_count(len(report.problems))} problems"
+            f"{_count(report.snapshots, 'snapshot')}, {_count(report.packs, 'pack')}, "
+            f"{_count(report.blobs, 'blob')}, {_count(report.files, 'file')}, "
+            f"{format_bytes(report.bytes_checked)} checked, {_count(len(report.problems), 'problem')}"
         )
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
@@ -152,6 +152,10 @@ def _sheet(sheet: Sheet, *, is_cut: bool) -> Iterator[str]:
         yield f"and {len(sheet.rows) - ROWS_MAX:,} more; standard output has them all"
     if is_cut:
         yield "there is more; --limit shows it"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{format_count(number)} {noun}{'s' * (number != 1)}"
 
 
 def _cells(text: str) -> int:

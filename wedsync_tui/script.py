@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from engine.base.errors import UsageError
+from engine.base.errors import UsageError, WedSyncError
 from engine.contract.operations import Operation, Result, RetrieveWeddingData, StoreWeddingData
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
 from wedsync_tui.commands import HelpRequest, bind, build
-from wedsync_tui.expressions import Expectation, Facts, Operand, Rows, parse_expectation, parse_operand, shown
+from wedsync_tui.expressions import Expectation, Facts, NotThere, Operand, Rows, parse_expectation, parse_operand, shown
 from wedsync_tui.words import Word, split_words
 
 SCRIPT_BYTES_MAX = 1_000_000
@@ -26,6 +26,10 @@ PROBLEMS_SHOWN = 20
 
 _LET = re.compile(r"let\s+(\S+)\s*=\s*(\S.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class NotHeld(WedSyncError):
+    """An expectation did not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,17 @@ def facts_of(status: Status, last: Result | None, variables: Mapping[str, str]) 
     if last is not None:
         document["last"] = msgspec.to_builtins(_refreshed(last, status))
     return Facts(document, variables)
+
+
+def why_not(expectation: Expectation, facts: Facts) -> NotHeld | None:
+    """What stands in the way of an expectation now; None when it holds. Raises UsageError: it can never hold."""
+    try:
+        if expectation.condition.holds(facts):
+            return None
+        found = expectation.condition.found(facts)
+    except NotThere as nowhere:
+        return NotHeld(f"expected {expectation.text}, but {nowhere.message}", nowhere.hint)
+    return NotHeld(f"expected {expectation.text}" + (f", but {found}" if found else ""))
 
 
 # --- reading ------------------------------------------------------------------------------------------

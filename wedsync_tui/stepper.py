@@ -13,10 +13,12 @@ from engine.contract.handle import EngineHandle
 from engine.contract.operations import Result
 from screens.text import Span, clean, line_of
 from wedsync_tui.desk import not_here
-from wedsync_tui.script import CommandStep, ExpectStep, LetStep, Script, Step, facts_of
+from wedsync_tui.output import failure_of
+from wedsync_tui.script import CommandStep, ExpectStep, LetStep, Script, Step, facts_of, why_not
 from wedsync_tui.stage import Stage
 
 LOOK_EVERY_S = 0.1
+FRESH_S = 1.0  # how long a status document younger than the last result is waited for
 
 
 class Stepper:
@@ -27,6 +29,7 @@ class Stepper:
         self._handle = handle
         self._variables: dict[str, str] = {}
         self._last: Result | None = None
+        self._seq = -1  # of the document that stood when `_last` came
         self.words = ""  # where it is, for the top line
 
     async def run(self, script: Script) -> bool:
@@ -55,6 +58,10 @@ class Stepper:
             if problem:
                 raise UsageError(problem)
             self._last = await asyncio.wrap_future(self._handle.call(operation))
+            self._seq = self._handle.status().seq
+            failure = failure_of(operation, self._last)
+            if failure is not None:
+                raise failure
         elif isinstance(step, LetStep):
             self._variables[step.name] = step.value(facts_of(self._handle.status(), self._last, self._variables))
         elif isinstance(step, ExpectStep):
@@ -62,14 +69,15 @@ class Stepper:
 
     async def _expect(self, step: ExpectStep) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + step.expectation.within_s
+        begun = loop.time()
         while True:
-            facts = facts_of(self._handle.status(), self._last, self._variables)
-            if step.expectation.condition.holds(facts):
+            status = self._handle.status()
+            failure = why_not(step.expectation, facts_of(status, self._last, self._variables))
+            if failure is None:
                 return
-            if loop.time() >= until:
-                wanted = step.text.removeprefix("expect").strip()
-                raise WedSyncError(f"expected {wanted}", step.expectation.condition.found(facts))
+            patience = step.expectation.within_s if status.seq > self._seq else max(step.expectation.within_s, FRESH_S)
+            if loop.time() - begun >= patience:
+                raise failure
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _tell(self, words: str, *, failed: bool = False) -> None:

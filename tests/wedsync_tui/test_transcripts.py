@@ -32,7 +32,7 @@ _MASKS = (
     (re.compile(r"\b[0-9a-f]{8,16}\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? (ms|s|kB|MB|kB/s|MB/s|GB/s|B)(?!\w)"), "N"),
-    (re.compile(r"\b\d+ (packs|blobs)\b"), r"N \1"),
+    (re.compile(r"\b\d+ (pack|blob)s?\b"), r"N \1s"),
 )
 
 
