@@ -64,7 +64,7 @@ class DashboardScreen(Screen[None]):
         self._status: Status | None = None
         self._trail: deque[trail.Spread] = deque(maxlen=TRAIL_SAMPLES)
         self._log: deque[Line] = deque(maxlen=LOG_LINES)
-        self._window = 1  # index into trail.WINDOWS_S
+        self._zoom = 0  # how many windows longer (or, below zero, shorter) than the one that suits the width
         self._notice = ""
         self.is_paused = False
 
@@ -134,7 +134,7 @@ class DashboardScreen(Screen[None]):
     def _fill_weddings(self, rows: Rows) -> None:
         if self._status is None:
             return
-        rows.border_subtitle = view.weddings_heading(self._status)
+        rows.head(view.weddings_heading(self._status))
         shown = view.wedding_rows(self._status, rows.text_width)
         if shown:
             rows.show(shown)
@@ -144,35 +144,45 @@ class DashboardScreen(Screen[None]):
     def _fill_jobs(self, rows: Rows) -> None:
         if self._status is None:
             return
-        rows.border_subtitle = view.jobs_heading(self._status)
+        rows.head(view.jobs_heading(self._status))
         shown = view.job_rows(self._status, rows.text_width)
         if shown:
             rows.show(shown)
         else:
             rows.show_lines(view.jobs_empty(self._status))
 
-    def _frame(self, *, seconds: bool = False) -> Frame:
-        return Frame(format_span if seconds else format_rate, trail.WINDOWS_S[self._window], self._symbols)
-
     def _fill_throughput(self, chart: Chart) -> None:
         status = self._status
         if status is None:
             return
-        frame = self._frame()
-        chart.border_subtitle = f"last {window_words(frame.window_s)}"
-        now = view.now_ns(status)
+        now, window_s = view.now_ns(status), self._window_s(chart)
+        frame = Frame(format_rate, window_s, self._symbols)
+        history = status.performance.history
+        chart.head(f"last {window_words(window_s)}")
         chart.plot(
-            lambda count: trail.throughput(status.performance, now=now, window_s=frame.window_s, count=count), frame
+            lambda count: trail.throughput(status.performance, now=now, window_s=window_s, count=count),
+            frame,
+            key=(now // SECOND_NS, history[-1].time_ns if history else 0),
         )
 
     def _fill_latency(self, chart: Chart) -> None:
         status = self._status
         if status is None:
             return
-        frame = self._frame(seconds=True)
-        chart.border_subtitle = f"as seen here, last {window_words(frame.window_s)}"
-        now = view.now_ns(status)
-        chart.plot(lambda count: trail.initiation(self._trail, now=now, window_s=frame.window_s, count=count), frame)
+        now, window_s = view.now_ns(status), self._window_s(chart)
+        frame = Frame(format_span, window_s, self._symbols)
+        chart.head(f"as seen here, last {window_words(window_s)}")
+        chart.plot(
+            lambda count: trail.initiation(self._trail, now=now, window_s=window_s, count=count),
+            frame,
+            key=(now // SECOND_NS, len(self._trail)),
+        )
+
+    def _window_s(self, chart: Chart) -> float:
+        """The shortest window in which a column of dots is a sample or more; the zoom moves on from there."""
+        samples = chart.samples(self._symbols)
+        suits = next((at for at, span in enumerate(trail.WINDOWS_S) if span >= samples * 0.8), len(trail.WINDOWS_S) - 1)
+        return trail.WINDOWS_S[min(max(0, suits + self._zoom), len(trail.WINDOWS_S) - 1)]
 
     def _fill_pace(self, rows: Rows) -> None:
         if self._status is not None:
@@ -196,7 +206,7 @@ class DashboardScreen(Screen[None]):
 
     def _fill_machine(self, rows: Rows) -> None:
         if self._status is not None:
-            rows.border_subtitle = gauges.uptime(self._status, view.now_ns(self._status))
+            rows.head(gauges.uptime(self._status, view.now_ns(self._status)))
             rows.show_lines(gauges.machine_lines(self._status, rows.text_width))
 
     def _fill_attention(self, rows: Rows) -> None:
@@ -293,7 +303,8 @@ class DashboardScreen(Screen[None]):
 
     def action_window(self, step: int) -> None:
         """Show a shorter or a longer time."""
-        self._window = min(max(0, self._window + step), len(trail.WINDOWS_S) - 1)
+        limit = len(trail.WINDOWS_S)
+        self._zoom = min(max(-limit, self._zoom + step), limit)
         self._refill()
 
     def action_pause(self) -> None:

@@ -17,11 +17,12 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus, Key
 from textual.screen import ModalScreen
-from textual.widgets import Button, Checkbox, Input, Label, Static
+from textual.widgets import Button, Input, Label, Static
 
 from screens.desk import Desk, Problem, Suggestion
 from screens.text import Span, clean, cut, fit, line_of
 from screens.widgets.rows import Rows
+from screens.widgets.tick import Tick
 
 SHOWN_MAX = 4
 LABEL_WIDTH = 18
@@ -39,18 +40,6 @@ class Field(NamedTuple):
     many: bool
     default: str
     off: str = ""  # the flag that turns off a switch which is on by default
-
-
-class Tick(Checkbox):
-    """A check box whose state can be read without colour: `[x]` or `[ ]`."""
-
-    BUTTON_LEFT = "["
-    BUTTON_RIGHT = "]"
-
-    @property
-    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802 (Textual's name)
-        """The mark, or its absence."""
-        return "x" if self.value else " "
 
 
 class FormDialog(ModalScreen[str]):
@@ -94,7 +83,7 @@ class FormDialog(ModalScreen[str]):
             yield Label(Content(f"{mark} {cut(field.label, LABEL_WIDTH - 3)}"), classes="field-label")
             if field.switch:
                 is_on = (self._given.get(field.name) or field.default) == "yes"
-                yield Tick(Content(""), is_on, id=field.name, compact=True)
+                yield Tick(is_on, id=field.name)
                 yield Label(Content(cut(field.help, 50)), classes="field-help")
             else:
                 value = self._given.get(field.name, "")
@@ -185,7 +174,7 @@ class FormDialog(ModalScreen[str]):
             self._suggest(field, event.value)
         self.query_one("#words", Rows).refill()
 
-    def on_checkbox_changed(self) -> None:
+    def on_tick_changed(self) -> None:
         """Show the line anew."""
         self._problem = ""
         self.query_one("#words", Rows).refill()

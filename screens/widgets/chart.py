@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from screens.widgets.plot import Frame, Series, chart, samples_per_cell
+from screens.widgets.plot import Frame, Series, Symbols, chart, label_cells, samples_per_cell
 from screens.widgets.rows import Rows
 
 Source = Callable[[int], tuple[Series, ...]]  # samples wanted → series
@@ -18,11 +18,18 @@ Source = Callable[[int], tuple[Series, ...]]  # samples wanted → series
 class Chart(Rows):
     """Series over time."""
 
-    def plot(self, source: Source, frame: Frame) -> None:
-        """Draw what `source` gives for as many samples as the plot has columns."""
+    _drawn: object = None  # what the plot on screen was made from
+
+    def samples(self, symbols: Symbols) -> int:
+        """How many samples stand side by side in the plot."""
+        width = self.size.width
+        return max(1, (width - label_cells(width)) * samples_per_cell(symbols))
+
+    def plot(self, source: Source, frame: Frame, *, key: object) -> None:
+        """Draw what `source` gives for as many samples as the plot has columns, unless all is as it was (`key`)."""
         width, height = self.size.width, self.size.height
-        if width <= 0 or height <= 0:
+        made_from = (key, frame, width, height)
+        if width <= 0 or height <= 0 or made_from == self._drawn:
             return
-        labels = frame.label_width + 1 if width >= frame.label_width * 4 else 0
-        series = source(max(1, (width - labels) * samples_per_cell(frame.symbols)))
-        self.show_lines(chart(series, frame, width, height))
+        self._drawn = made_from
+        self.show_lines(chart(source(self.samples(frame.symbols)), frame, width, height))

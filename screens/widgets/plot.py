@@ -27,6 +27,8 @@ class Series(NamedTuple):
     values: Values
 
 
+LABEL_WIDTH = 9  # "300 MB/s" and a blank
+
 # Dots of a braille cell, from the bottom up, in the left and in the right column (Unicode 28xx).
 _DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 _FILLS = tuple(tuple(sum(column[:count]) for count in range(5)) for column in _DOTS)
@@ -150,14 +152,18 @@ class Frame(NamedTuple):
     format: Callable[[float], str]
     window_s: float
     symbols: Symbols = "braille"
-    label_width: int = 9
+
+
+def label_cells(width: int) -> int:
+    """Cells that the labels of the axis and the axis itself take of a chart; none of a narrow one."""
+    return LABEL_WIDTH + 1 if width >= LABEL_WIDTH * 4 else 0
 
 
 def window_words(seconds: float) -> str:
-    """`2 min`, `90 s`, `1 h`."""
+    """`2 min`, `2.5 min`, `30 s`."""
     for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size:.0f} {unit}"
+        if seconds >= size and seconds % (size // 2) == 0:
+            return f"{seconds / size:g} {unit}"
     return f"{seconds:.0f} s"
 
 
@@ -166,8 +172,8 @@ def chart(series: Sequence[Series], frame: Frame, width: int, height: int) -> tu
     legend_lines = 1 if height >= 3 else 0
     axis_lines = 1 if height >= 5 else 0
     rows = height - legend_lines - axis_lines
-    label_width = frame.label_width if width >= frame.label_width * 4 else 0
-    plot_width = max(0, width - label_width - (label_width > 0))
+    label_width = max(0, label_cells(width) - 1)
+    plot_width = max(0, width - label_cells(width))
     known = [value for one in series for value in one.values if value is not None]
     top = nice_top(max(known, default=0.0))
     plot = raster(series, plot_width, rows, top=top, symbols=frame.symbols)

@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.color import Color
+from textual.content import Content
 from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
@@ -72,7 +73,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         self.can_focus = choosable
         self.choosable = choosable
         self._rows: Sequence[Row] = ()
-        self._width = 0
+        self._head = ""
         self._cursor = 0
         self._styles_of: dict[Role, Style] = {}
 
@@ -82,6 +83,12 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         """Ask `fill` again, if there is room to show anything."""
         if self._fill is not None and self.size.width and self.size.height:
             self._fill(self)
+
+    def head(self, words: str) -> None:
+        """Words in the border. Setting them draws the whole box again, so it is done only when they change."""
+        if words != self._head:
+            self._head = words
+            self.border_subtitle = Content(words).markup
 
     def on_resize(self) -> None:
         """What is shown depends on the room for it."""

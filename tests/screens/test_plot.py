@@ -87,7 +87,7 @@ def test_axes_tell_units_and_time() -> None:
     assert shown[0].startswith(" 300 MB/s┤")
     assert shown[3].startswith(" 150 MB/s┤")
     assert shown[5].startswith("        0┤")
-    assert shown[6].split() == ["-5", "min", "-150", "s", "now"]
+    assert shown[6].split() == ["-5", "min", "-2.5", "min", "now"]
     assert shown[7].startswith("⣿ read 240 MB/s avg 240 MB/s peak 240 MB/s")
 
 
