@@ -33,6 +33,7 @@ from engine.jobs.queue import FairQueue, Waiting
 from engine.pipeline.pool import Cancelled, Progress, Run, StreamPool
 
 ENDED_KEPT = 1000
+OPENINGS_AT_ONCE = 8  # a burst of jobs is opened little by little: many threads at once only get in each other's way
 _INTERRUPTED: dict[JobKind, str] = {
     "backup": "the engine stopped; the next backup of the same sources goes on from its checkpoint",
     "store": "the engine stopped; store it again",
@@ -109,6 +110,7 @@ class Dispatcher:
         self._spawn = means.spawn
         self._announce = announce
         self._settings = settings
+        self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
         self._queue = FairQueue()
         self._queued: dict[str, tuple[Job, JobSpec]] = {}
         self._active: dict[str, _Active] = {}
@@ -270,7 +272,8 @@ class Dispatcher:
         job = active.job
         try:
             context = active.spec.open(job)
-            prepared = await self._offload.run(job.wedding_id, context.__enter__)
+            async with self._openings:
+                prepared = await self._offload.run(job.wedding_id, context.__enter__)
             active.run = prepared.run
             try:
                 conclusion = await self._worked(active, prepared)
