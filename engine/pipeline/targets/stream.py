@@ -1,4 +1,4 @@
-"""Restoring the bytes of one file to a descriptor: `retrieve --as stream > file`. One thread."""
+"""Restoring the bytes of one file to a descriptor: `retrieve --as file`. One thread."""
 
 from __future__ import annotations
 
