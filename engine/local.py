@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import math
+import os
 import resource
 import sys
 import threading
@@ -27,6 +28,7 @@ from engine.base.log import log_to_file
 from engine.base.version import VERSION
 from engine.contract.events import EventBatch
 from engine.contract.operations import Operation, Result
+from engine.contract.paths import uses_streams, with_absolute_paths
 from engine.contract.settings import LEASE_RENEWAL_S, Settings
 from engine.contract.status import Status
 from engine.jobs.dispatcher import Dispatcher
@@ -34,7 +36,8 @@ from engine.jobs.offload import Means, Offload
 from engine.monitor.sampler import Sampler
 from engine.operations import dispatch, rounds, status
 from engine.operations.configuration import read_settings
-from engine.operations.context import Caller, Engine, Measured
+from engine.operations.context import Caller, Engine, Measured, user_name
+from engine.operations.descriptors import CallerStreams
 from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
@@ -67,6 +70,7 @@ class LocalEngine:
         self._stopped: Future[None] = Future()
         self._stopped.set_running_or_notify_cancel()  # so that nobody who waits can cancel it for the others
         self._loop = asyncio.new_event_loop()
+        self._user = user_name(os.geteuid())
 
     @classmethod
     def start(
@@ -108,11 +112,18 @@ class LocalEngine:
     def call(self, operation: Operation) -> Future[Result]:
         """See `EngineHandle.call`."""
         future: Future[Result] = Future()
+        try:
+            operation = with_absolute_paths(operation)
+        except WedSyncError as error:
+            _answer(future, error)
+            return future
+        streams = CallerStreams.of_process() if uses_streams(operation) else CallerStreams()
         with self._lock:
             if not self._over:
                 self._calls.add(future)
                 future.add_done_callback(self._calls.discard)
-                self._loop.call_soon_threadsafe(self._life.take_call, operation, future)
+                caller = Caller(name=self._user, streams=streams)
+                self._loop.call_soon_threadsafe(self._life.take_call, operation, caller, future)
                 return future
         _answer(future, _has_stopped())
         return future
@@ -204,11 +215,16 @@ class _Life:
         finally:
             offload.close()
 
-    def take_call(self, operation: Operation, future: Future[Result]) -> None:
-        """Begin to answer a call."""
-        task = self._spawn(self._serve(operation, future))
+    def begin(self, answering: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Begin to answer a call; at the end of the engine it gets a moment to be done."""
+        task = self._spawn(answering)
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+        return task
+
+    def take_call(self, operation: Operation, caller: Caller, future: Future[Result]) -> None:
+        """Begin to answer a call of this process."""
+        task = self.begin(self._serve(operation, caller, future))
 
         def cancelled(answered: Future[Result]) -> None:
             if answered.cancelled():
@@ -321,9 +337,9 @@ class _Life:
     def _publish(self) -> None:
         self.document = status.build(self._engine)
 
-    async def _serve(self, operation: Operation, future: Future[Result]) -> None:
+    async def _serve(self, operation: Operation, caller: Caller, future: Future[Result]) -> None:
         try:
-            result = await dispatch.run(self._engine, operation, Caller())
+            result = await dispatch.run(self._engine, operation, caller)
         except WedSyncError as error:
             _answer(future, error)
         except asyncio.CancelledError:
@@ -331,6 +347,8 @@ class _Life:
             raise
         else:
             _answer(future, result)
+        finally:
+            caller.streams.close()
 
     # --- the end ----------------------------------------------------------------------------------------
 

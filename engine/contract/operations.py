@@ -1,7 +1,8 @@
 """The operations as data: one struct of arguments and one of results each. The catalog lists them.
 
 An argument's words come from its `Meta`: `title` is the placeholder in help, `description` the help text,
-and its `extra` holds `positional: True`, and `flag: "--from"` where the flag is not the name.
+and its `extra` holds `positional: True`, `flag: "--from"` where the flag is not the name, and `path: True` where it
+names a file of the caller's machine (`engine.contract.paths`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from engine.contract.status import JobKind, JobRow, JobState, Status
 from engine.contract.weddings import PriorityClass, Wedding
 
 
-def _words(text: str, *, title: str = "", positional: bool = False, flag: str = "") -> Any:
+def _words(text: str, *, title: str = "", positional: bool = False, flag: str = "", path: bool = False) -> Any:
     """How an argument shows itself at the doors."""
-    extra: dict[str, object] = {"positional": positional}
+    extra: dict[str, object] = {"positional": positional, "path": path}
     if flag:
         extra["flag"] = flag
     return msgspec.Meta(title=title or None, description=text, extra=extra)
@@ -131,7 +132,7 @@ class StartBackup(Operation, frozen=True, kw_only=True):
     """Queue a backup job."""
 
     wedding: WeddingName
-    sources: Annotated[Paths, _words("files and folders to back up", title="PATH", flag="--from")]
+    sources: Annotated[Paths, _words("files and folders to back up", title="PATH", flag="--from", path=True)]
     priority: Annotated[PriorityClass | None, _words("instead of the class the date gives")] = None
     tags: Annotated[Paths, _words("a word kept with the snapshot", title="TAG", flag="--tag")] = ()
     exclude: Annotated[Paths, _words("leave out what matches, as .gitignore would", title="GLOB")] = ()
@@ -145,7 +146,7 @@ class StoreWeddingData(Operation, frozen=True, kw_only=True):
 
     wedding: WeddingName
     name: Annotated[str, _words("the path it gets in the snapshot", title="NAME", positional=True)]
-    file: Annotated[str, _words("the file to read; - is standard input", title="FILE")] = "-"
+    file: Annotated[str, _words("the file to read; - is standard input", title="FILE", path=True)] = "-"
     tags: Annotated[Paths, _words("a word kept with the snapshot", title="TAG", flag="--tag")] = ()
 
 
@@ -237,7 +238,7 @@ class RetrieveWeddingData(Operation, frozen=True, kw_only=True):
     """Restore a snapshot or a part of it."""
 
     wedding: WeddingName
-    to: Annotated[str, _words("the folder, or archive file, to write; - is standard output", title="DIR")]
+    to: Annotated[str, _words("the folder, or archive file, to write; - is standard output", title="DIR", path=True)]
     snapshot: SnapshotName = "latest"
     paths: Annotated[Paths, _words("only this file or folder of the snapshot", title="PATH", flag="--path")] = ()
     strip_prefix: Annotated[str, _words("leave this off the front of each path", title="PATH")] = ""
@@ -348,7 +349,7 @@ class AddKey(Operation, frozen=True, kw_only=True):
     """Add a passphrase. It is read from a file, a descriptor or a prompt, never from the command line."""
 
     label: Annotated[str, _words("whose it is", title="TEXT")] = ""
-    passphrase_file: Annotated[str, _words("a file with the new passphrase", title="FILE")] = ""
+    passphrase_file: Annotated[str, _words("a file with the new passphrase", title="FILE", path=True)] = ""
 
 
 class RemoveKey(Operation, frozen=True, kw_only=True):

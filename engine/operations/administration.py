@@ -19,7 +19,8 @@ from engine.operations.configuration import (
     value_text,
     with_value,
 )
-from engine.operations.context import Engine, Handler
+from engine.operations.context import Engine, Handler, StreamHandler
+from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import span
 from engine.operations.streams import default_streams
 from engine.repository.repository import Repository
@@ -46,14 +47,15 @@ async def list_keys(engine: Engine, _: ops.ListKeys) -> ops.KeyList:
     return await _keys(engine, await engine.opening.needed())
 
 
-async def add_key(engine: Engine, operation: ops.AddKey) -> ops.KeyList:
+async def add_key(engine: Engine, operation: ops.AddKey, streams: CallerStreams | None = None) -> ops.KeyList:
     """See `ops.AddKey`. Raises UsageError when no passphrase was given."""
     if not operation.passphrase_file:
         raise UsageError("no new passphrase was given", "give --passphrase-file FILE; - is standard input")
     repository = await engine.opening.needed()
+    given = (streams or CallerStreams()).input() if operation.passphrase_file == "-" else None
 
     def add() -> str:
-        return repository.add_slot(read_passphrase(operation.passphrase_file), operation.label).id
+        return repository.add_slot(read_passphrase(operation.passphrase_file, given), operation.label).id
 
     added = await engine.offload.run("keys", add)
     engine.events.announce("key-changed", f"key {added[:8]} was added")
@@ -75,10 +77,10 @@ async def _keys(engine: Engine, repository: Repository) -> ops.KeyList:
     )
 
 
-def read_passphrase(file: str) -> str:
-    """The first line of `file`; `-` is standard input. Blocks. Raises NotFound, NotPermitted, UsageError."""
+def read_passphrase(file: str, given: Descriptor | None = None) -> str:
+    """The first line of `file`, or of the stream `given`. Blocks. Raises NotFound, NotPermitted, UsageError."""
     try:
-        fd = os.dup(0) if file == "-" else os.open(os.path.expanduser(file), os.O_RDONLY | os.O_CLOEXEC)
+        fd = given.take() if given else os.open(os.path.expanduser(file), os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as opened:
             line = opened.readline(_PASSPHRASE_BYTES_MAX).rstrip(b"\r\n")
     except PermissionError:
@@ -168,3 +170,4 @@ HANDLERS: dict[str, Handler] = {
     "scale_infrastructure": scale,
     "shutdown": shutdown,
 }
+STREAM_HANDLERS: dict[str, StreamHandler] = {"key_add": add_key}

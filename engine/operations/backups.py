@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import stat
@@ -14,7 +15,8 @@ from engine.jobs.dispatcher import Conclusion, JobSpec, Opener, Prepared
 from engine.jobs.job import Job
 from engine.jobs.priority import class_of
 from engine.operations.browsing import with_vault
-from engine.operations.context import Engine, Handler
+from engine.operations.context import Engine, Handler, StreamHandler
+from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.facts import Recovery
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes
@@ -64,8 +66,13 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
     return await _accepted(engine, operation, wedding, opened)
 
 
-async def store_wedding_data(engine: Engine, operation: ops.StoreWeddingData) -> ops.Result:
-    """See `ops.StoreWeddingData`. Comes back when the stream is stored."""
+async def store_wedding_data(
+    engine: Engine, operation: ops.StoreWeddingData, streams: CallerStreams | None = None
+) -> ops.Result:
+    """See `ops.StoreWeddingData`. Comes back when the stream is stored.
+
+    A caller who goes away stops the job that reads from it: what feeds it may have been cut short with the caller.
+    """
     wedding = engine.facts.find(operation.wedding)
     tags = checked_tags(operation.tags)
     name = path_bytes(operation.name)
@@ -73,10 +80,11 @@ async def store_wedding_data(engine: Engine, operation: ops.StoreWeddingData) ->
         raise UsageError(f"{operation.name!r} cannot be the path of a file", "write it like speeches/father.wav")
     repository = await engine.opening.needed()
     await engine.offload.run(wedding.id, lambda: check_input(operation.file))
+    given = (streams or CallerStreams()).input() if operation.file == "-" else None
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
-        fd = open_input(operation.file)
+        fd = given.take() if given else open_input(operation.file)
         try:
             request = BackupRequest(
                 job_id=job.id,
@@ -93,10 +101,16 @@ async def store_wedding_data(engine: Engine, operation: ops.StoreWeddingData) ->
 
     priority = class_of(wedding, engine.clock.now_ns())
     job = engine.dispatcher.accept(JobSpec("store", wedding, priority, False, opened))
-    return await ended(engine, job)
+    try:
+        return await ended(engine, job)
+    except asyncio.CancelledError:
+        if given is not None and not job.ended:
+            engine.dispatcher.cancel(job)
+        raise
 
 
 HANDLERS: dict[str, Handler] = {"start_backup": start_backup, "store_wedding_data": store_wedding_data}
+STREAM_HANDLERS: dict[str, StreamHandler] = {"store_wedding_data": store_wedding_data}
 
 
 async def _accepted(engine: Engine, operation: ops.StartBackup, wedding: Wedding, opened: Opener) -> ops.JobResult:
@@ -176,11 +190,9 @@ def check_input(file: str) -> None:
 
 
 def open_input(file: str) -> int:
-    """A descriptor to read `file` from; `-` is standard input. A FIFO need not have a writer yet."""
+    """A descriptor to read `file` from. A FIFO need not have a writer yet."""
     check_input(file)
     try:
-        if file == "-":
-            return os.dup(0)
         fd = os.open(os.path.expanduser(os.fsencode(file)), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(fd, True)
         return fd

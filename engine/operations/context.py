@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from engine.contract.settings import Settings
 from engine.contract.status import Infrastructure, RatePoint, TierRow
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.offload import Offload
+from engine.operations.descriptors import CallerStreams
 from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
@@ -31,6 +33,15 @@ class Caller:
 
     name: str = "local"
     role: Role = Role.ADMIN
+    streams: CallerStreams = field(default_factory=CallerStreams)
+
+
+def user_name(uid: int) -> str:
+    """What the system calls the user `uid`. May ask the network: never on the loop."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 @dataclass(slots=True)
@@ -64,3 +75,4 @@ class Engine:
 
 
 Handler = Callable[[Engine, Any], Awaitable[Result]]
+StreamHandler = Callable[[Engine, Any, CallerStreams], Awaitable[Result]]  # may read or write the caller's own

@@ -14,7 +14,7 @@ from engine.base.errors import NotPermitted, Unavailable, UsageError, WedSyncErr
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
 from engine.operations import administration, backups, browsing, queue, retrievals, upkeep, weddings
-from engine.operations.context import Caller, Engine, Handler
+from engine.operations.context import Caller, Engine, Handler, StreamHandler
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,6 +26,11 @@ HANDLERS: dict[str, Handler] = {
     **retrievals.HANDLERS,
     **upkeep.HANDLERS,
     **weddings.HANDLERS,
+}
+STREAM_HANDLERS: dict[str, StreamHandler] = {  # of these, the same with the caller's standard input and output
+    **administration.STREAM_HANDLERS,
+    **backups.STREAM_HANDLERS,
+    **retrievals.STREAM_HANDLERS,
 }
 
 
@@ -52,6 +57,8 @@ async def run(engine: Engine, operation: Operation, caller: Caller) -> Result:
             if engine.stopping and engine.opening.repository is None:
                 raise Unavailable("the engine is stopping")
             await engine.opening.needed()
+        if spec.name in STREAM_HANDLERS:
+            return await STREAM_HANDLERS[spec.name](engine, operation, caller.streams)
         return await HANDLERS[spec.name](engine, operation)
     except WedSyncError:
         raise

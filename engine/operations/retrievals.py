@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from engine.base.entropy import Entropy
@@ -20,7 +20,8 @@ from engine.contract import operations as ops
 from engine.jobs.dispatcher import Conclusion, JobSpec, Prepared
 from engine.jobs.job import Job
 from engine.operations.browsing import below, with_vault
-from engine.operations.context import Engine, Handler
+from engine.operations.context import Engine, Handler, StreamHandler
+from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes, path_text
 from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
@@ -45,9 +46,12 @@ class Destination:
     format: str
     strip_prefix: bytes
     overwrite: Overwrite
+    output: Descriptor | None = None  # the caller's, where there is no path
 
 
-async def retrieve(engine: Engine, operation: ops.RetrieveWeddingData) -> ops.Result:
+async def retrieve(
+    engine: Engine, operation: ops.RetrieveWeddingData, streams: CallerStreams | None = None
+) -> ops.Result:
     """See `ops.RetrieveWeddingData`. Raises Conflict when files stand there and nobody said what to do."""
     wedding = engine.facts.find(operation.wedding)
     destination = destination_of(operation)
@@ -79,6 +83,8 @@ async def retrieve(engine: Engine, operation: ops.RetrieveWeddingData) -> ops.Re
     snapshot, answer = await with_vault(engine, operation.wedding, planned)
     if operation.dry_run:
         return answer
+    if not destination.path:
+        destination = replace(destination, output=(streams or CallerStreams()).output())
     repository = await engine.opening.needed()
 
     @contextlib.contextmanager
@@ -95,6 +101,7 @@ async def retrieve(engine: Engine, operation: ops.RetrieveWeddingData) -> ops.Re
 
 
 HANDLERS: dict[str, Handler] = {"retrieve_wedding_data": retrieve}
+STREAM_HANDLERS: dict[str, StreamHandler] = {"retrieve_wedding_data": retrieve}
 
 
 @contextlib.contextmanager
@@ -163,7 +170,7 @@ def opened_output(destination: Destination, entropy: Entropy) -> Iterator[IO[byt
     path = destination.path
     with as_own_errors(path):
         if not path or _is_special(path):
-            fd = os.dup(1) if not path else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            fd = destination.output.take() if destination.output else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             with os.fdopen(fd, "wb") as output:
                 yield output
             return

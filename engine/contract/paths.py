@@ -1,0 +1,77 @@
+"""Paths in the arguments of an operation: made absolute by the caller's side, so that they mean the same to an engine
+in another process with another working folder, another home and other descriptors.
+
+Which arguments are paths is marked in `engine.contract.operations`. Flows in: an operation as a door made it. Flows
+out: the same, to be carried anywhere. Any thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import typing
+from typing import TypeVar
+
+import msgspec
+
+from engine.base.errors import NotFound, UsageError
+from engine.contract.operations import Operation
+
+STREAM = "-"  # the caller's standard input or output
+
+Asked = TypeVar("Asked", bound=Operation)
+_OWN = re.compile(r"/proc/self/|/dev/(fd/|stdin$|stdout$|stderr$)")
+_STANDARD = {"stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "fd/": "fd/"}
+
+
+def with_absolute_paths(operation: Asked) -> Asked:
+    """The operation with its paths as any process would need them. Raises NotFound when the working folder is gone."""
+    changes: dict[str, object] = {}
+    for name in path_fields(type(operation)):
+        value = getattr(operation, name)
+        changes[name] = tuple(map(absolute, value)) if isinstance(value, tuple) else absolute(value)
+    return msgspec.structs.replace(operation, **changes) if changes else operation
+
+
+def absolute(path: str) -> str:
+    """`path` from the root on, `~` filled in; `-` and the empty one as they are.
+
+    A descriptor of this process, as a shell's `<(…)` gives, is named so that another process can open it.
+    """
+    if path in ("", STREAM):
+        return path
+    try:
+        full = os.path.abspath(os.path.expanduser(path))
+    except FileNotFoundError:
+        raise NotFound("the working folder is gone", "change to one that is there") from None
+    own = _OWN.match(full)
+    if own is None:
+        return full
+    return f"/proc/{os.getpid()}/{_STANDARD.get(own.group(1) or '', '')}{full[own.end() :]}"
+
+
+def check_absolute(operation: Operation) -> None:
+    """Refuse what would mean another file here than where it was written. Raises UsageError."""
+    for name in path_fields(type(operation)):
+        value = getattr(operation, name)
+        for path in value if isinstance(value, tuple) else (value,):
+            if path not in ("", STREAM) and not path.startswith("/"):
+                raise UsageError(f"{name}: {path} is no absolute path", "write it from the root on")
+
+
+def uses_streams(operation: Operation) -> bool:
+    """Whether it reads the caller's standard input, or writes to the standard output."""
+    return any(getattr(operation, name) == STREAM for name in path_fields(type(operation)))
+
+
+@functools.cache
+def path_fields(kind: type[Operation]) -> tuple[str, ...]:
+    """The arguments that name files of the caller's machine."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return tuple(
+        name
+        for name, hint in hints.items()
+        for meta in getattr(hint, "__metadata__", ())
+        if isinstance(meta, msgspec.Meta) and (meta.extra or {}).get("path")
+    )
