@@ -296,6 +296,8 @@ class DashboardScreen(Screen[None]):
         job = self._marked_job()
         if job is not None and not view.is_ended(job):
             self._desk.request(ops.CancelJob(job=job.id))
+        else:
+            self.notify("mark a job that is not over (2 goes to the jobs)", markup=False)
 
     def action_go(self, name: str) -> None:
         """Give a list the focus."""

@@ -39,7 +39,8 @@ KIND_DOING: dict[JobKind, str] = {
 }  # fmt: skip
 
 JOB_GLYPH: dict[JobState, tuple[str, Role]] = {
-    "queued": ("○", "dim"), "running": ("▸", "accent"), "done": ("✓", "ok"), "warnings": ("▲", "warning"),
+    "queued": ("○", "dim"), "running": ("▸", "accent"), "paused": ("‖", "warning"), "done": ("✓", "ok"),
+    "warnings": ("▲", "warning"),
     "failed": ("✗", "critical"), "cancelled": ("■", "dim"), "interrupted": ("■", "warning"),
 }  # fmt: skip
 
@@ -270,6 +271,8 @@ def job_words(job: JobRow, now: int) -> Line:
     role = JOB_GLYPH[job.state][1]
     if job.state == "queued":
         return line_of(Span(f"queued {ago((now - job.queued_ns) / SECOND_NS)}", "dim"))
+    if job.state == "paused":
+        return line_of(Span("paused", role), Span(f", {format_bytes(job.bytes_read)} so far", "dim"))
     ended = ago((now - job.ended_ns) / SECOND_NS)
     if job.state == "failed":
         return line_of(Span(f"failed {ended}", role), f": {clean(job.message) or job.code or 'no reason was given'}")

@@ -75,6 +75,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         self._rows: Sequence[Row] = ()
         self._head = ""
         self._cursor = 0
+        self._was_moved = False  # until somebody moves the mark it stays on the first row, whichever that is
         self._styles_of: dict[Role, Style] = {}
 
     # --- what it shows ---
@@ -95,8 +96,8 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         self.refill()
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows; the mark stays on the row with the same key."""
-        before, key = self._rows, self.cursor_key
+        """Show these rows; a mark that somebody set stays on the row with the same key."""
+        before, key = self._rows, self.cursor_key if self._was_moved else ""
         self._rows = rows
         if key and not (self._cursor < len(rows) and rows[self._cursor].key == key):
             self._cursor = next((index for index, row in enumerate(rows) if row.key == key), self._cursor)
@@ -195,6 +196,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         if not self.choosable:
             self.scroll_to(y=self.scroll_offset.y + by, animate=False)
             return
+        self._was_moved = True
         target = min(max(0, self._cursor + by), max(0, len(self._rows) - 1))
         if target != self._cursor:
             before, self._cursor = self._cursor, target

@@ -188,6 +188,7 @@ def test_a_job_whose_size_is_not_known_shows_what_is_done_and_no_share() -> None
     ("row", "words"),
     [
         (job("queued"), "queued 42 s ago"),
+        (job("paused", bytes_read=2_000_000_000), "paused, 2.00 GB so far"),
         (job("done"), "done just now, 4.00 GB in 39 s, 3.60 GB stored"),
         (job("warnings"), "done just now, 2 warnings, 4.00 GB in 39 s, 3.60 GB stored"),
         (job("warnings", warnings=1, kind="retrieve"), "done just now, 1 warning, 4.00 GB in 39 s"),

@@ -16,6 +16,7 @@ from screens.dialogs.command_line import CommandLine
 from screens.dialogs.form import FormDialog
 from screens.help import HelpScreen
 from screens.results import ResultScreen
+from screens.widgets.rows import Rows
 from tests import samples
 from tests.consoles import opened, panel, settled, shown, toasts, typed, without_colours_of_ours
 from tests.fakes import FakeEngine
@@ -336,6 +337,21 @@ async def test_keys_on_lists_act_on_what_is_marked(engine: FakeEngine) -> None:
         await pilot.press("right", "enter")
         await settled(pilot)
         assert engine.operations[1:] == [ops.CancelJob(job=samples.job_id(5))]
+
+
+async def test_a_mark_nobody_set_stays_on_the_first_row_and_one_that_was_set_on_its_job(engine: FakeEngine) -> None:
+    ended = samples.job_row(1, state="done")
+    engine.show(samples.status(jobs=(ended,)))
+    async with opened(engine) as (app, pilot):
+        await pilot.press("2")
+        engine.show(samples.status(seq=2, jobs=(samples.job_row(2), ended)))
+        app.pull()
+        jobs = app.screen.query_one("#jobs", Rows)
+        assert jobs.cursor_key == samples.job_id(2)
+        await pilot.press("down")
+        engine.show(samples.status(seq=3, jobs=(samples.job_row(3), samples.job_row(2), ended)))
+        app.pull()
+        assert jobs.cursor_key == ended.id
 
 
 # --- leaving -----------------------------------------------------------------------------------------------
