@@ -8,6 +8,7 @@ one line; no traceback leaves here. Main thread.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, UsageError, WedSyncError
 from engine.base.version import VERSION
 from wedsync_tui.headless import Headless
-from wedsync_tui.mainthread import MainThread
+from wedsync_tui.mainthread import SIGNALS, MainThread
 from wedsync_tui.options import PROGRAM, Options, read_options
 from wedsync_tui.output import Output, worse
 from wedsync_tui.passphrase import Passphrase
@@ -26,7 +27,8 @@ from wedsync_tui.wiring import default_home, demo_home, log_of, open_engine
 def main() -> None:
     """The console script `wedsync-tui`."""
     code = run(sys.argv[1:], os.environ)
-    sys.stdout.flush()
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # all is done: what comes now must not change how it ended
     sys.exit(code)
 
 
