@@ -369,13 +369,10 @@ class _Life:
 
     def _let_go(self, *, all_ended: bool) -> None:
         """Streams, repository and store, in this order. On the executor. A stream that hangs is left behind."""
-        for let_go in (self._engine.pool.close, self._engine.opening.close):
-            if let_go == self._engine.pool.close and not all_ended:
-                continue
+        streams = [self._engine.pool.close] if all_ended else []
+        for let_go in (*streams, self._engine.opening.close):
             try:
                 let_go()
-            except WedSyncError as error:
-                _LOG.warning("while stopping: %s", error.line())
             except Exception:
                 _LOG.exception("while stopping")
 
