@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 EventKind = Literal[
-    "engine-started", "engine-stopping", "job-queued", "job-started", "job-checkpoint", "job-ended",
+    "engine-started", "engine-stopping", "job-queued", "job-started", "job-checkpoint", "job-paused", "job-ended",
     "streams-changed", "wedding-changed", "settings-changed", "key-changed",
 ]  # fmt: skip
 EventLevel = Literal["info", "warning", "error"]

@@ -44,12 +44,58 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """How the data plane works."""
 
     streams: Annotated[Streams | None, msgspec.Meta(description="worker threads; unset: cores + 1")] = None
-    compression_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="zstd level for what compresses")] = 3
+    compression_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="zstd level for what compresses")] = 1
     compare_after_seal: Annotated[
         bool, msgspec.Meta(description="decrypt and compare each blob before its pack leaves")
     ] = True
     jobs_queued_max: Annotated[Positive, msgspec.Meta(description="jobs accepted and not ended")] = 10_000
     jobs_active_max: Annotated[Positive, msgspec.Meta(description="jobs worked on at once")] = 1_250
+    job_attempts_max: Annotated[
+        Positive, msgspec.Meta(description="attempts of a job whose store does not answer, before it has failed")
+    ] = 10
+
+
+class ClassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The priority classes: their share of the streams, and how soon a job of theirs is to be protected."""
+
+    same_day_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, same-day")] = 50
+    next_day_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, next-day")] = 30
+    standard_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, standard")] = 20
+    same_day_deadline: Annotated[str, msgspec.Meta(description="accepted → protected, same-day, as 5s")] = "5s"
+    next_day_deadline: Annotated[str, msgspec.Meta(description="accepted → protected, next-day, as 30s")] = "30s"
+    standard_deadline: Annotated[str, msgspec.Meta(description="accepted → protected, standard, as 2m")] = "2m"
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How fast each class may read (or restore): `50MB/s`, or with times of the week, `;` between them."""
+
+    same_day: Annotated[str, msgspec.Meta(description='rate of same-day, as "mon..fri 08:00-18:00 50MB/s"')] = ""
+    next_day: Annotated[str, msgspec.Meta(description='rate of next-day, as "50MB/s"')] = ""
+    standard: Annotated[
+        str, msgspec.Meta(description='rate of standard, as "sat,sun 20MB/s; 22:00-06:00 unlimited; 50MB/s"')
+    ] = ""
+    timezone: Annotated[str, msgspec.Meta(description="time zone of the times, as Europe/London")] = "UTC"
+
+
+class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How changes in watched folders are gathered into backups."""
+
+    settle: Annotated[str, msgspec.Meta(description="a change waits so long for the next one, at most 250ms")] = "100ms"
+    busy: Annotated[
+        str, msgspec.Meta(description="a folder that never rests is saved at least so often, as 5s")
+    ] = "5s"
+    rescan: Annotated[str, msgspec.Meta(description="everything watched is looked at again so often, as 1d")] = "1d"
+    poll: Annotated[str, msgspec.Meta(description="where the system watches no more folders: rescan each 60s")] = "60s"
+
+
+class HookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Programs that run before and after each job; a program and its arguments, never a line for a shell."""
+
+    before: Annotated[
+        tuple[str, ...], msgspec.Meta(description='before a job, as ["/usr/local/bin/hook", "x"]; its failure ends it')
+    ] = ()
+    after: Annotated[tuple[str, ...], msgspec.Meta(description="after a job, whatever came of it")] = ()
+    timeout: Annotated[str, msgspec.Meta(description="how long one may take, as 60s")] = "60s"
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,6 +110,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     storage: StorageSettings = StorageSettings()
     engine: EngineSettings = EngineSettings()
+    classes: ClassSettings = ClassSettings()
+    limits: LimitSettings = LimitSettings()
+    watch: WatchSettings = WatchSettings()
+    hooks: HookSettings = HookSettings()
     console: ConsoleSettings = ConsoleSettings()
 
 

@@ -16,7 +16,7 @@ from engine.contract.weddings import PriorityClass
 
 STATUS_VERSION = 1
 
-JobState = Literal["queued", "running", "done", "warnings", "failed", "cancelled", "interrupted"]
+JobState = Literal["queued", "running", "paused", "done", "warnings", "failed", "cancelled", "interrupted"]
 JOB_STATES_ENDED: frozenset[JobState] = frozenset({"done", "warnings", "failed", "cancelled", "interrupted"})
 JobKind = Literal["backup", "store", "retrieve", "verify"]
 Health = Literal["ok", "warning", "critical", "unknown"]
@@ -52,6 +52,7 @@ class JobRow(_Document, frozen=True, kw_only=True):
     message: str = ""  # the one line of a failure
     code: str = ""  # its stable code
     snapshot: str = ""  # the snapshot it wrote or read
+    attempts: int = 0  # times it was begun; more than one after a pause, a restart, or a failure that may pass
 
 
 class WeddingRow(_Document, frozen=True, kw_only=True):

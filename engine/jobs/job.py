@@ -2,9 +2,11 @@
 
 ```
 queued ──→ running ──→ done | warnings | failed | cancelled | interrupted
-   └─────→ failed | cancelled | interrupted
+ ↑ ↑ └──────│───│────→ failed | cancelled | interrupted
+ │ └────────┘   │      back in the queue: an attempt failed for a reason that may pass
+ └── paused ←───┘      also from queued; a paused job may be resumed, or ended
 ```
-An interrupted backup has left a checkpoint; the next backup of the same sources goes on from there.
+A paused or interrupted backup has left a checkpoint and goes on from there.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from engine.contract.weddings import PriorityClass
 from engine.jobs.measure import Rate, remaining_s
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    "queued": frozenset({"running", "failed", "cancelled", "interrupted"}),
-    "running": JOB_STATES_ENDED,
+    "queued": frozenset({"running", "paused", "failed", "cancelled", "interrupted"}),
+    "running": JOB_STATES_ENDED | {"queued", "paused"},
+    "paused": frozenset({"queued", "failed", "cancelled", "interrupted"}),
     "done": frozenset(),
     "warnings": frozenset(),
     "failed": frozenset(),
@@ -64,6 +67,11 @@ class Job:
     message: str = ""
     code: str = ""
     snapshot: str = ""
+    operation: str = ""  # what runs it again after a restart, by name; empty: nothing does
+    arguments: str = ""  # of the operation, as `records.arguments_text` wrote them
+    attempts: int = 0  # that began
+    failures: int = 0  # of these, the ones that failed for a reason that may pass
+    was_held_up: bool = False  # by a person, or an engine that stopped: its times say nothing of this engine
     initiation_s: float | None = None
     counts: Counts = NOTHING  # as they stood at the end
     error: WedSyncError | None = field(default=None, repr=False)
@@ -80,7 +88,9 @@ class Job:
         self.state = state
         if state == "running":
             self.started_ns = now_ns
-        else:
+            self.attempts += 1
+            self.message = ""
+        elif self.ended:
             self.ended_ns = now_ns
 
     def fail(self, error: WedSyncError, *, now_ns: int) -> None:
@@ -116,6 +126,7 @@ class Job:
             message=self.message,
             code=self.code,
             snapshot=self.snapshot,
+            attempts=self.attempts,
         )
 
     def _mean_rate(self, counts: Counts) -> float:

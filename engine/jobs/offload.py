@@ -7,9 +7,10 @@ threads and nobody else's. The awaiting side runs on the engine loop, the calls 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from engine.base.clock import Clock
@@ -74,3 +75,4 @@ class Means:
     entropy: Entropy
     offload: Offload
     spawn: Spawn
+    chance: random.Random = field(default_factory=lambda: random.Random(0))  # for jitter; never for secrets

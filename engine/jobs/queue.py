@@ -7,7 +7,7 @@ up; the jobs of one wedding keep their order. Every operation costs O(1).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from engine.base.invariants import check
@@ -49,11 +49,11 @@ class FairQueue:
         self._waiting[waiting.job_id] = waiting
         self._turns[waiting.priority].setdefault(waiting.wedding_id, OrderedDict())[waiting.job_id] = None
 
-    def pop(self) -> str | None:
-        """The job whose turn it is, taken out; None when none waits."""
+    def pop(self, blocked: Collection[PriorityClass] = ()) -> str | None:
+        """The job whose turn it is, taken out; None when none waits but in the `blocked` classes."""
         for position, name in enumerate(self._classes):
             turns = self._turns[name]
-            if not turns:
+            if not turns or name in blocked:
                 continue
             wedding_id, line = next(iter(turns.items()))
             job_id = next(iter(line))

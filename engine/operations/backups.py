@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from engine.base.errors import NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
-from engine.jobs.dispatcher import Conclusion, JobSpec, Opener, Prepared
 from engine.jobs.job import Job
 from engine.jobs.priority import class_of
+from engine.jobs.roster import Conclusion, JobSpec, Opener, Prepared
 from engine.operations.browsing import with_vault
 from engine.operations.context import Engine, Handler, StreamHandler
-from engine.operations.descriptors import CallerStreams, Descriptor
+from engine.operations.descriptors import CallerStreams
 from engine.operations.facts import Recovery
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes

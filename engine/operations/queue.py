@@ -7,8 +7,8 @@ import asyncio
 from engine.base.errors import Unavailable, UsageError
 from engine.base.units import parse_span
 from engine.contract import operations as ops
-from engine.jobs.dispatcher import newest_first
 from engine.jobs.job import Job
+from engine.jobs.roster import newest_first
 from engine.operations.context import Engine, Handler
 
 

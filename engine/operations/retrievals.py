@@ -17,8 +17,8 @@ from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
 from engine.base.units import format_count
 from engine.contract import operations as ops
-from engine.jobs.dispatcher import Conclusion, JobSpec, Prepared
 from engine.jobs.job import Job
+from engine.jobs.roster import Conclusion, JobSpec, Prepared
 from engine.operations.browsing import below, with_vault
 from engine.operations.context import Engine, Handler, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor

@@ -11,7 +11,7 @@ from engine.base.errors import Conflict, NotPermitted, WedSyncError
 from engine.base.units import parse_bytes
 from engine.contract.settings import STATUS_ROWS, StorageSettings
 from engine.contract.status import TierRow
-from engine.jobs.dispatcher import Totals
+from engine.jobs.totals import Totals
 from engine.monitor.sampler import Sampler
 from engine.operations import weddings
 from engine.operations.context import Engine
@@ -36,8 +36,8 @@ class Measuring:
     async def round(self) -> None:
         """Measure."""
         engine = self._engine
-        engine.dispatcher.sample()
-        now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.totals()
+        engine.dispatcher.figures.sample()
+        now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()
         span_s = now_s - self._before_s
         engine.measured.history.append(rate_point(self._before, totals, span_s=span_s, now_ns=engine.clock.now_ns()))
         self._before, self._before_s = totals, now_s

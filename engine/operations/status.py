@@ -20,7 +20,7 @@ from engine.contract.status import (
     Status,
     Storage,
 )
-from engine.jobs.dispatcher import Totals
+from engine.jobs.totals import Totals
 from engine.monitor.health import JobFacts, health_of
 from engine.operations.context import Engine
 
@@ -31,7 +31,7 @@ def build(engine: Engine) -> Status:
     now_ns = engine.clock.now_ns()
     dispatcher, facts = engine.dispatcher, engine.facts
     listing = facts.listing(now_ns)
-    running = dispatcher.running_by_wedding()
+    running = dispatcher.roster.running_by_wedding()
     alerts = alerts_of(engine)
     jobs = JobFacts(dispatcher.running_count, dispatcher.queued_count, engine.settings.engine.jobs_queued_max)
     failure = engine.opening.failure
@@ -59,8 +59,8 @@ def build(engine: Engine) -> Status:
             weddings_today_protected=listing.today_protected,
             jobs_running=jobs.running,
             jobs_queued=jobs.queued,
-            jobs_done=dispatcher.done_total,
-            jobs_failed=dispatcher.failed_total,
+            jobs_done=dispatcher.figures.done_total,
+            jobs_failed=dispatcher.figures.failed_total,
             events_dropped=engine.events.dropped_total,
         ),
         jobs=tuple(dispatcher.row(job) for job in itertools.islice(dispatcher.jobs(), STATUS_ROWS)),
@@ -87,7 +87,7 @@ def _state(engine: Engine) -> Literal["starting", "no-repository", "failed", "re
 
 def performance_of(engine: Engine) -> Performance:
     """Rates, totals, latencies and what the stages cost."""
-    totals = engine.dispatcher.totals()
+    totals = engine.dispatcher.figures.totals()
     newest = engine.measured.history[-1] if engine.measured.history else None
     return Performance(
         read_bytes_per_s=newest.read_bytes_per_s if newest else 0.0,
@@ -97,7 +97,7 @@ def performance_of(engine: Engine) -> Performance:
         bytes_stored_total=totals.bytes_stored,
         bytes_restored_total=totals.bytes_restored,
         dedup_ratio=dedup_ratio(totals),
-        initiation=engine.dispatcher.initiation(),
+        initiation=engine.dispatcher.figures.initiation(),
         stages=engine.streams.stages(),
         history=tuple(engine.measured.history),
     )

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from engine.base.errors import IntegrityError
 from engine.base.units import format_count
 from engine.contract import operations as ops
-from engine.jobs.dispatcher import Conclusion, JobSpec, Prepared
 from engine.jobs.job import Job
+from engine.jobs.roster import Conclusion, JobSpec, Prepared
 from engine.operations.context import Engine, Handler
 from engine.operations.queue import ended
 from engine.pipeline.verify import VerifyOutcome, VerifyRun

@@ -112,7 +112,7 @@ async def _put(engine: Engine, wedding: Wedding, word: str) -> ops.WeddingResult
         return repository.register.all()
 
     engine.facts.take_register(await engine.offload.run("register", write))
-    engine.dispatcher.reclassify(wedding.id, class_of(wedding, engine.clock.now_ns()))
+    engine.dispatcher.reclassify({wedding.id: class_of(wedding, engine.clock.now_ns())})
     engine.events.announce("wedding-changed", f"{wedding.name} was {word}", wedding=wedding.name)
     return ops.WeddingResult(wedding=wedding)
 

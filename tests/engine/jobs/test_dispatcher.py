@@ -18,9 +18,10 @@ from engine.contract.events import EventKind
 from engine.contract.settings import EngineSettings
 from engine.contract.status import JobKind
 from engine.contract.weddings import Wedding
-from engine.jobs.dispatcher import ENDED_KEPT, Conclusion, Dispatcher, JobSpec, Prepared, newest_first
+from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.job import Job
 from engine.jobs.offload import Means, Offload
+from engine.jobs.roster import ENDED_KEPT, Conclusion, JobSpec, Prepared, newest_first
 from engine.pipeline.pool import Buffers, Run, StreamPool, Unit
 
 SMITHS = Wedding(id="1" * 32, name="smith-jones", date=dt.date(2026, 6, 20))
@@ -127,12 +128,12 @@ async def test_a_job_runs_to_its_end_and_tells_each_step(world: World) -> None:
     assert [kind for kind, _, _ in world.events] == ["job-queued", "job-started", "job-ended"]
     assert world.closed == [(job.id, "")]
     assert len(bytes.fromhex(job.id)) == 16
-    assert world.dispatcher.totals().bytes_read == 300
+    assert world.dispatcher.figures.totals().bytes_read == 300
 
 
 async def test_warnings_are_a_state_of_their_own(world: World) -> None:
     assert (await world.ended(world.spec(warnings=2))).state == "warnings"
-    assert world.dispatcher.done_total == 1
+    assert world.dispatcher.figures.done_total == 1
 
 
 async def test_a_failure_ends_the_job_with_its_line_and_closes_what_it_opened(world: World) -> None:
@@ -140,7 +141,7 @@ async def test_a_failure_ends_the_job_with_its_line_and_closes_what_it_opened(wo
     job = await world.ended(world.spec(lambda: SmallRun(2, error=error)))
     assert (job.state, job.message, job.code) == ("failed", "a pack is damaged; run verify", "integrity")
     assert world.closed == [(job.id, "IntegrityError")]
-    assert world.dispatcher.failed_total == 1
+    assert world.dispatcher.figures.failed_total == 1
 
 
 async def test_a_bug_in_a_run_fails_that_job_only(world: World) -> None:
@@ -251,7 +252,7 @@ async def test_ended_jobs_are_kept_up_to_a_bound(world: World) -> None:
     jobs = [world.dispatcher.accept(world.spec()) for _ in range(ENDED_KEPT + 20)]
     assert await world.dispatcher.idle(30)
     assert world.dispatcher.total == ENDED_KEPT
-    assert world.dispatcher.done_total == len(jobs)
+    assert world.dispatcher.figures.done_total == len(jobs)
     assert not world.dispatcher._waiters
 
 
@@ -262,7 +263,7 @@ async def test_a_moved_date_reclassifies_jobs_but_not_those_the_caller_chose(wor
     waiting = world.dispatcher.accept(world.spec())
     spec = world.spec()
     chosen = world.dispatcher.accept(JobSpec(spec.kind, spec.wedding, "next-day", True, spec.open))
-    world.dispatcher.reclassify(SMITHS.id, "same-day")
+    world.dispatcher.reclassify({SMITHS.id: "same-day"})
     assert (running.priority, waiting.priority, chosen.priority) == ("same-day", "same-day", "next-day")
     gate.set()
     await world.dispatcher.ended(chosen)
@@ -273,14 +274,14 @@ async def test_progress_rate_and_latency_are_sampled_while_a_job_runs(world: Wor
     run = SmallRun(2, gate=gate)
     job = world.dispatcher.accept(world.spec(lambda: run))
     await asyncio.to_thread(run.begun.wait, 10)
-    world.dispatcher.sample()
+    world.dispatcher.figures.sample()
     assert world.dispatcher.row(job).state == "running"
     assert world.dispatcher.row(job).bytes_total == 200
     gate.set()
     await world.dispatcher.ended(job)
     assert job.initiation_s is not None
-    assert world.dispatcher.initiation().count == 1
-    assert world.dispatcher.running_by_wedding() == {}
+    assert world.dispatcher.figures.initiation().count == 1
+    assert world.dispatcher.roster.running_by_wedding() == {}
 
 
 async def test_running_jobs_come_first_then_those_that_wait_then_the_ended(world: World) -> None:
@@ -291,6 +292,6 @@ async def test_running_jobs_come_first_then_those_that_wait_then_the_ended(world
     waiting = world.dispatcher.accept(world.spec())
     assert list(world.dispatcher.jobs()) == [running, waiting, ended]
     assert newest_first(world.dispatcher.jobs()) == [waiting, running, ended]
-    assert world.dispatcher.running_by_wedding() == {SMITHS.id: 1}
+    assert world.dispatcher.roster.running_by_wedding() == {SMITHS.id: 1}
     gate.set()
     await world.dispatcher.ended(waiting)

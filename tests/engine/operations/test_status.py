@@ -10,7 +10,7 @@ import pytest
 
 from engine.contract import operations as ops
 from engine.contract import status as st
-from engine.jobs.dispatcher import Totals
+from engine.jobs.totals import Totals
 from engine.operations.status import dedup_ratio, rate_point
 from tests.engine.operations.conftest import Asking
 

@@ -1,0 +1,83 @@
+"""What the jobs of an engine show: rates, totals, latencies, deadlines kept. Engine loop only.
+
+Nothing here changes a job's course. Counters of runs are read once a second and when a run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.base.clock import Clock
+from engine.contract.status import Percentiles
+from engine.contract.weddings import PriorityClass
+from engine.jobs.job import Job
+from engine.jobs.measure import LatencyWindow
+from engine.jobs.roster import Active, Roster
+from engine.jobs.totals import BACKUP_KINDS, ClassRecord, DeadlineBook, Totals, added
+
+DEADLINES_S: Mapping[PriorityClass, float] = {"same-day": 5.0, "next-day": 30.0, "standard": 120.0}
+
+
+class Figures:
+    """Figures over the jobs of a roster."""
+
+    def __init__(self, roster: Roster, clock: Clock) -> None:
+        self._roster = roster
+        self._clock = clock
+        self._latencies = LatencyWindow()
+        self._book = DeadlineBook()
+        self._past = Totals()
+        self.deadlines_s: Mapping[PriorityClass, float] = DEADLINES_S  # replaced when the settings change
+        self.done_total = 0
+        self.failed_total = 0
+
+    def totals(self) -> Totals:
+        """Bytes since the start."""
+        total = self._past
+        for active in self._roster.active.values():
+            if active.run is not None:
+                total = added(total, active.job, active.run.progress)
+        return total
+
+    def initiation(self) -> Percentiles:
+        """Request → first sealed byte, over the last 1,024 backups."""
+        return self._latencies.percentiles(self._clock.monotonic_s())
+
+    def deadlines(self) -> Mapping[PriorityClass, ClassRecord]:
+        """How each class keeps its deadline."""
+        return self._book.shown(self._clock.monotonic_s())
+
+    def sample(self) -> None:
+        """Read the counters of what runs; called once a second."""
+        now_s = self._clock.monotonic_s()
+        for active in self._roster.active.values():
+            if active.run is not None:
+                active.rate.sample(active.run.progress.bytes_read, now_s)
+                self.note_initiation(active)
+
+    def note_initiation(self, active: Active) -> None:
+        """Take in when the first byte of a job was sealed, if it was, once."""
+        job = active.job
+        first_s = active.run.progress.first_sealed_monotonic if active.run is not None else None
+        if job.initiation_s is None and first_s is not None:
+            job.initiation_s = max(0.0, first_s - job.queued_monotonic_s)
+            if job.kind in BACKUP_KINDS:
+                self._latencies.add(job.initiation_s, time_s=first_s)
+
+    def note_left(self, active: Active) -> None:
+        """A job is not at work any more: keep its counters."""
+        active.job.counts = active.counts()
+        if active.run is not None:
+            self._past = added(self._past, active.job, active.job.counts)
+
+    def note_protected(self, job: Job) -> None:
+        """A job is done: see whether it was in time, unless a person or the end of an engine held it up."""
+        if job.kind in BACKUP_KINDS and not job.was_held_up:
+            now_s = self._clock.monotonic_s()
+            took_s = now_s - job.queued_monotonic_s
+            self._book.add(job.priority, took_s, deadline_s=self.deadlines_s[job.priority], time_s=now_s)
+
+    def note_ended(self, job: Job) -> None:
+        """Count how a job ended."""
+        self.done_total += job.state in ("done", "warnings")
+        self.failed_total += job.state == "failed"

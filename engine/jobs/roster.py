@@ -1,0 +1,170 @@
+"""The jobs that an engine knows, by where they stand: at work, waiting, paused, ended. Engine loop only.
+
+Every operation costs O(1) but those that look at all of them. Ended jobs are kept up to a bound.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.base.errors import NotFound, UsageError
+from engine.contract.status import JobKind
+from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass, Wedding
+from engine.jobs.job import Counts, Job
+from engine.jobs.measure import Rate
+from engine.jobs.queue import FairQueue
+from engine.jobs.totals import counts_of
+from engine.pipeline.pool import Run
+
+ENDED_KEPT = 1000
+
+Stop = Literal["", "pause", "interrupt", "cancel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What came of a run."""
+
+    snapshot: str = ""
+    warnings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready for the streams, and how its outcome is read (on the loop; may raise WedSyncError)."""
+
+    run: Run[Any]
+    conclude: Callable[[], Conclusion]
+
+
+Opener = Callable[[Job], AbstractContextManager[Prepared]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a caller wants done. `open` is entered and left on the executor, once for each attempt.
+
+    `operation` and `arguments` are what runs the job again after a restart; without them it can be neither paused
+    nor tried again.
+    """
+
+    kind: JobKind
+    wedding: Wedding
+    priority: PriorityClass
+    priority_given: bool
+    open: Opener
+    operation: str = ""
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class Active:
+    """A job at work."""
+
+    job: Job
+    spec: JobSpec
+    rate: Rate
+    run: Run[Any] | None = None
+    stop: Stop = ""
+    is_opening: bool = True
+
+    def counts(self) -> Counts:
+        """How far it is; before its run is there, how far an earlier attempt came."""
+        return self.job.counts if self.run is None else counts_of(self.run.progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A job that waits or is paused."""
+
+    job: Job
+    spec: JobSpec
+
+
+@dataclass(slots=True)
+class ClassCounts:
+    """Jobs of one class by where they stand. `oldest_ns` is when the first of those that wait was accepted."""
+
+    running: int = 0
+    queued: int = 0
+    paused: int = 0
+    oldest_ns: int = 0
+
+
+class Roster:
+    """Jobs by where they stand."""
+
+    def __init__(self) -> None:
+        self.queue = FairQueue()  # of those that wait, the ones that may begin
+        self.active: dict[str, Active] = {}
+        self.queued: dict[str, Idle] = {}  # also those that wait for their next attempt
+        self.paused: dict[str, Idle] = {}
+        self._ended: OrderedDict[str, Job] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self.unended + len(self._ended)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Jobs at work, then those that wait, the paused ones, and the ended ones from the newest on."""
+        yield from (active.job for active in self.active.values())
+        yield from (idle.job for idle in self.queued.values())
+        yield from (idle.job for idle in self.paused.values())
+        yield from reversed(self._ended.values())
+
+    @property
+    def unended(self) -> int:
+        """Jobs that have not ended."""
+        return len(self.active) + len(self.queued) + len(self.paused)
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with this id."""
+        active = self.active.get(job_id)
+        idle = self.queued.get(job_id) or self.paused.get(job_id)
+        return active.job if active is not None else idle.job if idle is not None else self._ended.get(job_id)
+
+    def find(self, text: str) -> Job:
+        """The job with this id, or the only one whose id begins so. Raises NotFound, UsageError."""
+        exact = self.get(text)
+        if exact is not None:
+            return exact
+        found = [job for job in self if job.id.startswith(text.lower())] if text else []
+        if not found:
+            raise NotFound(f"no job has the id {text!r}", "jobs lists them")
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} jobs have ids that begin with {text!r}", "write more digits")
+        return found[0]
+
+    def keep_ended(self, job: Job) -> None:
+        """Remember how a job ended, as the newest."""
+        self._ended[job.id] = job
+        if len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)
+
+    def running_by_wedding(self) -> dict[str, int]:
+        """Wedding id → its jobs at work."""
+        counts: dict[str, int] = {}
+        for active in self.active.values():
+            counts[active.job.wedding_id] = counts.get(active.job.wedding_id, 0) + 1
+        return counts
+
+    def by_class(self) -> dict[PriorityClass, ClassCounts]:
+        """Jobs of each class."""
+        counts = {name: ClassCounts() for name in PRIORITY_CLASSES}
+        for active in self.active.values():
+            counts[active.job.priority].running += 1
+        for idle in self.queued.values():
+            each = counts[idle.job.priority]
+            each.queued += 1
+            each.oldest_ns = min(each.oldest_ns or idle.job.queued_ns, idle.job.queued_ns)
+        for idle in self.paused.values():
+            counts[idle.job.priority].paused += 1
+        return counts
+
+
+def newest_first(jobs: Iterable[Job]) -> list[Job]:
+    """Jobs by when they were accepted, the newest first."""
+    return sorted(jobs, key=lambda job: job.queued_ns, reverse=True)

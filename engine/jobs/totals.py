@@ -1,0 +1,105 @@
+"""What jobs add up to: counters of a run, bytes over all jobs, times and deadlines of each class. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.contract.status import Percentiles
+from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.jobs.job import Counts, Job
+from engine.jobs.measure import LatencyWindow
+
+BACKUP_KINDS = frozenset({"backup", "store"})
+
+
+class Counters(Protocol):
+    """The counters of a run: plain numbers that a stream writes once a unit."""
+
+    files_done: int
+    files_total: int | None
+    bytes_read: int
+    bytes_total: int | None
+    bytes_stored: int
+    bytes_reused: int
+    files_unchanged: int
+    warnings: int
+    current: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Bytes since the start, over all jobs, ended or not."""
+
+    bytes_read: int = 0
+    bytes_stored: int = 0
+    bytes_reused: int = 0
+    bytes_restored: int = 0
+
+
+def counts_of(progress: Counters) -> Counts:
+    """What the counters of a run show now; each may be a unit old."""
+    return Counts(
+        files_done=progress.files_done,
+        files_total=progress.files_total,
+        bytes_read=progress.bytes_read,
+        bytes_total=progress.bytes_total,
+        bytes_stored=progress.bytes_stored,
+        bytes_reused=progress.bytes_reused,
+        files_unchanged=progress.files_unchanged,
+        warnings=progress.warnings,
+        current=progress.current,
+    )
+
+
+def added(total: Totals, job: Job, counts: Counts | Counters) -> Totals:
+    """`total` with what one job has done."""
+    if job.kind == "retrieve":
+        return dataclasses.replace(total, bytes_restored=total.bytes_restored + counts.bytes_read)
+    if job.kind not in BACKUP_KINDS:
+        return total
+    return Totals(
+        total.bytes_read + counts.bytes_read,
+        total.bytes_stored + counts.bytes_stored,
+        total.bytes_reused + counts.bytes_reused,
+        total.bytes_restored,
+    )
+
+
+@dataclass(slots=True)
+class _ClassTimes:
+    protected: LatencyWindow = field(default_factory=LatencyWindow)
+    ended: int = 0
+    in_time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """Accepted → protected, over the last 1,024 backups of a class, and how many of all were in time."""
+
+    protected: Percentiles
+    ended: int
+    in_time: int
+
+
+class DeadlineBook:
+    """How each class keeps its deadline."""
+
+    def __init__(self) -> None:
+        self._times = {name: _ClassTimes() for name in PRIORITY_CLASSES}
+
+    def add(self, priority: PriorityClass, took_s: float, *, deadline_s: float, time_s: float) -> None:
+        """A backup of the class is protected `took_s` after it was accepted, at `time_s` of the engine's clock."""
+        times = self._times[priority]
+        times.protected.add(took_s, time_s=time_s)
+        times.ended += 1
+        times.in_time += took_s <= deadline_s
+
+    def shown(self, time_s: float) -> Mapping[PriorityClass, ClassRecord]:
+        """Each class as it stands."""
+        return {
+            name: ClassRecord(times.protected.percentiles(time_s), times.ended, times.in_time)
+            for name, times in self._times.items()
+        }
