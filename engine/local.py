@@ -331,8 +331,7 @@ class _Life:
         while True:
             before_s = self._clock.monotonic_s()
             await self._clock.sleep(LAG_TICK_S)
-            lag_s = self._clock.monotonic_s() - before_s - LAG_TICK_S
-            measuring.lag_s = max(measuring.lag_s, lag_s)
+            measuring.lag_s = max(measuring.lag_s, self._clock.monotonic_s() - before_s - LAG_TICK_S)
 
     def _publish(self) -> None:
         self.document = status.build(self._engine)
