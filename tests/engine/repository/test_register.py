@@ -1,0 +1,227 @@
+"""The register of weddings: a log that many may write, whole again after 64 changes, tolerant of a damaged change."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.base.errors import Conflict, IntegrityError, NotFound
+from engine.contract.weddings import Wedding
+from engine.repository import codec, crypto
+from engine.repository.register import Register, RegisterObject
+from engine.storage.stores.memory import MemoryObjects, MemoryStore
+from tests.engine.repository.parts import damage, sealed_store
+
+
+def _register(objects: MemoryObjects) -> Register:
+    register = Register(sealed_store(MemoryStore(objects)))
+    register.refresh()
+    return register
+
+
+def _wedding(number: int, name: str = "", **more: object) -> Wedding:
+    date = dt.date(2026, 1, 1) + dt.timedelta(days=number % 300)
+    return Wedding(id=f"{number:032x}", name=name or f"w{number}", date=date, **more)  # type: ignore[arg-type]
+
+
+def _objects(objects: MemoryObjects) -> list[RegisterObject]:
+    sealed = sealed_store(MemoryStore(objects))
+    return [
+        codec.decode(sealed.read("register/", number, crypto.REGISTER), RegisterObject, "it")
+        for number in sealed.numbers("register/")
+    ]
+
+
+def test_a_wedding_comes_back_whole() -> None:
+    """Every field, through the store."""
+    objects = MemoryObjects()
+    whole = _wedding(
+        7, "o'neil", timezone="Europe/Dublin", venue="Cork, \u00c9ire", latitude=51, longitude=-8.5, archived=True,
+        created_ns=99,
+    )  # fmt: skip
+    plain = _wedding(1)
+    _register(objects).put(whole)
+    _register(objects).put(plain)
+    found = _register(objects)
+    assert found.all() == (plain, whole)
+    assert found.get("o'neil") == whole
+
+
+def test_weddings_are_listed_by_date_then_name() -> None:
+    """As people look for them."""
+    objects = MemoryObjects()
+    _register(objects).put(_wedding(3, "c"), _wedding(303, "b"), _wedding(1, "z"))
+    assert [wedding.name for wedding in _register(objects).all()] == ["z", "b", "c"]
+
+
+def test_an_unknown_name_is_not_found() -> None:
+    """Also in an empty register."""
+    with pytest.raises(NotFound):
+        _register(MemoryObjects()).get("smith")
+
+
+def test_a_name_is_one_weddings_only() -> None:
+    """Among those that stand, and within one change; a wedding keeps its own name."""
+    register = _register(MemoryObjects())
+    register.put(_wedding(1, "a"))
+    with pytest.raises(Conflict):
+        register.put(_wedding(2, "a"))
+    with pytest.raises(Conflict):
+        register.put(_wedding(2, "b"), _wedding(3, "b"))
+    register.put(_wedding(1, "a", venue="moved"))
+    assert [(wedding.name, wedding.venue) for wedding in register.all()] == [("a", "moved")]
+
+
+def test_a_renamed_wedding_sets_its_name_free() -> None:
+    """For another wedding, in the next change."""
+    register = _register(MemoryObjects())
+    register.put(_wedding(1, "a"))
+    register.put(_wedding(1, "b"))
+    with pytest.raises(NotFound):
+        register.get("a")
+    register.put(_wedding(2, "a"))
+    assert register.get("a").id == f"{2:032x}"
+
+
+def test_two_writers_see_each_other() -> None:
+    """A change is made to the newest state, whoever wrote it."""
+    objects = MemoryObjects()
+    first, second = _register(objects), _register(objects)
+    first.put(_wedding(1, "a"))
+    with pytest.raises(Conflict):
+        second.put(_wedding(2, "a"))
+    second.put(_wedding(2, "b"))
+    first.refresh()
+    assert {wedding.name for wedding in first.all()} == {"a", "b"}
+
+
+def test_writers_at_once_lose_nothing() -> None:
+    """Each number is written once, each change is kept."""
+    objects = MemoryObjects()
+    start = threading.Barrier(4)
+
+    def write(writer: int) -> None:
+        register = _register(objects)
+        start.wait()
+        for number in range(10):
+            register.put(_wedding(writer * 100 + number))
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(_register(objects).all()) == 40
+    assert len(_objects(objects)) == 40
+
+
+def test_after_64_changes_the_next_is_a_full_state() -> None:
+    """So a reader needs 65 objects at most, and older ones may go."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    for number in range(140):
+        register.put(_wedding(number))
+    full = [number for number, item in enumerate(_objects(objects), 1) if item.full]
+    assert full == [65, 130]
+    store = MemoryStore(objects)
+    for number in range(1, 130):
+        store.delete(f"register/{number}")
+    assert len(_register(objects).all()) == 140
+
+
+def test_a_damaged_change_is_told_of_and_the_others_count() -> None:
+    """One change is lost, not the register."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    for number in range(5):
+        register.put(_wedding(number))
+    damage(MemoryStore(objects), "register/3")
+    found = _register(objects)
+    assert {wedding.name for wedding in found.all()} == {"w0", "w1", "w3", "w4"}
+    assert len(found.problems) == 1
+    found.put(_wedding(9))
+    assert len(_objects_after(objects, 5)) == 1
+
+
+def _objects_after(objects: MemoryObjects, number: int) -> list[int]:
+    return [each for each in sealed_store(MemoryStore(objects)).numbers("register/") if each > number]
+
+
+def test_a_damaged_full_state_falls_back_to_the_one_before() -> None:
+    """And to all changes since, the damaged one's own left out."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    for number in range(70):
+        register.put(_wedding(number))
+    damage(MemoryStore(objects), "register/65")
+    assert len(_register(objects).all()) == 69
+
+
+def test_a_register_of_which_nothing_is_readable_is_an_integrity_error() -> None:
+    """Not an empty one: that would look as if no wedding had ever been there."""
+    objects = MemoryObjects()
+    _register(objects).put(_wedding(1))
+    damage(MemoryStore(objects), "register/1")
+    with pytest.raises(IntegrityError):
+        _register(objects)
+
+
+def test_a_lost_rename_takes_no_other_name_away() -> None:
+    """Two weddings may then have one name until one is renamed; both stay in the list."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    register.put(_wedding(1, "a"))
+    register.put(_wedding(1, "b"))
+    register.put(_wedding(2, "a"))
+    damage(MemoryStore(objects), "register/2")
+    found = _register(objects)
+    assert [wedding.name for wedding in found.all()] == ["a", "a"]
+    found.put(_wedding(1, "c"))
+    assert found.get("a").id == f"{2:032x}"
+
+
+def test_ten_thousand_weddings_at_once_are_one_object() -> None:
+    """As an import makes them."""
+    objects = MemoryObjects()
+    _register(objects).put(*map(_wedding, range(10_000)))
+    assert len(_objects(objects)) == 1
+    assert len(_register(objects).all()) == 10_000
+
+
+def test_a_register_that_was_set_back_is_refused() -> None:
+    """By whoever saw more."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    register.put(_wedding(1))
+    register.put(_wedding(2))
+    store = MemoryStore(objects)
+    store.delete("register/2")
+    again = Register(register._sealed)
+    with pytest.raises(IntegrityError):
+        again.refresh()
+
+
+CHANGES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.sampled_from("abcdef")), max_size=25)
+
+
+@given(CHANGES)
+@settings(max_examples=25)
+def test_any_changes_by_two_writers_are_those_of_a_dict(changes: list[tuple[int, int, str]]) -> None:
+    """With a name refused exactly when it is another's."""
+    objects = MemoryObjects()
+    writers = [_register(objects), _register(objects)]
+    model: dict[int, str] = {}
+    for writer, number, name in changes:
+        taken = any(other != number and held == name for other, held in model.items())
+        if taken:
+            with pytest.raises(Conflict):
+                writers[writer].put(_wedding(number, name))
+        else:
+            writers[writer].put(_wedding(number, name))
+            model[number] = name
+    expected = sorted(model.values())
+    assert sorted(wedding.name for wedding in _register(objects).all()) == expected
