@@ -53,9 +53,11 @@ class SteadyDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        # A writer thread that died of EIO would leave the drawing loop waiting for it for ever.
-        if self._file is not None:
-            self._file = _SteadyFile(self._file)  # type: ignore[assignment]
+        # Textual draws on standard error, which people redirect. And a writer thread that died of EIO would leave
+        # the drawing loop waiting for it for ever.
+        terminal = next((file for file in (sys.__stderr__, sys.__stdout__) if file is not None and file.isatty()), None)
+        if terminal is not None:
+            self._file = _SteadyFile(terminal)  # type: ignore[assignment]
         # Stopping the process would stop the engine's threads, too. And a hang-up sends SIGCONT, on which Textual
         # would start a second input thread.
         signal.signal(signal.SIGTSTP, lambda number, frame: None)

@@ -95,9 +95,13 @@ THEMES: tuple[Theme, ...] = (DARK, LIGHT, COLOUR_BLIND)
 
 
 def symbols_for(environment: Mapping[str, str]) -> Symbols:
-    """What the terminal can show: braille; blocks on a text console; ASCII where the locale is not UTF-8."""
-    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
-    if "utf" not in locale.lower():
+    """What the terminal can show: braille; blocks on a text console; ASCII where a locale is set and is not UTF-8.
+
+    Python itself sets LC_CTYPE to C.UTF-8 where LANG is C, so that value tells nothing of the terminal.
+    """
+    ctype = environment.get("LC_CTYPE", "")
+    wanted = environment.get("LC_ALL") or ("" if ctype == "C.UTF-8" else ctype) or environment.get("LANG") or ctype
+    if wanted and "utf" not in wanted.lower():
         return "ascii"
     return "block" if environment.get("TERM", "") in ("linux", "vt100", "vt220") else "braille"
 

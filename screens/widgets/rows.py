@@ -119,6 +119,8 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         size = Size(self.line_width(), len(self._rows))
         if size != self.virtual_size:
             self.virtual_size = size
+            if self.styles.auto_dimensions:  # asked for inside a resize, the layout would be forgotten
+                self.call_after_refresh(self.refresh, layout=True)
 
     def line_width(self) -> int:
         """Cells of the widest line; 0 for lines cut to the box, which has then nothing to scroll sideways to."""

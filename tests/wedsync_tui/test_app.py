@@ -115,8 +115,12 @@ async def test_forty_by_ten_still_tells_who_is_safe(engine: FakeEngine) -> None:
 async def test_resizing_shows_what_there_is_room_for(engine: FakeEngine) -> None:
     async with opened(engine, (200, 50)) as (app, pilot):
         assert "This machine" in shown(app)
+        await pilot.resize_terminal(40, 10)
+        await pilot.resize_terminal(120, 40)
+        await settled(pilot)
+        assert [name in shown(app) for name in ("reading", "writing", "Streams")] == [True, True, True]
         await pilot.resize_terminal(80, 24)
-        await pilot.pause()
+        await settled(pilot)
         assert "This machine" not in shown(app)
         assert "slowest writing 41 %" in shown(app)
 

@@ -21,7 +21,10 @@ from wedsync_tui.theme import DARK, THEMES, symbols_for
         ({"LANG": "en_GB.UTF-8", "TERM": "linux"}, "block"),
         ({"LANG": "C", "TERM": "xterm-256color"}, "ascii"),
         ({"LANG": "en_GB.UTF-8", "LC_ALL": "C"}, "ascii"),
-        ({}, "ascii"),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, "ascii"),  # as Python makes it where only LANG=C is set
+        ({"LANG": "de_DE.ISO-8859-1"}, "ascii"),
+        ({"LC_CTYPE": "C.UTF-8"}, "braille"),
+        ({"TERM": "xterm-256color"}, "braille"),  # as in a container, where nobody sets a locale
     ],
 )
 def test_a_terminal_is_drawn_on_with_what_it_can_show(environment: dict[str, str], symbols: Symbols) -> None:
