@@ -32,5 +32,17 @@ class EngineHandle(Protocol):
         ...
 
     def close(self, *, drain_s: float) -> Future[None]:
-        """Let go. An embedded engine stops: jobs get `drain_s` seconds to end, then are checkpointed."""
+        """Let go. An embedded engine stops: jobs get `drain_s` seconds to end, then are checkpointed.
+
+        An engine in another process goes on; only this handle ends. To stop it there is the operation `shutdown`.
+        """
+        ...
+
+    def leave(self, *, to_jobs: bool) -> Future[bool]:
+        """Leave the engine to the other processes that are attached to it. Whether it goes on in this process.
+
+        An embedded engine stops by itself once nobody is attached and no job runs or waits; at once, if nobody is
+        attached now. With `to_jobs` it goes on for its jobs alone. An engine in another process goes on in any case;
+        only this handle ends.
+        """
         ...

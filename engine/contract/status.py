@@ -106,6 +106,7 @@ class Infrastructure(_Document, frozen=True, kw_only=True):
     network_sent_bytes_per_s: float
     network_received_bytes_per_s: float
     engine_lag_s: float  # how late the engine's loop ran its last tick
+    attached: int = 0  # consoles and commands of other processes that use this engine now
 
 
 class Percentiles(_Document, frozen=True, kw_only=True):

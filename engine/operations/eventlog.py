@@ -64,6 +64,12 @@ class EventLog:
             return EventBatch(events=kept, dropped=max(0, oldest - 1 - max(0, seq)))
 
     @property
+    def newest(self) -> int:
+        """The number of the newest event, 0 before the first."""
+        with self._lock:
+            return self._seq
+
+    @property
     def dropped_total(self) -> int:
         """Events that are no longer kept."""
         with self._lock:

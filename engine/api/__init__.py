@@ -1,0 +1,1 @@
+"""The engine's doors for other processes: a unix socket in its home."""
