@@ -12,8 +12,7 @@ import functools
 import logging
 import math
 import os
-import resource
-import sys
+import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, InvalidStateError
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.api.server import SocketServer
 from engine.base.clock import Clock, SystemClock
 from engine.base.entropy import Entropy, SystemEntropy
 from engine.base.errors import Unavailable, WedSyncError
@@ -33,8 +33,9 @@ from engine.contract.settings import LEASE_RENEWAL_S, Settings
 from engine.contract.status import Status
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.offload import Means, Offload
+from engine.jobs.records import JobTable, record_of
 from engine.monitor.sampler import Sampler
-from engine.operations import dispatch, rounds, status
+from engine.operations import dispatch, process, resuming, rounds, status
 from engine.operations.configuration import read_settings
 from engine.operations.context import Caller, Engine, Measured, user_name
 from engine.operations.descriptors import CallerStreams
@@ -51,8 +52,6 @@ ROOM_S = 5.0
 LAG_TICK_S = 0.1
 INTERRUPT_S = 60.0  # how long checkpoints of interrupted jobs may take
 LAST_CALLS_S = 1.0  # how long calls may still be answered when no job is left
-OPEN_FILES_WANTED = 65_536
-SWITCH_INTERVAL_S = 0.0005  # streams hand the interpreter over soon, so that loop and screen stay quick
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class LocalEngine:
         except BaseException:
             held.release()
             raise
-        _set_up_process()
+        process.make_ready()
         means = clock or SystemClock(), entropy or SystemEntropy()
         life = _Life(held, settings, passphrase, streams=streams, means=means)
         engine = cls(life, held)
@@ -138,6 +137,16 @@ class LocalEngine:
             if not self._over:
                 self._loop.call_soon_threadsafe(self._life.stop, drain_s)
         return self._stopped
+
+    def leave(self, *, to_jobs: bool) -> Future[bool]:
+        """See `EngineHandle.leave`."""
+        goes_on: Future[bool] = Future()
+        with self._lock:
+            if not self._over:
+                self._loop.call_soon_threadsafe(self._life.leave, to_jobs, goes_on)
+                return goes_on
+        goes_on.set_result(False)
+        return goes_on
 
     def _run(self, handler: logging.Handler, started: Future[None]) -> None:
         """The engine thread, from its first to its last moment."""
@@ -189,7 +198,10 @@ class _Life:
         self._answering: set[asyncio.Task[None]] = set()
         self._stop_at_s = math.inf
         self._stop_wanted = asyncio.Event()
+        self._has_gone_on = False  # with what an earlier engine did not end
+        self._is_left = False
         self._engine: Engine
+        self._server: SocketServer
         self._group: asyncio.TaskGroup
         self.events = EventLog(self._clock)
         self.document: Status
@@ -200,15 +212,19 @@ class _Life:
         try:
             async with asyncio.TaskGroup() as self._group:
                 sampler = Sampler(self._clock, engine_version=VERSION)
-                engine = self._engine = self._assemble(Means(self._clock, self._entropy, offload, self._spawn), sampler)
+                engine = self._engine = self._assemble(self._means(offload), sampler)
+                self._server = SocketServer.of(engine, self.begin, lambda: self.document)
+                await resuming.remember_ended(engine)
                 engine.opening.when_settled(self._settled)
                 engine.opening.begin()
                 self._publish()
+                self._listen()
                 self._start_rounds(rounds.Measuring(engine, sampler))
                 self.events.announce("engine-started", f"engine {VERSION} with {engine.streams.size} streams")
                 started.set_result(None)
                 await self._stop_wanted.wait()
                 all_ended = await self._wind_down()
+                await self._server.close()
                 for task in list(self._tasks):
                     task.cancel()
             await offload.run("end", functools.partial(self._let_go, all_ended=all_ended))
@@ -244,6 +260,20 @@ class _Life:
             self._publish()
             self._stop_wanted.set()
 
+    def leave(self, to_jobs: bool, goes_on: Future[bool]) -> None:
+        """See `EngineHandle.leave`."""
+        self._is_left = True
+        self._stop_if_unused(jobs_count=to_jobs)
+        goes_on.set_result(not self._engine.stopping)
+
+    def _stop_if_unused(self, *, jobs_count: bool = True) -> None:
+        """Stop, if this process has left the engine and nobody else uses it."""
+        dispatcher = self._engine.dispatcher
+        is_at_work = jobs_count and (self._answering or dispatcher.running_count or dispatcher.queued_count)
+        if self._is_left and not (self._engine.stopping or self._server.doors or is_at_work):
+            self._server.refuse()  # at the same moment: whoever was let in is served, whoever comes starts an engine
+            self.stop(0.0)
+
     def publish_stopped(self) -> None:
         """Show that nothing runs any more. Called last, when the loop has ended."""
         with contextlib.suppress(AttributeError):  # it never began
@@ -251,8 +281,13 @@ class _Life:
 
     # --- parts ------------------------------------------------------------------------------------------
 
+    def _means(self, offload: Offload) -> Means:
+        seed = int.from_bytes(self._entropy.token(8), "big")
+        return Means(self._clock, self._entropy, offload, self._spawn, random.Random(seed))
+
     def _assemble(self, means: Means, sampler: Sampler) -> Engine:
         wanted = self._streams or self._settings.engine.streams
+        job_table = JobTable(self._home.journal)
         pool = StreamPool(
             wanted or default_streams(),
             clock=self._clock,
@@ -277,7 +312,9 @@ class _Life:
                 means,
                 settings=lambda: self._engine.settings.engine,
                 announce=self.events.announce_job,
+                keep=lambda job: job_table.put(record_of(job)),
             ),
+            job_table=job_table,
             events=self.events,
             facts=Facts(),
             measured=Measured(sampler.sample(engine_lag_s=0.0)),
@@ -295,6 +332,9 @@ class _Life:
         repository = self._engine.opening.repository
         if repository is not None and not self._engine.stopping:
             self._engine.facts.take_register(repository.register.all())
+            if not self._has_gone_on:
+                self._has_gone_on = True
+                self._spawn(self._once(lambda: resuming.go_on(self._engine)))
             self._spawn(self._once(lambda: rounds.look_at_register(self._engine)))
             self._spawn(self._once(lambda: rounds.measure_room(self._engine)))
         self._publish()
@@ -304,6 +344,7 @@ class _Life:
     def _start_rounds(self, measuring: rounds.Measuring) -> None:
         async def publish() -> None:
             self._publish()
+            self._stop_if_unused()
 
         self._spawn(self._every(PUBLISH_S, publish))
         self._spawn(self._every(SAMPLE_S, measuring.round))
@@ -335,6 +376,14 @@ class _Life:
 
     def _publish(self) -> None:
         self.document = status.build(self._engine)
+        self._server.push()
+
+    def _listen(self) -> None:
+        try:
+            self._server.listen(self._home.path)
+        except OSError as error:
+            self._engine.door_problem = f"no other console or command can use this engine: {error.strerror or error}"
+            _LOG.warning(self._engine.door_problem)
 
     async def _serve(self, operation: Operation, caller: Caller, future: Future[Result]) -> None:
         try:
@@ -387,14 +436,3 @@ def _answer(future: Future[Result], answer: Result | WedSyncError) -> None:
 
 def _has_stopped() -> Unavailable:
     return Unavailable("the engine has stopped", "start it again")
-
-
-def _set_up_process() -> None:
-    """More open files, a quicker change of threads, and a quieter log than Python gives by itself."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    logging.raiseExceptions = False  # a log that cannot be written (disk full) must not write to the screen instead
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

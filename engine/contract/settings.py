@@ -81,9 +81,7 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How changes in watched folders are gathered into backups."""
 
     settle: Annotated[str, msgspec.Meta(description="a change waits so long for the next one, at most 250ms")] = "100ms"
-    busy: Annotated[
-        str, msgspec.Meta(description="a folder that never rests is saved at least so often, as 5s")
-    ] = "5s"
+    busy: Annotated[str, msgspec.Meta(description="a folder that never rests is saved at least so often, as 5s")] = "5s"
     rescan: Annotated[str, msgspec.Meta(description="everything watched is looked at again so often, as 1d")] = "1d"
     poll: Annotated[str, msgspec.Meta(description="where the system watches no more folders: rescan each 60s")] = "60s"
 

@@ -125,6 +125,10 @@ class Dispatcher:
         self._line_up(Idle(job, spec))
         self._begin_what_may()
 
+    def remember(self, job: Job) -> None:
+        """Know a job that ended in an earlier life of this home."""
+        self.roster.keep_ended(job)
+
     def cancel(self, job: Job) -> None:
         """Stop a job. One that waits ends at once, one that runs as soon as its streams notice. Raises Conflict."""
         _refuse_ended(job)

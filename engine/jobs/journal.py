@@ -51,14 +51,15 @@ _LOG = logging.getLogger(__name__)
 class Journal:
     """One database and its thread. Any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         """Open or make it; blocks. A file that is no journal is set aside, and `warnings` says so.
 
-        Raises NotPermitted, LimitReached, Unavailable; IntegrityError for one of a newer WedSync.
+        None: in memory only, so that nothing outlives the engine. Raises NotPermitted, LimitReached, Unavailable;
+        IntegrityError for one of a newer WedSync.
         """
-        self.path = path
+        self.path = path or Path("(in memory)")
         self.warnings: list[str] = []
-        self._connection = _opened_or_set_aside(path, self.warnings)
+        self._connection = _in_memory() if path is None else _opened_or_set_aside(path, self.warnings)
         self._use = threading.Lock()  # of the connection
         self._changed = threading.Condition()
         self._queue: deque[_Statement] = deque()  # with the next, guarded by `_changed`
@@ -134,6 +135,20 @@ class Journal:
         return None
 
 
+def open_journal(path: Path) -> Journal:
+    """The journal at `path`; where it cannot be used (a full disk), one in memory, which says so in `warnings`.
+
+    So that an engine can always start and give back what it has. Raises IntegrityError, as `Journal`.
+    """
+    try:
+        return Journal(path)
+    except (LimitReached, NotPermitted, Unavailable) as error:
+        _LOG.error("%s", error.line())
+        journal = Journal(None)
+        journal.warnings.append(f"{error.message}: jobs that are accepted now do not outlive this engine")
+        return journal
+
+
 class _Statement:
     """One statement on its way, and its future."""
 
@@ -182,6 +197,12 @@ def _opened(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def _in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _set_up(connection, Path("(in memory)"))
     return connection
 
 

@@ -20,7 +20,7 @@ from engine.base.units import KIB
 from engine.contract.operations import Operation
 from engine.contract.status import JobKind, JobState
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
-from engine.jobs.job import NOTHING, Counts
+from engine.jobs.job import NOTHING, Counts, Job
 from engine.jobs.journal import Journal, Row, Value
 
 ENDED_KEPT_MAX = 10_000
@@ -65,6 +65,55 @@ class JobRecord:
     code: str = ""
     snapshot: str = ""
     counts: Counts = NOTHING
+
+
+def record_of(job: Job) -> JobRecord:
+    """What the journal keeps of a job as it stands. One at work is written as one that waits: it may not end here."""
+    return JobRecord(
+        id=job.id,
+        operation=job.operation,
+        arguments=job.arguments,
+        kind=job.kind,
+        wedding_id=job.wedding_id,
+        wedding=job.wedding,
+        priority=job.priority,
+        priority_given=job.priority_given,
+        state="queued" if job.state == "running" else job.state,
+        attempts=job.attempts,
+        queued_ns=job.queued_ns,
+        started_ns=job.started_ns,
+        ended_ns=job.ended_ns,
+        message=job.message,
+        code=job.code,
+        snapshot=job.snapshot,
+        counts=job.counts,
+    )
+
+
+def job_of(record: JobRecord, *, monotonic_s: float) -> Job:
+    """The job that an earlier engine wrote down; `monotonic_s` is now."""
+    return Job(
+        id=record.id,
+        kind=record.kind,
+        wedding_id=record.wedding_id,
+        wedding=record.wedding,
+        priority=record.priority,
+        priority_given=record.priority_given,
+        queued_ns=record.queued_ns,
+        queued_monotonic_s=monotonic_s,
+        state=record.state,
+        started_ns=record.started_ns,
+        ended_ns=record.ended_ns,
+        message=record.message,
+        code=record.code,
+        snapshot=record.snapshot,
+        operation=record.operation,
+        arguments=record.arguments,
+        attempts=record.attempts,
+        was_held_up=True,
+        counts=record.counts,
+        reported=bool(record.ended_ns),
+    )
 
 
 class JobTable:

@@ -8,22 +8,26 @@ import os
 import stat
 from collections.abc import Iterator
 
+import msgspec
+
 from engine.base.errors import NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.priority import class_of
-from engine.jobs.roster import Conclusion, JobSpec, Opener, Prepared
+from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations.accepting import accept, kept, open_repository
 from engine.operations.browsing import with_vault
-from engine.operations.context import Engine, Handler, StreamHandler
+from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams
 from engine.operations.facts import Recovery
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes
-from engine.pipeline.backup import BackupRequest, BackupRun
+from engine.pipeline.backup import BackupOutcome, BackupRequest, BackupRun
+from engine.pipeline.committed import CommittedRun
 from engine.pipeline.estimate import estimate
 from engine.pipeline.parents import Selection
-from engine.repository.repository import Repository
+from engine.pipeline.pool import Run
 
 _TAG_CHARS_MAX = 100
 _TAGS_MAX = 32
@@ -47,23 +51,33 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
             bytes_to_read=counts.bytes_to_read,
             warnings=counts.warnings,
         )
-    repository = await engine.opening.needed()
+    await engine.opening.needed()
+    absolute = msgspec.structs.replace(operation, sources=tuple(map(os.fsdecode, sources)), tags=tags)
+    job = await accept(engine, backup_spec(engine, absolute, wedding))
+    if operation.wait:
+        return await ended(engine, job)
+    return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+def backup_spec(engine: Engine, operation: ops.StartBackup, wedding: Wedding) -> JobSpec:
+    """The job that `operation` asks for, now or after a restart. Its sources are absolute."""
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
         request = BackupRequest(
             job_id=job.id,
-            sources=sources,
-            tags=tags,
+            sources=tuple(map(os.fsencode, operation.sources)),
+            tags=operation.tags,
             priority=job.priority,
             host=os.uname().nodename,
             exclude=operation.exclude,
             one_file_system=operation.one_file_system,
         )
-        with _backup_run(engine, repository, job, request) as prepared:
+        with _backup_run(engine, job, request) as prepared:
             yield prepared
 
-    return await _accepted(engine, operation, wedding, opened)
+    priority = operation.priority or class_of(wedding, engine.clock.now_ns())
+    return kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened), operation)
 
 
 async def store_wedding_data(
@@ -78,7 +92,7 @@ async def store_wedding_data(
     name = path_bytes(operation.name)
     if not name or len(name) > 4095 or b"\0" in name or any(len(part) > 255 for part in name.split(b"/")):
         raise UsageError(f"{operation.name!r} cannot be the path of a file", "write it like speeches/father.wav")
-    repository = await engine.opening.needed()
+    await engine.opening.needed()
     await engine.offload.run(wedding.id, lambda: check_input(operation.file))
     given = (streams or CallerStreams()).input() if operation.file == "-" else None
 
@@ -94,13 +108,13 @@ async def store_wedding_data(
                 host=os.uname().nodename,
                 stream=(name, fd),
             )
-            with _backup_run(engine, repository, job, request) as prepared:
+            with _backup_run(engine, job, request) as prepared:
                 yield prepared
         finally:
             os.close(fd)
 
     priority = class_of(wedding, engine.clock.now_ns())
-    job = engine.dispatcher.accept(JobSpec("store", wedding, priority, False, opened))
+    job = await accept(engine, JobSpec("store", wedding, priority, False, opened))
     try:
         return await ended(engine, job)
     except asyncio.CancelledError:
@@ -111,25 +125,17 @@ async def store_wedding_data(
 
 HANDLERS: dict[str, Handler] = {"start_backup": start_backup, "store_wedding_data": store_wedding_data}
 STREAM_HANDLERS: dict[str, StreamHandler] = {"store_wedding_data": store_wedding_data}
-
-
-async def _accepted(engine: Engine, operation: ops.StartBackup, wedding: Wedding, opened: Opener) -> ops.JobResult:
-    priority = operation.priority or class_of(wedding, engine.clock.now_ns())
-    job = engine.dispatcher.accept(JobSpec("backup", wedding, priority, operation.priority is not None, opened))
-    if operation.wait:
-        return await ended(engine, job)
-    return ops.JobResult(job=engine.dispatcher.row(job))
+RESUMERS: dict[str, Resumer] = {"start_backup": backup_spec}
 
 
 @contextlib.contextmanager
-def _backup_run(engine: Engine, repository: Repository, job: Job, request: BackupRequest) -> Iterator[Prepared]:
-    with repository.vault(job.wedding_id) as vault:
-        run = BackupRun(
-            vault,
-            request,
-            clock=engine.clock,
-            entropy=engine.entropy,
-            settings=engine.settings.engine,
+def _backup_run(engine: Engine, job: Job, request: BackupRequest) -> Iterator[Prepared]:
+    with open_repository(engine).vault(job.wedding_id) as vault:
+        committed = vault.committed(job.id) if job.attempts > 1 or job.was_held_up else None
+        run: Run[BackupOutcome] = (
+            CommittedRun(committed)
+            if committed is not None
+            else BackupRun(vault, request, clock=engine.clock, entropy=engine.entropy, settings=engine.settings.engine)
         )
 
         def conclude() -> Conclusion:

@@ -14,8 +14,11 @@ from engine.contract.catalog import Role
 from engine.contract.operations import Result
 from engine.contract.settings import Settings
 from engine.contract.status import Infrastructure, RatePoint, TierRow
+from engine.contract.weddings import Wedding
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.offload import Offload
+from engine.jobs.records import JobTable
+from engine.jobs.roster import JobSpec
 from engine.operations.descriptors import CallerStreams
 from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
@@ -66,13 +69,17 @@ class Engine:
     pool: StreamPool
     streams: Streams
     dispatcher: Dispatcher
+    job_table: JobTable
     events: EventLog
     facts: Facts
     measured: Measured
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
     stopping: bool = False
     status_seq: int = 0
+    attached: int = 0  # doors of other processes that are open
+    door_problem: str = ""  # why no other process can open one
 
 
 Handler = Callable[[Engine, Any], Awaitable[Result]]
+Resumer = Callable[[Engine, Any, Wedding], JobSpec]  # the job that an operation of the journal means, to go on with
 StreamHandler = Callable[[Engine, Any, CallerStreams], Awaitable[Result]]  # may read or write the caller's own

@@ -3,6 +3,7 @@
 ```
 config.toml   settings            engine.lock   held while an engine runs; its process id
 seen.json     highest numbers     logs/         engine.jsonl and its five predecessors
+journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
 repository/   the hot store, unless `storage.hot` says another
 ```
 """
@@ -17,6 +18,7 @@ from urllib.parse import quote
 
 from engine.base.errors import Conflict, LimitReached, NotPermitted
 from engine.contract.settings import Settings
+from engine.jobs.journal import open_journal
 
 
 class Home:
@@ -44,6 +46,11 @@ class Home:
         with contextlib.suppress(OSError):  # a full disk keeps the lock all the same
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            self.journal = open_journal(self.path / "journal.db")
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     @property
     def settings(self) -> Path:
@@ -65,5 +72,6 @@ class Home:
         return settings.storage.hot or "file://" + quote(os.fsencode(self.path / "repository"))
 
     def release(self) -> None:
-        """Let another engine run here."""
+        """Write the journal's last words, then let another engine run here."""
+        self.journal.close()
         os.close(self._fd)

@@ -13,14 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 
+import msgspec
+
 from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
 from engine.base.units import format_count
 from engine.contract import operations as ops
+from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations.accepting import accept, kept, open_repository
 from engine.operations.browsing import below, with_vault
-from engine.operations.context import Engine, Handler, StreamHandler
+from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes, path_text
@@ -31,7 +35,6 @@ from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.stream import StreamTarget
 from engine.pipeline.targets.target import RestoreTarget
 from engine.repository.entry import FOLDER
-from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -83,40 +86,54 @@ async def retrieve(
     snapshot, answer = await with_vault(engine, operation.wedding, planned)
     if operation.dry_run:
         return answer
-    if not destination.path:
-        destination = replace(destination, output=(streams or CallerStreams()).output())
-    repository = await engine.opening.needed()
-
-    @contextlib.contextmanager
-    def opened(job: Job) -> Iterator[Prepared]:
-        job.snapshot = snapshot.id
-        with _restore_run(engine, repository, job, (snapshot, selection, destination)) as prepared:
-            yield prepared
-
-    # Somebody waits for what is brought back, so it runs at the weight of today's weddings.
-    job = engine.dispatcher.accept(JobSpec("retrieve", wedding, "same-day", True, opened))
+    pinned = msgspec.structs.replace(operation, snapshot=snapshot.id)
+    if destination.path:
+        spec = retrieve_spec(engine, pinned, wedding)
+    else:  # what went out of a stream cannot be sent again, so the journal does not run it again either
+        output = (streams or CallerStreams()).output()
+        spec = _spec(engine, pinned, wedding, replace(destination, output=output))
+    await engine.opening.needed()
+    job = await accept(engine, spec)
     if operation.wait:
         return await ended(engine, job)
     return ops.JobResult(job=engine.dispatcher.row(job))
 
 
+def retrieve_spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding) -> JobSpec:
+    """The job that `operation` asks for, now or after a restart: to a path, of one snapshot by its id.
+
+    Files that an earlier attempt has placed are whole, so they are left as `overwrite` says.
+    """
+    return kept(_spec(engine, operation, wedding, destination_of(operation)), operation)
+
+
+def _spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding, destination: Destination) -> JobSpec:
+    selection = Selection(
+        paths=tuple(path_bytes(path) for path in operation.paths), strip_prefix=destination.strip_prefix
+    )
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        job.snapshot = operation.snapshot
+        with (
+            open_repository(engine).vault(job.wedding_id) as vault,
+            opened_target(destination, engine.entropy) as target,
+        ):
+            run = RestoreRun(vault, vault.find_snapshot(operation.snapshot), selection, target)
+
+            def conclude() -> Conclusion:
+                run.done.result()
+                return Conclusion(snapshot=operation.snapshot, warnings=len(target.warnings))
+
+            yield Prepared(run, conclude)
+
+    # Somebody waits for what is brought back, so it runs at the weight of today's weddings.
+    return JobSpec("retrieve", wedding, "same-day", True, opened)
+
+
 HANDLERS: dict[str, Handler] = {"retrieve_wedding_data": retrieve}
+RESUMERS: dict[str, Resumer] = {"retrieve_wedding_data": retrieve_spec}
 STREAM_HANDLERS: dict[str, StreamHandler] = {"retrieve_wedding_data": retrieve}
-
-
-@contextlib.contextmanager
-def _restore_run(
-    engine: Engine, repository: Repository, job: Job, what: tuple[Snapshot, Selection, Destination]
-) -> Iterator[Prepared]:
-    snapshot, selection, destination = what
-    with repository.vault(job.wedding_id) as vault, opened_target(destination, engine.entropy) as target:
-        run = RestoreRun(vault, snapshot, selection, target)
-
-        def conclude() -> Conclusion:
-            run.done.result()
-            return Conclusion(snapshot=snapshot.id, warnings=len(target.warnings))
-
-        yield Prepared(run, conclude)
 
 
 # --- where it goes ------------------------------------------------------------------------------------

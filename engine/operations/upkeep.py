@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from engine.base.errors import IntegrityError
 from engine.base.units import format_count
 from engine.contract import operations as ops
+from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
-from engine.operations.context import Engine, Handler
+from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.queue import ended
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
 
@@ -18,29 +20,15 @@ from engine.pipeline.verify import VerifyOutcome, VerifyRun
 async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
     """See `ops.Verify`. Problems are in the report, and make the job one that failed with an integrity error."""
     wedding = engine.facts.find(operation.wedding)
-    repository = await engine.opening.needed()
+    await engine.opening.needed()
     found: list[VerifyOutcome] = []
-
-    @contextlib.contextmanager
-    def opened(job: Job) -> Iterator[Prepared]:
-        with repository.vault(job.wedding_id) as vault:
-            run = VerifyRun(vault, all_files=operation.all)
-
-            def conclude() -> Conclusion:
-                outcome = run.done.result()
-                found.append(outcome)
-                refuse_problems(outcome)
-                return Conclusion()
-
-            yield Prepared(run, conclude)
-
-    job = engine.dispatcher.accept(JobSpec("verify", wedding, "standard", True, opened))
+    job = await accept(engine, verify_spec(engine, operation, wedding, found))
     if not operation.wait:
         return ops.JobResult(job=engine.dispatcher.row(job))
     result = await ended(engine, job)
     if not found:
         return result
-    outcome = found[0]
+    outcome = found[-1]
     more = outcome.problems_total - len(outcome.problems)
     return ops.VerifyReport(
         job=result.job,
@@ -54,6 +42,28 @@ async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
     )
 
 
+def verify_spec(
+    engine: Engine, operation: ops.Verify, wedding: Wedding, found: list[VerifyOutcome] | None = None
+) -> JobSpec:
+    """The job that `operation` asks for, now or after a restart; it begins anew then. `found` takes the outcome."""
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        with open_repository(engine).vault(job.wedding_id) as vault:
+            run = VerifyRun(vault, all_files=operation.all)
+
+            def conclude() -> Conclusion:
+                outcome = run.done.result()
+                if found is not None:
+                    found.append(outcome)
+                refuse_problems(outcome)
+                return Conclusion()
+
+            yield Prepared(run, conclude)
+
+    return kept(JobSpec("verify", wedding, "standard", True, opened), operation)
+
+
 def refuse_problems(outcome: VerifyOutcome) -> None:
     """Raise IntegrityError when the verification found any."""
     count = outcome.problems_total
@@ -63,3 +73,4 @@ def refuse_problems(outcome: VerifyOutcome) -> None:
 
 
 HANDLERS: dict[str, Handler] = {"verify": verify}
+RESUMERS: dict[str, Resumer] = {"verify": verify_spec}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -40,6 +40,7 @@ class WeddingVault:
         self._fragments: set[str] = set()
         self._dropped: set[bytes] = set()  # packs that no longer count, whatever lists them
         self._problems: dict[str, str] = {}  # object name → what is wrong
+        self._has_asked_footers = False
         self._ciphers: dict[bytes, crypto.PackCipher] = {}
 
     @property
@@ -131,6 +132,11 @@ class WeddingVault:
             found = [item for item in self._snapshots.values() if partial or not item.partial]
         return snapshot.in_order(found)
 
+    def committed(self, job_id: str) -> Snapshot | None:
+        """The whole snapshot of a job, if it is known to have committed; `refresh` learns of others' commits."""
+        with self._lock:
+            return self._snapshots.get(job_id)
+
     def fragments(self) -> list[str]:
         """The names of the index fragments that were read."""
         with self._lock:
@@ -186,9 +192,28 @@ class WeddingVault:
             raise IntegrityError(f"the chunk list of {entry.path!r} is cut short")
         return ids
 
+    def places(self, ids: Sequence[bytes]) -> list[Location | None]:
+        """Where each chunk lies; None for what is nowhere.
+
+        For what the index lacks, the footers of packs are asked, once: a lost fragment must not cost a restore.
+        """
+        found = self.index.locate(ids)
+        if None not in found:
+            return found
+        with self._lock:
+            if not self._has_asked_footers:
+                self._has_asked_footers = True
+                self._recover_from_footers()
+        again = self.index.locate(ids)
+        if again.count(None) < found.count(None):
+            with self._lock:
+                what = "the index lacked packs that snapshots need; their footers told of them"
+                self._problems.setdefault(layout.fragments(self.keys.wedding), what)
+        return again
+
     def locate(self, chunk_id: bytes) -> Location:
         """Where a chunk lies. Raises IntegrityError when it is nowhere."""
-        location = self.index.locate([chunk_id])[0]
+        location = self.places([chunk_id])[0]
         if location is None:
             raise IntegrityError(f"chunk {chunk_id.hex()} is missing from the index", "run verify, then repair")
         return location
