@@ -26,11 +26,13 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("s  w", "snapshots of the marked wedding; all weddings"),
     ("a", "add a wedding"),
     ("x", "cancel the marked job"),
+    ("i", "make the repository, while there is none"),
     ("o", "open the newest result again"),
     ("+  -", "a shorter, a longer time in the charts"),
     ("p", "pause the screen (the engine goes on)"),
     ("z", "give the marked panel the whole screen; again: back"),
     ("t", "the next theme"),
+    ("?", "keys and commands"),
     ("esc", "back"),
     ("q  ctrl+q", "quit; asks while jobs run"),
 )
@@ -39,7 +41,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("● ✓", "well, done"),
     ("▲", "needs a look"),
     ("✗", "failed, critical"),
-    ("▸ ○ ■", "running, waiting, stopped"),
+    ("▸ ○ ‖ ■", "running, waiting, paused, stopped"),
 )
 
 

@@ -97,7 +97,7 @@ class ConsoleApp(App[Outcome]):
         self._unchanged = 0
         self._slow = self._quick = 0
         self._crashed = False
-        self._leaves_when_idle = False
+        self._leaves_when_idle = self._is_asking = False
         self.courier = Courier(handle)
         self.desk = ConsoleDesk(self)
         self.stepper = Stepper(self, handle)
@@ -252,12 +252,14 @@ class ConsoleApp(App[Outcome]):
     async def action_quit(self) -> None:
         """Leave; with jobs unfinished, ask what becomes of them."""
         unfinished = view.unfinished(self._handle.status())
-        if unfinished:
-            self.push_screen(leave(unfinished), self._decided)
-        else:
+        if not unfinished:
             self.exit(Outcome.QUIT)
+        elif not self._is_asking:
+            self._is_asking = True
+            self.push_screen(leave(unfinished), self._decided)
 
     def _decided(self, answer: str | None) -> None:
+        self._is_asking = False
         self._leaves_when_idle = answer == "wait"
         if answer == "stop":
             self.exit(Outcome.CHECKPOINT)

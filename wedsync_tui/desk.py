@@ -25,6 +25,7 @@ from screens.help import HelpScreen
 from screens.results import ResultScreen
 from screens.tables import sentence_of, sheet_of
 from screens.text import Span, clean, line_of
+from screens.view import is_ended
 from wedsync_tui.arguments import Argument, arguments_of
 from wedsync_tui.commands import HelpRequest, format_command, parse_line
 from wedsync_tui.completion import known_from, suggest
@@ -118,7 +119,8 @@ class ConsoleDesk:
             self._stage.note(line_of(Span(f"▲ {clean(str(warning))}", "warning")))
         if words:
             self._stage.note(line_of(Span(f"✓ {words}", "ok")))
-            self._stage.tell(words)
+            if not (isinstance(answer, ops.JobResult) and is_ended(answer.job)):  # of an end the event tells
+                self._stage.tell(words)
             return
         self._kept.append((line, operation, answer))
         late = asyncio.get_running_loop().time() - started > LATE_S

@@ -139,10 +139,19 @@ async def test_one_panel_can_have_the_whole_screen(engine: FakeEngine) -> None:
 
 
 async def test_a_line_runs_an_operation(engine: FakeEngine) -> None:
+    async with opened(engine, (120, 36)) as (app, pilot):
+        await typed(pilot, "scale 4")
+        assert engine.operations == [ops.ScaleInfrastructure(target="4")]
+        assert toasts(app) == ["streams: 9 → 4, set by hand"]
+        assert ": scale 4" in panel(app, "log")
+
+
+async def test_the_end_of_a_job_is_told_once(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
         await typed(pilot, "backup smith-jones --from /card")
-        assert engine.operations == [ops.StartBackup(wedding="smith-jones", sources=("/card",))]
-        assert "backup of smith-jones is done" in toasts(app)
+        app.pull()
+        await settled(pilot)
+        assert toasts(app) == ["job ended (smith-jones)"]
 
 
 async def test_a_wrong_line_is_explained_in_place_and_nothing_runs(engine: FakeEngine) -> None:
@@ -374,6 +383,8 @@ async def test_quitting_with_jobs_asks_and_enter_stays(engine: FakeEngine) -> No
         await pilot.press("ctrl+q")
         await pilot.pause()
         assert "2 jobs are not finished." in shown(app)
+        await app.action_quit()
+        assert len(app.screen_stack) == 2  # asked once, however often the key is pressed
         await pilot.press("enter")
         await pilot.pause()
         assert app.return_value is None

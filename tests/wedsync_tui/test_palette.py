@@ -28,7 +28,7 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
     async with opened(engine) as (app, pilot):
         for spec, row in zip(CATALOG, app.palette_commands(), strict=False):
             row.act()
-            await settled(pilot)
+            await pilot.pause()
             if any(argument.required for argument in arguments_of(spec)):
                 assert isinstance(app.screen, CommandLine), spec
                 assert app.screen.query_one("#line", Input).value == f"{spec.verb} "
@@ -43,7 +43,6 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
             engine.operations.clear()
             while len(app.screen_stack) > 1:
                 app.pop_screen()
-            await settled(pilot)
 
 
 async def test_the_palette_finds_by_letters_of_the_verb_and_by_words_of_the_help() -> None:
