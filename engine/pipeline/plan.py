@@ -157,7 +157,7 @@ def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> PlanC
                 continue
             groups.add(entry.link_group)
         ids = vault.chunk_ids(entry)
-        for location in vault.index.locate([ids[at : at + 32] for at in range(0, len(ids), 32)]):
+        for location in vault.places([ids[at : at + 32] for at in range(0, len(ids), 32)]):
             if location is not None and (location.pack.name, location.offset) not in blobs:
                 blobs.add((location.pack.name, location.offset))
                 bytes_fetched += location.stored_bytes

@@ -143,7 +143,7 @@ class RestoreRun(Run[RestoreOutcome]):
         begin = opened.chunks_planned * 32
         part = opened.ids[begin : begin + _CHUNKS_A_TIME * 32]
         split = [part[at : at + 32] for at in range(0, len(part), 32)]
-        locations = self._vault.index.locate(split)
+        locations = self._vault.places(split)
         needed = list(place_chunks(opened.entry, split, locations, data_offset=opened.data_planned, owner=self._owner))
         with self._lock:
             opened.chunks_planned += len(split)

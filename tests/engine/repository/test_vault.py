@@ -172,15 +172,33 @@ def test_a_damaged_fragment_is_rebuilt_from_footers() -> None:
     assert contents_of(later, later.find_snapshot(committed.id)) == MANY
 
 
-def test_a_missing_fragment_leaves_its_chunks_unknown_until_something_is_damaged() -> None:
-    """Nothing tells of an object that is not there; verify does, by what snapshots name."""
+def test_a_lost_fragment_costs_no_restore() -> None:
+    """Nothing tells of an object that is not there; a chunk that the index lacks is looked for in footers."""
     objects = MemoryObjects()
     committed = commit(vault_on(objects), MANY)
     store = MemoryStore(objects)
     store.delete(fragment_names(store)[0])
     vault = vault_on(objects)
-    with pytest.raises(IntegrityError, match="missing from the index"):
-        contents_of(vault, vault.find_snapshot(committed.id))
+    assert vault.problems == []
+    assert contents_of(vault, vault.find_snapshot(committed.id)) == MANY
+    assert len(vault.problems) == 1
+    commit(vault, [b"more"])
+    assert len(fragment_names(store)) == 1
+    assert vault_on(objects).index.missing([crypto.chunk_id(MANY[0], world.KEYS.chunk_key)]) == [False]
+
+
+def test_a_chunk_that_is_nowhere_is_an_integrity_error() -> None:
+    """Footers are asked once, and no problem is made of packs that only a crash left behind."""
+    objects = MemoryObjects()
+    vault = vault_on(objects)
+    transaction = Transaction(vault, ENTROPY)
+    parts.store_chunks(transaction, vault, [b"never committed"])
+    transaction.publish_all(parts.buffer())
+    again = vault_on(objects)
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match="missing from the index"):
+            again.read_chunk(bytes(32))
+    assert again.problems == []
 
 
 def test_a_fragment_with_an_impossible_pack_harms_no_other() -> None:
