@@ -43,6 +43,7 @@ from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
 from engine.operations.opening import Opening, Passphrase
+from engine.operations.rationing import Rationing
 from engine.operations.streams import Streams, default_streams
 from engine.pipeline.pool import StreamPool
 
@@ -293,6 +294,13 @@ class _Life:
             clock=self._clock,
             compression_level=self._settings.engine.compression_level,
         )
+        dispatcher = Dispatcher(
+            pool,
+            means,
+            settings=lambda: self._engine.settings.engine,
+            announce=self.events.announce_job,
+            keep=lambda job: job_table.put(record_of(job)),
+        )
         return Engine(
             home=self._home,
             clock=self._clock,
@@ -307,14 +315,9 @@ class _Life:
             ),
             pool=pool,
             streams=Streams(pool, mode="manual" if wanted else "default", clock=self._clock),
-            dispatcher=Dispatcher(
-                pool,
-                means,
-                settings=lambda: self._engine.settings.engine,
-                announce=self.events.announce_job,
-                keep=lambda job: job_table.put(record_of(job)),
-            ),
+            dispatcher=dispatcher,
             job_table=job_table,
+            rationing=Rationing(pool, dispatcher),
             events=self.events,
             facts=Facts(),
             measured=Measured(sampler.sample(engine_lag_s=0.0)),

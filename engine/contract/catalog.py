@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from engine.contract import operations as ops
+from engine.contract import steering
 
 
 class Role(enum.IntEnum):
@@ -57,6 +58,9 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("jobs", "jobs", _V, ops.ListJobs, (ops.JobList,)),
     OperationSpec("wait", "wait", _V, ops.WaitForJobs, (ops.JobList,)),
     OperationSpec("job_cancel", "cancel", _O, ops.CancelJob, (ops.JobResult,), confirm=True),
+    OperationSpec("job_pause", "pause", _O, steering.PauseJob, (ops.JobResult,)),
+    OperationSpec("job_resume", "resume", _O, steering.ResumeJob, (ops.JobResult,)),
+    OperationSpec("job_prioritise", "prioritise", _O, steering.PrioritiseJob, (ops.JobResult,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False

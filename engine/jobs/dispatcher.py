@@ -177,6 +177,11 @@ class Dispatcher:
         while not job.ended:
             await asyncio.shield(self._waiter(job))
 
+    async def at_rest(self, job: Job) -> None:
+        """Come back when `job` has ended or is paused."""
+        while job.state in ("queued", "running"):
+            await asyncio.shield(self._waiter(job))
+
     async def off_the_streams(self, job: Job) -> None:
         """Come back when `job` is not at work any more."""
         while job.id in self.roster.active:

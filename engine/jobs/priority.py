@@ -24,13 +24,22 @@ def zone_problem(name: str) -> str:
     return ""
 
 
+def zone_of(name: str) -> dt.tzinfo:
+    """A time zone; one that this machine does not know counts as UTC."""
+    try:
+        return _zone(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return dt.UTC
+
+
+def local_time(timezone: str, now_ns: int) -> dt.datetime:
+    """What clocks show in a time zone at `now_ns`."""
+    return dt.datetime.fromtimestamp(now_ns // 10**9, tz=zone_of(timezone))
+
+
 def local_day(timezone: str, now_ns: int) -> dt.date:
     """The day it is at a venue, which ends at 06:00. A zone this machine does not know counts as UTC."""
-    try:
-        zone: dt.tzinfo = _zone(timezone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        zone = dt.UTC
-    moment = dt.datetime.fromtimestamp(now_ns // 10**9, tz=zone)
+    moment = local_time(timezone, now_ns)
     return moment.date() - dt.timedelta(days=1) if moment.hour < DAY_ENDS_HOUR else moment.date()
 
 

@@ -6,6 +6,7 @@ Reading uses the standard library; changing uses tomlkit, imported only then, wh
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +17,17 @@ import msgspec
 
 from engine.base.atomic import replace_file
 from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError
-from engine.base.units import parse_bytes
+from engine.base.units import parse_bytes, parse_span
 from engine.contract.operations import SettingRow
 from engine.contract.settings import Settings
+from engine.jobs.priority import zone_problem
+from engine.operations.rationing import windows_of
 
 SETTINGS_BYTES_MAX = 1 << 20
+SPANS = (  # settings that are spans of time
+    "classes.same_day_deadline", "classes.next_day_deadline", "classes.standard_deadline",
+    "watch.settle", "watch.busy", "watch.rescan", "watch.poll", "hooks.timeout",
+)  # fmt: skip
 UNSET_WORDS = frozenset({"", "unset", "default"})
 
 
@@ -111,6 +118,7 @@ def parse_settings(text: str, where: str) -> Settings:
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {error}", "config get shows what each setting is") from None
     _check_capacity(settings.storage.capacity, where)
+    _check_classes(settings, where)
     return settings
 
 
@@ -131,7 +139,7 @@ def changed_text(text: str, setting: Setting, value: str) -> str:
     try:
         document = tomlkit.parse(text)
         section = document.get(section_name)
-        if value in UNSET_WORDS and setting.default in (None, ""):
+        if value in UNSET_WORDS and setting.default in (None, "", ()):
             if isinstance(section, dict):
                 section.pop(name, None)
         else:
@@ -147,12 +155,22 @@ def changed_text(text: str, setting: Setting, value: str) -> str:
 def parsed_value(setting: Setting, value: str) -> Any:
     """What a person wrote, as the value of its type. Raises UsageError."""
     word: object = value
+    if isinstance(setting.default, tuple):
+        return _parsed_list(setting, value)
     if isinstance(setting.default, bool):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
     try:
         return msgspec.convert(word, setting.type, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(f"{setting.key} cannot be {value!r}: {_lowered(str(error))}", setting.help) from None
+
+
+def _parsed_list(setting: Setting, value: str) -> Any:
+    """A list of words as JSON and TOML both write it. Raises UsageError."""
+    try:
+        return list(msgspec.convert(json.loads(value), setting.type))
+    except (ValueError, msgspec.ValidationError):
+        raise UsageError(f"{setting.key} cannot be {value!r}", 'write a list like ["/usr/local/bin/hook"]') from None
 
 
 def value_of(settings: Settings, key: str) -> object:
@@ -174,6 +192,8 @@ def value_text(value: object) -> str:
         return "unset"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return json.dumps(value) if value else "unset"
     return str(value)
 
 
@@ -211,6 +231,20 @@ def _check_capacity(capacity: str, where: str) -> None:
             parse_bytes(capacity)
         except ValueError as error:
             raise UsageError(f"{where}: storage.capacity: {error}") from None
+
+
+def _check_classes(settings: Settings, where: str) -> None:
+    """Refuse spans, limits and time zones that mean nothing. Raises UsageError."""
+    try:
+        windows_of(settings.limits)
+        for key in SPANS:
+            if parse_span(str(value_of(settings, key))) <= 0:
+                raise ValueError(f"{key} is more than nothing")
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
+    problem = zone_problem(settings.limits.timezone)
+    if problem:
+        raise UsageError(f"{where}: limits.timezone: {problem}", "write it like Europe/London")
 
 
 def _lowered(sentence: str) -> str:

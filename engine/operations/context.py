@@ -24,6 +24,7 @@ from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
 from engine.operations.opening import Opening
+from engine.operations.rationing import Rationing
 from engine.operations.streams import Streams
 from engine.pipeline.pool import StreamPool
 
@@ -70,6 +71,7 @@ class Engine:
     streams: Streams
     dispatcher: Dispatcher
     job_table: JobTable
+    rationing: Rationing
     events: EventLog
     facts: Facts
     measured: Measured

@@ -1,13 +1,15 @@
-"""jobs, wait, cancel."""
+"""jobs, wait, cancel, pause, resume, prioritise."""
 
 from __future__ import annotations
 
 import asyncio
 
-from engine.base.errors import Unavailable, UsageError
+from engine.base.errors import NotFound, Unavailable, UsageError
 from engine.base.units import parse_span
 from engine.contract import operations as ops
+from engine.contract import steering
 from engine.jobs.job import Job
+from engine.jobs.priority import class_of
 from engine.jobs.roster import newest_first
 from engine.operations.context import Engine, Handler
 
@@ -28,22 +30,24 @@ async def list_jobs(engine: Engine, operation: ops.ListJobs) -> ops.JobList:
 async def wait(engine: Engine, operation: ops.WaitForJobs) -> ops.JobList:
     """See `ops.WaitForJobs`. Without a job: also those that ended since, and whose end nobody was told yet.
 
-    So a script that starts jobs and then waits learns how each of them ended, however fast it was.
+    So a script that starts jobs and then waits learns how each of them ended, however fast it was. A job that is
+    paused, or becomes it, is not waited for: only a person ends that.
     """
     timeout_s = span(operation.timeout) if operation.timeout else None
     if operation.job:
         jobs = [engine.dispatcher.find(operation.job)]
     else:
-        jobs = [job for job in newest_first(engine.dispatcher.jobs()) if not job.ended or not job.reported]
+        wanted = (job for job in engine.dispatcher.jobs() if job.state != "paused" and not (job.ended and job.reported))
+        jobs = newest_first(wanted)
     try:
         async with asyncio.timeout(timeout_s):
             for job in jobs:
-                await engine.dispatcher.ended(job)
+                await engine.dispatcher.at_rest(job)
     except TimeoutError:
-        left = sum(not job.ended for job in jobs)
+        left = sum(job.state in ("queued", "running") for job in jobs)
         raise Unavailable(f"{left} of {len(jobs)} jobs had not ended after {operation.timeout}", "wait again") from None
     for job in jobs:
-        job.reported = True
+        job.reported = job.ended
     return _listed(engine, jobs, total=len(jobs))
 
 
@@ -52,6 +56,34 @@ async def cancel(engine: Engine, operation: ops.CancelJob) -> ops.JobResult:
     job = engine.dispatcher.find(operation.job)
     engine.dispatcher.cancel(job)
     return await ended(engine, job)
+
+
+async def pause(engine: Engine, operation: steering.PauseJob) -> ops.JobResult:
+    """See `steering.PauseJob`. Comes back when the job is off the streams. Raises NotFound, Conflict."""
+    job = engine.dispatcher.find(operation.job)
+    engine.dispatcher.pause(job)
+    await engine.dispatcher.off_the_streams(job)
+    return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+async def resume(engine: Engine, operation: steering.ResumeJob) -> ops.JobResult:
+    """See `steering.ResumeJob`. Raises NotFound, Conflict."""
+    job = engine.dispatcher.find(operation.job)
+    engine.dispatcher.resume(job)
+    return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+async def prioritise(engine: Engine, operation: steering.PrioritiseJob) -> ops.JobResult:
+    """See `steering.PrioritiseJob`. Raises NotFound, Conflict."""
+    job = engine.dispatcher.find(operation.job)
+    if operation.priority != "auto":
+        engine.dispatcher.prioritise(job, operation.priority, given=True)
+    else:
+        wedding = engine.facts.by_id(job.wedding_id)
+        if wedding is None:
+            raise NotFound(f"the wedding {job.wedding} is not in the register any more")
+        engine.dispatcher.prioritise(job, class_of(wedding, engine.clock.now_ns()), given=False)
+    return ops.JobResult(job=engine.dispatcher.row(job))
 
 
 async def ended(engine: Engine, job: Job) -> ops.JobResult:
@@ -73,4 +105,11 @@ def _listed(engine: Engine, jobs: list[Job], *, total: int) -> ops.JobList:
     return ops.JobList(jobs=tuple(engine.dispatcher.row(job) for job in jobs), total=total)
 
 
-HANDLERS: dict[str, Handler] = {"jobs": list_jobs, "wait": wait, "job_cancel": cancel}
+HANDLERS: dict[str, Handler] = {
+    "jobs": list_jobs,
+    "wait": wait,
+    "job_cancel": cancel,
+    "job_pause": pause,
+    "job_resume": resume,
+    "job_prioritise": prioritise,
+}

@@ -37,6 +37,7 @@ class Measuring:
         """Measure."""
         engine = self._engine
         engine.dispatcher.figures.sample()
+        engine.rationing.apply(engine.settings, engine.clock.now_ns())
         now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()
         span_s = now_s - self._before_s
         engine.measured.history.append(rate_point(self._before, totals, span_s=span_s, now_ns=engine.clock.now_ns()))

@@ -156,6 +156,11 @@ class FairTurns(Generic[Flow]):
             each.tokens = 0.0
         each.limit_bytes_per_s = bytes_per_s
 
+    def set_weight(self, name: PriorityClass, weight: int) -> None:
+        """Give a class another share from now on."""
+        check(weight > 0, "every class has a weight")
+        self._classes[name].weight = weight
+
     def served(self) -> dict[PriorityClass, int]:
         """Cost handed out to each class since the start."""
         return {name: each.served_cost for name, each in self._classes.items()}

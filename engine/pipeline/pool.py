@@ -221,6 +221,11 @@ class StreamPool:
             self._turns.set_limit(priority, bytes_per_s, self._clock.monotonic_s())
             self._condition.notify_all()
 
+    def set_weight(self, priority: PriorityClass, weight: int) -> None:
+        """Give a class another share of the streams. In force at once."""
+        with self._condition:
+            self._turns.set_weight(priority, weight)
+
     @property
     def stages(self) -> dict[Stage, tuple[float, int]]:
         """Stage → (thread seconds, bytes) since the start."""

@@ -1,0 +1,140 @@
+"""Operations that steer what runs by itself: jobs that are paused or moved up, watched folders, schedules.
+
+As in `engine.contract.operations`, of which this is a part: one struct of arguments and one of results each.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from engine.contract.operations import JobName, Operation, Paths, Result, WeddingName, _words
+
+# --- jobs ---------------------------------------------------------------------------------------------
+
+
+class PauseJob(Operation, frozen=True, kw_only=True):
+    """Take a job from the streams; it is checkpointed, and goes on when it is resumed, also after a restart."""
+
+    job: JobName
+
+
+class ResumeJob(Operation, frozen=True, kw_only=True):
+    """Let a paused job go on."""
+
+    job: JobName
+
+
+class PrioritiseJob(Operation, frozen=True, kw_only=True):
+    """Give a job another class, at once."""
+
+    job: JobName
+    priority: Annotated[
+        Literal["same-day", "next-day", "standard", "auto"],
+        _words("the class; auto: the one that the wedding's date gives", positional=True),
+    ]
+
+
+# --- watched folders ----------------------------------------------------------------------------------
+
+
+class WatchWedding(Operation, frozen=True, kw_only=True):
+    """Watch folders, and back up within a second what is changed in them; goes on after a restart."""
+
+    wedding: WeddingName
+    paths: Annotated[
+        Paths, _words("folders to watch; none: the wedding's sources", title="PATH", positional=True, path=True)
+    ] = ()
+    exclude: Annotated[Paths, _words("leave out what matches, as .gitignore would", title="GLOB")] = ()
+
+
+class UnwatchWedding(Operation, frozen=True, kw_only=True):
+    """Watch folders no longer."""
+
+    wedding: WeddingName
+    paths: Annotated[
+        Paths, _words("folders to let go; none: all of the wedding", title="PATH", positional=True, path=True)
+    ] = ()
+
+
+class ListWatches(Operation, frozen=True, kw_only=True):
+    """The watched folders, and how far behind they are."""
+
+    wedding: Annotated[str, _words("only of this wedding", title="WEDDING", positional=True)] = ""
+
+
+class WatchRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is watched for one wedding."""
+
+    wedding: str
+    paths: tuple[str, ...]
+    exclude: tuple[str, ...]
+    state: Literal["starting", "watching", "polling", "gone"]  # polling: the system watches no more folders
+    folders: int
+    changes_waiting: int  # changed and not protected yet, as far as known
+    lag_s: float | None  # the newest change that is protected: how long it took
+    problem: str = ""
+
+
+class WatchList(Result, frozen=True, kw_only=True):
+    """Watches by wedding."""
+
+    watches: tuple[WatchRow, ...]
+
+
+# --- schedules ----------------------------------------------------------------------------------------
+
+
+class AddSchedule(Operation, frozen=True, kw_only=True):
+    """Run an operation again and again; one of the same name is replaced."""
+
+    name: Annotated[str, _words("what it is called", title="NAME", positional=True)]
+    when: Annotated[str, _words('as "0 3 * * *" (minute hour day month weekday), or "every 6h"', title="WHEN")]
+    timezone: Annotated[str, _words("the time zone of the times", title="ZONE", flag="--tz")] = "UTC"
+    run: Annotated[str, _words('the command, as in a script: "verify smith-jones"', title="COMMAND")] = ""
+    operation: Annotated[str, _words("instead of --run: the operation's name in the API", title="NAME")] = ""
+    arguments: Annotated[str, _words("its arguments as JSON", title="JSON")] = "{}"
+
+
+class RemoveSchedule(Operation, frozen=True, kw_only=True):
+    """Forget a schedule."""
+
+    name: Annotated[str, _words("what it is called", title="NAME", positional=True)]
+
+
+class ListSchedules(Operation, frozen=True, kw_only=True):
+    """The schedules: when each runs next, and how it went."""
+
+    name: Annotated[str, _words("only this one, with its runs", title="NAME", positional=True)] = ""
+
+
+class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One schedule."""
+
+    name: str
+    when: str
+    timezone: str
+    command: str
+    next: str | None  # ISO 8601; None: never
+    last: str | None  # when it ran last
+    last_state: str = ""  # done, failed, …, as a job's
+    last_message: str = ""
+    is_configured: bool = False  # it stands in config.toml
+
+
+class ScheduleRunRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One run of a schedule."""
+
+    started: str
+    ended: str
+    state: str
+    message: str = ""
+    caught_up: bool = False  # it was due while no engine ran
+
+
+class ScheduleList(Result, frozen=True, kw_only=True):
+    """Schedules by name; with one of them, its runs from the newest on."""
+
+    schedules: tuple[ScheduleRow, ...]
+    runs: tuple[ScheduleRunRow, ...] = ()
