@@ -98,10 +98,14 @@ class Register:
             return self._weddings[key]
 
     def put(self, *weddings: Wedding) -> None:
-        """Add or replace weddings by id, in one change. Raises Conflict when a name is another wedding's."""
+        """Add or replace weddings by id, in one change. Raises Conflict when a name is another wedding's.
+
+        No number is ever removed, so whoever can create the next one has missed none: only a conflict lists them.
+        """
         with self._lock:
+            if self._taken_name(weddings):
+                self._refresh()  # it may be free by now
             for _ in numbered.attempts():
-                self._refresh()
                 self._refuse_taken_names(weddings)
                 number, full = self._number + 1, self._changes >= _CHANGES_MAX
                 changed = tuple(_stored(wedding) for wedding in weddings)
@@ -112,24 +116,31 @@ class Register:
                 try:
                     self._sealed.create(layout.REGISTER, number, crypto.REGISTER, payload)
                 except Conflict:
+                    self._refresh()
                     continue
                 self._apply(number, RegisterObject(full, changed))
                 return
         raise numbered.give_up("the register")
 
     def _refuse_taken_names(self, weddings: tuple[Wedding, ...]) -> None:
+        taken = self._taken_name(weddings)
+        if taken:
+            raise Conflict(f"there is a wedding {taken!r} already", "choose another name")
+
+    def _taken_name(self, weddings: tuple[Wedding, ...]) -> str:
+        """The first name that another wedding has, also among `weddings` themselves; empty when there is none."""
         names: dict[str, bytes] = {}
         for wedding in weddings:
             key = bytes.fromhex(wedding.id)
-            owner = names.get(wedding.name, self._names.get(wedding.name, key))
-            if owner != key:
-                raise Conflict(f"there is a wedding {wedding.name!r} already", "choose another name")
+            if names.get(wedding.name, self._names.get(wedding.name, key)) != key:
+                return wedding.name
             names[wedding.name] = key
+        return ""
 
     def _refresh(self) -> None:
         numbers = [number for number in self._sealed.numbers(layout.REGISTER) if number > self._number]
         if not numbers:
-            self._sealed.saw(layout.REGISTER, self._number)
+            self._sealed.refuse_less(layout.REGISTER, self._number)
             return
         readable: list[tuple[int, RegisterObject]] = []
         for number in reversed(numbers):  # newest first, back to the newest full state
@@ -146,7 +157,9 @@ class Register:
         for number, entry in reversed(readable):
             self._apply(number, entry)
         self._number = max(self._number, numbers[-1])
-        self._sealed.saw(layout.REGISTER, self._number)
+        self._sealed.refuse_less(layout.REGISTER, self._number)  # a damaged change is there, and is told of
+        if readable:
+            self._sealed.remember(layout.REGISTER, readable[0][0])
 
     def _read(self, number: int) -> RegisterObject:
         payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from engine.contract.weddings import Wedding
 from engine.repository import codec, crypto
 from engine.repository.register import Register, RegisterObject
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
+from engine.storage.stores.store import ObjectInfo
 from tests.engine.repository.parts import damage, sealed_store
 
 
@@ -120,7 +122,7 @@ def test_writers_at_once_lose_nothing() -> None:
 
 
 def test_after_64_changes_the_next_is_a_full_state() -> None:
-    """So a reader needs 65 objects at most, and older ones may go."""
+    """So a reader needs 65 objects at most, whatever became of the older ones."""
     objects = MemoryObjects()
     register = _register(objects)
     for number in range(140):
@@ -192,6 +194,38 @@ def test_ten_thousand_weddings_at_once_are_one_object() -> None:
     assert len(_register(objects).all()) == 10_000
 
 
+def test_a_change_lists_nothing_unless_somebody_else_wrote() -> None:
+    """So the cost of a change does not grow with the changes before it."""
+    objects = MemoryObjects()
+    listed: list[str] = []
+
+    class Listed(MemoryStore):
+        def list(self, prefix: str) -> Iterator[ObjectInfo]:
+            listed.append(prefix)
+            return super().list(prefix)
+
+    register = Register(sealed_store(Listed(objects)))
+    register.refresh()
+    listed.clear()
+    for number in range(3):
+        register.put(_wedding(number))
+    assert listed == []
+    _register(objects).put(_wedding(3))
+    register.put(_wedding(4))
+    assert listed == ["register/"]
+    assert len(_register(objects).all()) == 5
+
+
+def test_a_name_that_somebody_else_set_free_can_be_taken() -> None:
+    """Though this register had not heard of it yet."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    register.put(_wedding(1, "a"))
+    _register(objects).put(_wedding(1, "b"))
+    register.put(_wedding(2, "a"))
+    assert register.get("a").id == f"{2:032x}"
+
+
 def test_a_register_that_was_set_back_is_refused() -> None:
     """By whoever saw more."""
     objects = MemoryObjects()
@@ -203,6 +237,34 @@ def test_a_register_that_was_set_back_is_refused() -> None:
     again = Register(register._sealed)
     with pytest.raises(IntegrityError):
         again.refresh()
+
+
+def test_a_number_that_is_no_change_is_not_remembered() -> None:
+    """Or whoever can write to the store could make every home refuse it for good."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    register.put(_wedding(1))
+    store = MemoryStore(objects)
+    store.put("register/999", b"noise")
+    again = Register(register._sealed)
+    again.refresh()
+    assert len(again.problems) == 1
+    store.delete("register/999")
+    Register(register._sealed).refresh()
+
+
+def test_a_damaged_newest_change_does_not_lock_out_who_saw_it() -> None:
+    """It is there, and told of; nothing was set back."""
+    objects = MemoryObjects()
+    register = _register(objects)
+    register.put(_wedding(1))
+    register.put(_wedding(2))
+    damage(MemoryStore(objects), "register/2")
+    again = Register(register._sealed)
+    again.refresh()
+    assert [wedding.name for wedding in again.all()] == ["w1"]
+    again.put(_wedding(3))
+    assert len(_register(objects).all()) == 2
 
 
 CHANGES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.sampled_from("abcdef")), max_size=25)
