@@ -43,6 +43,14 @@ class MasterSealed:
         """Remember `number` for this repository and home. Raises IntegrityError when a higher one was seen before."""
         self.seen.check(crypto.fingerprint(self.master), folder, number)
 
+    def refuse_less(self, folder: str, number: int) -> None:
+        """Raise IntegrityError when this home has seen a higher number of `folder` than there is."""
+        self.seen.refuse_less(crypto.fingerprint(self.master), folder, number)
+
+    def remember(self, folder: str, number: int) -> None:
+        """Remember a number that authenticated, though there may be higher ones that did not."""
+        self.seen.remember(crypto.fingerprint(self.master), folder, number)
+
     def newest(self, folder: str, object_type: int, wedding: bytes = crypto.NO_WEDDING) -> tuple[int, bytes, list[str]]:
         """The number in force, its payload, and what was wrong with higher ones.
 

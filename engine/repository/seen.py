@@ -36,20 +36,30 @@ class SeenNumbers:
                 ) from None
 
     def check(self, repository: str, folder: str, number: int) -> None:
-        """Remember `number` of `folder`. Raises IntegrityError when a higher one was seen, LimitReached (disk full)."""
+        """Refuse less than was seen, else remember `number` of `folder`. Raises IntegrityError, LimitReached."""
+        self.refuse_less(repository, folder, number)
+        self.remember(repository, folder, number)
+
+    def refuse_less(self, repository: str, folder: str, number: int) -> None:
+        """Raise IntegrityError when a higher number of `folder` was seen before."""
+        with self._lock:
+            before = self._numbers.get(f"{repository}:{folder}", 0)
+        if number < before:
+            raise IntegrityError(
+                f"the repository shows {folder}{number}, but this home has seen {folder}{before}",
+                "it was set back to an older state; use an up-to-date copy",
+            )
+
+    def remember(self, repository: str, folder: str, number: int) -> None:
+        """From now on less than `number` is refused; it has to have authenticated. Raises LimitReached (disk full)."""
         key = f"{repository}:{folder}"
         with self._lock:
-            before = self._numbers.get(key, 0)
-            if number < before:
-                raise IntegrityError(
-                    f"the repository shows {folder}{number}, but this home has seen {folder}{before}",
-                    "it was set back to an older state; use an up-to-date copy",
-                )
-            if number > before:
-                numbers = {**self._numbers, key: number}
-                if self._path is not None:
-                    try:
-                        replace_file(self._path, msgspec.json.encode(numbers))
-                    except OSError as error:
-                        raise LimitReached(f"{self._path} cannot be written: {error.strerror}") from None
-                self._numbers = numbers
+            if number <= self._numbers.get(key, 0):
+                return
+            numbers = {**self._numbers, key: number}
+            if self._path is not None:
+                try:
+                    replace_file(self._path, msgspec.json.encode(numbers))
+                except OSError as error:
+                    raise LimitReached(f"{self._path} cannot be written: {error.strerror}") from None
+            self._numbers = numbers

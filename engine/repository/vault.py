@@ -85,24 +85,41 @@ class WeddingVault:
         for info in self.store.list(layout.snapshots(self.keys.wedding)):
             last = info.name.rpartition("/")[2]
             if layout.is_snapshot(last) and last not in self._snapshots and info.name not in self._problems:
-                with self._noting(info.name):
+                with self._noting(info.name), contextlib.suppress(NotFound):  # deleted since it was listed
                     found[info.name] = snapshot.read(self.store, self.keys, last)
-        for info in self.store.list(layout.fragments(self.keys.wedding)):
-            known = info.name in self._fragments or info.name in self._problems
-            if known or not layout.is_hash(info.name.rpartition("/")[2]):
-                continue
-            with self._noting(info.name):
-                item = fragment.read(self.store, self.keys, info.name)
+        for name, item in self._new_fragments():
+            with self._noting(name):
                 self._dropped |= _names(item.dropped)
                 if any(map(index.knows_pack, _names(item.dropped))):
                     return False
                 index.add(entry for entry in item.packs if entry.name not in self._dropped)
-                self._fragments.add(info.name)
+                self._fragments.add(name)
         for name, committed in found.items():
             with self._noting(name):
                 index.add(entry for entry in committed.body.inline_packs if entry.name not in self._dropped)
                 self._snapshots[committed.id] = _without_packs(committed)
         return True
+
+    def _new_fragments(self) -> Iterator[tuple[str, fragment.FragmentObject]]:
+        """Fragments not known yet; listed again when one has gone meanwhile, since another has taken its place."""
+        for is_last in (False, False, True):
+            is_gone = False
+            for info in self.store.list(layout.fragments(self.keys.wedding)):
+                known = info.name in self._fragments or info.name in self._problems
+                if known or not layout.is_hash(info.name.rpartition("/")[2]):
+                    continue
+                try:
+                    found = fragment.read(self.store, self.keys, info.name)
+                except NotFound as error:
+                    is_gone = True
+                    if is_last:
+                        self._problems[info.name] = error.message
+                except IntegrityError as error:
+                    self._problems[info.name] = error.message
+                else:
+                    yield info.name, found
+            if not is_gone:
+                return
 
     @contextlib.contextmanager
     def _noting(self, name: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ from engine.repository.entry import Entry
 from engine.repository.fragment import FragmentObject
 from engine.repository.keyring import WeddingKeys
 from engine.repository.manifest import SegmentRef, encode_segment
+from engine.repository.pack import PackEntry
 from engine.repository.snapshot import Snapshot
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
@@ -280,6 +281,39 @@ def test_packs_dropped_while_a_wedding_is_at_work_are_forgotten() -> None:
     assert {item.id for item in vault.snapshots()} == {gone.id, kept.id}
     again = commit(vault, MANY)
     assert contents_of(vault, again) == MANY
+
+
+class MergedMeanwhile(MemoryStore):
+    """A store in which another engine merges the fragments while the first of them is being read."""
+
+    def __init__(self, objects: MemoryObjects, merged: list[PackEntry]) -> None:
+        super().__init__(objects)
+        self._merged = merged
+
+    def get(self, name: str, *, limit_bytes: int) -> bytes:
+        """See `ObjectStore.get`."""
+        if "/index/" in name and self._merged:
+            merged, self._merged = self._merged, []
+            before = fragment_names(self)
+            fragment.write(self, world.KEYS, merged, ENTROPY)
+            for each in before:
+                self.delete(each)
+        return super().get(name, limit_bytes=limit_bytes)
+
+
+def test_fragments_that_were_merged_while_they_were_read_are_no_problem() -> None:
+    """What took their place is listed again."""
+    objects = MemoryObjects()
+    vault = vault_on(objects)
+    committed = [commit(vault, [b"%d %s" % (number, half) for number in range(300)]) for half in (b"a", b"b")]
+    merged = [
+        item for name in fragment_names(vault.store) for item in fragment.read(vault.store, world.KEYS, name).packs
+    ]
+    late = WeddingVault(MergedMeanwhile(objects, merged), world.KEYS, ENTROPY)
+    late.refresh()
+    assert late.problems == []
+    assert len(late.index) == 600
+    assert {item.id for item in late.snapshots()} == {item.id for item in committed}
 
 
 # --- reading -----------------------------------------------------------------------------------------
