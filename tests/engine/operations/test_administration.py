@@ -51,6 +51,19 @@ def test_another_key_opens_until_it_is_removed(tmp_path: Path) -> None:
     engine.close(drain_s=0.0).result(ANSWER_S)
 
 
+def test_the_key_in_use_is_listed_first_and_the_others_by_id(tmp_path: Path) -> None:
+    home = home_with_repository(tmp_path / "home")
+    repository = tmp_path / "home" / "repository" / "keys"
+    (in_use,) = repository.iterdir()
+    for digit in "0f":  # one that comes before it by name, and one that comes after
+        (repository / (digit * 32)).write_bytes(in_use.read_bytes())
+    engine = LocalEngine.start(home, PASSPHRASE)
+    keys = Asking(engine, tmp_path).ask(ops.ListKeys(), ops.KeyList).keys
+    engine.close(drain_s=0.0).result(ANSWER_S)
+    assert [key.id for key in keys] == [in_use.name, "0" * 32, "f" * 32]
+    assert [key.current for key in keys] == [True, False, False]
+
+
 def test_a_new_key_needs_a_passphrase_from_somewhere(asking: Asking, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no new passphrase"):
         asking.ask(ops.AddKey(), ops.KeyList)
