@@ -136,6 +136,9 @@ class BackupRun(Run[BackupOutcome]):
     def _begin_stream(self, path: bytes, fd: int) -> None:
         work = FileWork(None, path, self._recorder.reserve(), 0)
         work.open_segments(StreamSource(fd, lambda: bool(self._stop)), units.stream_entry(path, self._started_ns), [])
+        with self._lock:
+            self._count(files=1)
+            self.progress.files_total = 1
         self._tasks.append(SegmentTask(work, 0, 0))
 
     # --- units ------------------------------------------------------------------------------------------

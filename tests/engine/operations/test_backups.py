@@ -108,6 +108,9 @@ def test_a_stored_file_has_the_name_it_was_given(asking: Asking) -> None:
     operation = ops.StoreWeddingData(wedding=wedding, name="/speeches//father.txt", file=str(file), tags=("speech",))
     job = asking.ask(operation, ops.JobResult).job
     assert (job.state, job.kind) == ("done", "store")
+    assert (job.files_done, job.files_total) == (1, 1)
+    (kept,) = asking.ask(ops.ListSnapshots(wedding=wedding), ops.SnapshotList).snapshots
+    assert (kept.files, kept.bytes_source) == (1, file.stat().st_size)
     (row,) = asking.ask(ops.Browse(wedding=wedding, path="speeches"), ops.EntryList).entries
     assert (row.path, row.size) == ("/speeches/father.txt", file.stat().st_size)
 
