@@ -5,13 +5,16 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
+from engine.base.entropy import SystemEntropy
 from engine.pipeline.excludes import Excludes
 from engine.pipeline.extents import DataMap
 from engine.pipeline.source import SourceFile, entry_of
+from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.target import RestoreTarget
 from engine.pipeline.walk import WalkItem, WalkWarning, walk
 from engine.repository.entry import FILE, Entry
@@ -64,3 +67,32 @@ def write_all(target: RestoreTarget, read: Iterable[Read], *, piece: int = 1 << 
                 done += length
         writer.commit()
     target.finish()
+
+
+POLICIES: tuple[Overwrite, ...] = ("never", "changed", "always")
+
+
+def target_at(root: Path, *, prefix: bytes | Path = b"", overwrite: Overwrite = "never") -> FolderTarget:
+    """A target at `root`."""
+    return FolderTarget(bytes(root), entropy=SystemEntropy(), strip_prefix=bytes(prefix), overwrite=overwrite)
+
+
+def restore_folder(source: Path, back: Path, *, overwrite: Overwrite = "never") -> FolderTarget:
+    """Restore what stands at `source` into `back`."""
+    target = target_at(back, prefix=source, overwrite=overwrite)
+    write_all(target, read_all(bytes(source)))
+    return target
+
+
+def put(target: FolderTarget, entry: Entry, data: bytes = b"") -> bool:
+    """Restore one file; False when there was nothing to write or it does not stand."""
+    writer = target.begin(entry)
+    if writer is None:
+        return False
+    writer.write_at(0, memoryview(data))
+    return writer.commit()
+
+
+def warned(target: FolderTarget) -> list[tuple[bytes, str]]:
+    """The warnings as pairs."""
+    return [(warning.path, warning.what) for warning in target.warnings]

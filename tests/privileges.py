@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.trees import scratch
 
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
@@ -34,8 +35,8 @@ def plain_user() -> Iterator[None]:
 @contextmanager
 def shared_folder() -> Iterator[Path]:
     """A temporary folder that `plain_user` can reach and owns."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made, "shared")
+    with scratch() as made:
+        folder = made / "shared"
         folder.mkdir()
         os.chmod(made, 0o755)
         if IS_ROOT:

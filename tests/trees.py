@@ -10,8 +10,10 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import stat as st
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -125,6 +127,20 @@ def _dress(full: bytes, node: Node) -> None:
     if node.mode is not None and node.kind != "symlink":
         os.chmod(full, node.mode)
     os.utime(full, ns=(node.mtime_ns, node.mtime_ns), follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder that goes away whatever was built in it, also when its owner is a plain user."""
+    made = tempfile.mkdtemp()
+    try:
+        yield Path(made)
+    finally:
+        for folder, _, _ in os.walk(made):  # top down: a folder is opened up before it is listed
+            for entry in os.scandir(folder):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.path, 0o700)
+        shutil.rmtree(made)
 
 
 def describe(root: Path | bytes) -> dict[bytes, Thing]:

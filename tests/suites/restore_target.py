@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,8 @@ OUTSIDE = (b"", b"/", b"/a", b"a//b", b"..", b"../a", b"a/../b", b".", b"a\0b")
 
 def entry(path: bytes, kind: int = FILE, **more: object) -> Entry:
     """An entry with ordinary metadata."""
-    base = Entry(path=path, kind=kind, mode=0o755 if kind == FOLDER else 0o644, uid=0, gid=0, mtime_ns=10**18)
+    mode = 0o755 if kind == FOLDER else 0o644
+    base = Entry(path=path, kind=kind, mode=mode, uid=os.geteuid(), gid=os.getegid(), mtime_ns=10**18)
     return msgspec.structs.replace(base, **more)
 
 

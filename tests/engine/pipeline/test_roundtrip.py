@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from engine.storage.stores.open import open_store
 from tests import strategies
 from tests.privileges import IS_ROOT, plain_user, shared_folder
-from tests.trees import Node, Tree, build, describe, file, folder, symlink
+from tests.trees import Node, Tree, build, describe, file, folder, scratch, symlink
 from tests.vaults import Bench
 
 
@@ -32,8 +31,8 @@ def _round_trip(bench: Bench, folder_made: Path, tree: Tree) -> None:
 @given(tree=strategies.trees())
 def test_any_tree_comes_back_as_it_was(bench: Bench, tree: Tree) -> None:
     """Through chunks, seals, packs, manifest and snapshot, and back."""
-    with tempfile.TemporaryDirectory() as made:
-        _round_trip(bench, Path(made), tree)
+    with scratch() as made:
+        _round_trip(bench, made, tree)
 
 
 @settings(max_examples=15)

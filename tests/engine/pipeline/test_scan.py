@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from engine.pipeline.walk import WalkItem, WalkWarning, walk
 from engine.repository.entry import Entry
 from tests import strategies
 from tests.copying import NOW_NS, read_all
-from tests.trees import Node, Tree, build, file, folder, symlink
+from tests.trees import Node, Tree, build, file, folder, scratch, symlink
 
 
 def _describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
@@ -49,8 +48,8 @@ def _entries(root: Path) -> list[Entry]:
 @given(tree=strategies.trees())
 def test_a_tree_that_did_not_change_is_not_read_again(tree: Tree) -> None:
     """Every entry is the parent's, without a second look at anything."""
-    with tempfile.TemporaryDirectory() as made:
-        root = Path(made, "root")
+    with scratch() as made:
+        root = made / "root"
         build(root, tree)
         parent = _entries(root)
         scan = Scan(walk([bytes(root)], excludes=Excludes()), parent, describe=_no_need)
@@ -64,11 +63,11 @@ def test_a_tree_that_did_not_change_is_not_read_again(tree: Tree) -> None:
 @given(first=strategies.trees(), second=strategies.trees())
 def test_any_two_trees_are_told_apart(first: Tree, second: Tree) -> None:
     """Everything of the second is seen, everything only in the first is gone, nothing is taken for unchanged."""
-    with tempfile.TemporaryDirectory() as made:
-        root = Path(made, "root")
+    with scratch() as made:
+        root = made / "root"
         build(root, first)
         before = [msgspec.structs.replace(entry, inode=0) for entry in _entries(root)]
-        root.rename(Path(made, "old"))
+        root.rename(made / "old")
         build(root, second)
         found, scan = _scan(root, before)
         paths = {entry.path for entry in _entries(root)}
@@ -199,8 +198,8 @@ def test_the_order_of_the_join_is_that_of_components(places: list[bytes]) -> Non
         for path in sorted(set(places), key=lambda path: path.split(b"/"))
     ]
     stat = os.stat("/")
-    with tempfile.TemporaryDirectory() as made:
-        some = next(iter(walk([made.encode()], excludes=Excludes())))
+    with scratch() as made:
+        some = next(iter(walk([bytes(made)], excludes=Excludes())))
     assert isinstance(some, WalkItem)
     items = [WalkItem(entry.path, some.folder, some.name, stat) for entry in parent[::2]]
     scan = Scan(items, parent, describe=lambda item: (parent[0], ()))

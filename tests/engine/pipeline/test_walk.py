@@ -15,7 +15,7 @@ from engine.pipeline.excludes import Excludes
 from engine.pipeline.walk import WalkItem, WalkWarning, check_sources, normal_sources, walk
 from tests import strategies
 from tests.privileges import few_descriptors, plain_user, shared_folder
-from tests.trees import Node, Tree, build, build_chain, describe, file, folder, remove_chain, symlink
+from tests.trees import Node, Tree, build, build_chain, describe, file, folder, remove_chain, scratch, symlink
 
 
 def _walk(
@@ -35,8 +35,8 @@ def _seen(root: Path, *sources: str, excludes: Sequence[str] = ()) -> list[str]:
 @given(tree=strategies.trees())
 def test_everything_is_seen_once_in_manifest_order(tree: Tree) -> None:
     """By path component, bytewise, a folder before what it holds."""
-    with tempfile.TemporaryDirectory() as made:
-        root = Path(made, "root")
+    with scratch() as made:
+        root = made / "root"
         build(root, tree)
         paths = [each.path for each in _walk(root)]
         base = bytes(root)[1:]

@@ -3,68 +3,29 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 
-from engine.base.entropy import SystemEntropy
-from engine.base.errors import IntegrityError, LimitReached, NotFound, NotPermitted
-from engine.pipeline.targets.folder import FolderTarget, Overwrite
-from engine.repository.entry import FILE, FOLDER, SYMLINK, Entry
+from engine.base.errors import IntegrityError, NotFound, NotPermitted
+from engine.pipeline.targets.folder import Overwrite
+from engine.repository.entry import FOLDER, SYMLINK
 from tests import strategies
-from tests.copying import Read, read_all, write_all
-from tests.engine.storage.stores.disks import small_disk
+from tests.copying import POLICIES, Read, put, read_all, restore_folder, target_at, warned, write_all
 from tests.privileges import IS_ROOT, few_descriptors, plain_user, shared_folder
 from tests.strategies import acl
-from tests.trees import Node, Tree, build, build_chain, describe, file, folder, remove_chain, symlink
-
-MIB = 1 << 20
-POLICIES: tuple[Overwrite, ...] = ("never", "changed", "always")
-
-
-def entry(path: bytes, kind: int = FILE, **more: object) -> Entry:
-    """An entry as no source would give it."""
-    mode = 0o755 if kind == FOLDER else 0o644
-    base = Entry(path=path, kind=kind, mode=mode, uid=os.geteuid(), gid=os.getegid(), mtime_ns=10**18)
-    return msgspec.structs.replace(base, **more)
-
-
-def target_at(root: Path, *, prefix: bytes | Path = b"", overwrite: Overwrite = "never") -> FolderTarget:
-    """A target at `root`."""
-    return FolderTarget(bytes(root), entropy=SystemEntropy(), strip_prefix=bytes(prefix), overwrite=overwrite)
-
-
-def restore(source: Path, back: Path, *, overwrite: Overwrite = "never") -> FolderTarget:
-    """Restore what stands at `source` into `back`."""
-    target = target_at(back, prefix=source, overwrite=overwrite)
-    write_all(target, read_all(bytes(source)))
-    return target
-
-
-def put(target: FolderTarget, entry: Entry, data: bytes = b"") -> bool:
-    """Restore one file; False when there was nothing to write or it does not stand."""
-    writer = target.begin(entry)
-    if writer is None:
-        return False
-    writer.write_at(0, memoryview(data))
-    return writer.commit()
-
-
-def warned(target: FolderTarget) -> list[tuple[bytes, str]]:
-    """The warnings as pairs."""
-    return [(warning.path, warning.what) for warning in target.warnings]
+from tests.suites.restore_target import entry
+from tests.trees import Node, Tree, build, build_chain, describe, file, folder, remove_chain, scratch, symlink
 
 
 @given(tree=strategies.trees())
 def test_any_tree_comes_back_as_it_was(tree: Tree) -> None:
     """Kinds, modes, owners, times, targets, attributes, hard links, holes and bytes."""
-    with tempfile.TemporaryDirectory() as made:
-        source, back = Path(made, "source"), Path(made, "back")
+    with scratch() as made:
+        source, back = made / "source", made / "back"
         build(source, tree)
-        target = restore(source, back)
+        target = restore_folder(source, back)
         assert target.warnings == []
         assert describe(back) == describe(source)
 
@@ -75,7 +36,7 @@ def test_any_tree_of_a_plain_user_comes_back_as_it_was(tree: Tree) -> None:
     """Read-only folders and files that nobody may read among them: they are the user's own."""
     with shared_folder() as shared, plain_user():
         build(shared / "source", tree)
-        target = restore(shared / "source", shared / "back")
+        target = restore_folder(shared / "source", shared / "back")
         assert target.warnings == []
         assert describe(shared / "back") == describe(shared / "source")
 
@@ -84,16 +45,16 @@ def test_any_tree_of_a_plain_user_comes_back_as_it_was(tree: Tree) -> None:
 @given(before=strategies.trees(max_size=5), tree=strategies.trees(max_size=5))
 def test_restoring_over_any_tree_changes_only_what_the_policy_allows(before: Tree, tree: Tree) -> None:
     """`never` leaves all that stands; `always` ends with the snapshot, but for what it says it could not do."""
-    with tempfile.TemporaryDirectory() as made:
-        source, back = Path(made, "source"), Path(made, "back")
+    with scratch() as made:
+        source, back = made / "source", made / "back"
         build(source, tree)
         build(back, before)
         stood, wanted = describe(back), describe(source)
-        restore(source, back, overwrite="never")
+        restore_folder(source, back, overwrite="never")
         after = describe(back)
         assert {path: after[path].digest for path in stood} == {path: thing.digest for path, thing in stood.items()}
         assert {path: after[path].mode for path in stood} == {path: thing.mode for path, thing in stood.items()}
-        target = restore(source, back, overwrite="always")
+        target = restore_folder(source, back, overwrite="always")
         failed = {warning.path[len(bytes(source)) :] for warning in target.warnings}
         final = describe(back)
         for path, thing in wanted.items():
@@ -105,12 +66,12 @@ def test_restoring_over_any_tree_changes_only_what_the_policy_allows(before: Tre
 @given(tree=strategies.trees())
 def test_restoring_again_with_changed_writes_nothing(tree: Tree) -> None:
     """Every file is left as it is, down to its inode."""
-    with tempfile.TemporaryDirectory() as made:
-        source, back = Path(made, "source"), Path(made, "back")
+    with scratch() as made:
+        source, back = made / "source", made / "back"
         build(source, tree)
-        restore(source, back)
+        restore_folder(source, back)
         inodes = {path: os.lstat(os.path.join(bytes(back), path)).st_ino for path in describe(back)}
-        target = restore(source, back, overwrite="changed")
+        target = restore_folder(source, back, overwrite="changed")
         assert target.warnings == []
         assert describe(back) == describe(source)
         assert {path: os.lstat(os.path.join(bytes(back), path)).st_ino for path in describe(back)} == inodes
@@ -139,76 +100,6 @@ def test_a_file_that_is_the_prefix_is_a_warning(tmp_path: Path) -> None:
     target = target_at(tmp_path / "back", prefix=b"a")
     assert not put(target, entry(b"a"))
     assert [path for path, _ in warned(target)] == [b"a"]
-
-
-def test_parts_may_come_in_any_order_and_from_any_thread(tmp_path: Path) -> None:
-    """Several files at once; a hole is what nobody wrote."""
-    target = target_at(tmp_path)
-    first = target.begin(entry(b"a", size=3 * MIB))
-    second = target.begin(entry(b"b", size=2 * MIB, extents=((MIB, MIB),)))
-    assert first is not None
-    assert second is not None
-    for number in (2, 0, 1):
-        first.write_at(number * MIB, memoryview(bytes([number]) * MIB))
-    second.write_at(MIB, memoryview(b"x" * MIB))
-    assert second.commit()
-    assert first.commit()
-    target.finish()
-    assert (tmp_path / "a").read_bytes() == b"".join(bytes([number]) * MIB for number in range(3))
-    assert describe(tmp_path)[b"b"].data_map == ((MIB, MIB),)
-
-
-def test_a_file_has_no_name_before_it_is_whole(tmp_path: Path) -> None:
-    """Neither its own nor a temporary one, where the file system can do that."""
-    target = target_at(tmp_path)
-    writer = target.begin(entry(b"a", size=1))
-    assert writer is not None
-    writer.write_at(0, memoryview(b"x"))
-    assert os.listdir(tmp_path) == []
-    assert writer.commit()
-    assert os.listdir(tmp_path) == ["a"]
-
-
-@pytest.mark.parametrize("overwrite", POLICIES)
-def test_a_file_system_without_unnamed_files_gets_temporary_names(tmp_path: Path, overwrite: Overwrite) -> None:
-    """The same restore; what is given up leaves nothing behind."""
-    build(tmp_path / "in", {b"f/a": file(b"1"), b"f/b": Node(link_to=b"f/a"), b"f/c": symlink(b"x"), b"f/d": file()})
-    target = target_at(tmp_path / "back", prefix=tmp_path / "in", overwrite=overwrite)
-    target._placer._unnamed = False
-    writer = target.begin(entry(bytes(tmp_path / "in/x")[1:]))
-    assert writer is not None
-    writer.write_at(0, memoryview(b""))
-    assert os.listdir(tmp_path / "back")[0].startswith(".wedsync-")
-    writer.abort("given up")
-    write_all(target, read_all(bytes(tmp_path / "in")))
-    assert describe(tmp_path / "back") == describe(tmp_path / "in")
-
-
-def test_an_aborted_file_leaves_what_stood_there(tmp_path: Path) -> None:
-    """With the warning it was aborted with."""
-    (tmp_path / "a").write_bytes(b"old")
-    target = target_at(tmp_path, overwrite="always")
-    writer = target.begin(entry(b"a", size=3))
-    assert writer is not None
-    writer.write_at(0, memoryview(b"new"))
-    writer.abort("its contents are damaged")
-    target.finish()
-    assert warned(target) == [(b"a", "its contents are damaged")]
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a"]
-
-
-def test_closing_in_the_middle_leaves_nothing_half_done(tmp_path: Path) -> None:
-    """What was committed stays; no descriptor and no temporary file does."""
-    before = len(os.listdir("/proc/self/fd"))
-    target = target_at(tmp_path / "back")
-    target._placer._unnamed = False
-    assert put(target, entry(b"f/whole", size=1), b"x")
-    assert target.begin(entry(b"f/half", size=5)) is not None
-    target.close()
-    target.close()
-    assert list(describe(tmp_path / "back")) == [b"", b"f", b"f/whole"]
-    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("overwrite", POLICIES)
@@ -255,7 +146,7 @@ def test_what_stands_in_the_place_of_a_folder(tmp_path: Path, overwrite: Overwri
     build(tmp_path, {b"in/f/x": file(b"1"), b"in/f/g/y": file(b"2"), b"in/z": file(b"3")})
     build(tmp_path, {b"back/f": stands, b"back/elsewhere/x": file(b"kept")})
     elsewhere = describe(tmp_path / "back/elsewhere")
-    target = restore(tmp_path / "in", tmp_path / "back", overwrite=overwrite)
+    target = restore_folder(tmp_path / "in", tmp_path / "back", overwrite=overwrite)
     assert describe(tmp_path / "back/elsewhere") == elsewhere
     assert (tmp_path / "back/z").read_bytes() == b"3"
     if overwrite == "always":
@@ -270,9 +161,9 @@ def test_existing_folders_are_merged(tmp_path: Path) -> None:
     """What else is in them stays; `never` leaves their metadata alone, the others set it."""
     build(tmp_path, {b"in/f/x": file(b"1"), b"in/f": folder(mode=0o750, mtime_ns=5)})
     build(tmp_path, {b"back/f/mine": file(b"2"), b"back/f": folder(mode=0o711)})
-    restore(tmp_path / "in", tmp_path / "back")
+    restore_folder(tmp_path / "in", tmp_path / "back")
     assert (tmp_path / "back/f").stat().st_mode & 0o777 == 0o711
-    restore(tmp_path / "in", tmp_path / "back", overwrite="changed")
+    restore_folder(tmp_path / "in", tmp_path / "back", overwrite="changed")
     assert describe(tmp_path / "back")[b"f"] == describe(tmp_path / "in")[b"f"]
     assert (tmp_path / "back/f/mine").read_bytes() == b"2"
 
@@ -330,7 +221,7 @@ def test_hard_links_come_back_and_only_with_their_file(tmp_path: Path) -> None:
 def test_a_name_is_not_linked_to_a_stranger_that_was_kept(tmp_path: Path) -> None:
     """With `never` the first name may be taken by anything; the second is then a file of its own."""
     build(tmp_path, {b"in/a": file(b"1"), b"in/b": Node(link_to=b"in/a"), b"back/a": file(b"stranger")})
-    target = restore(tmp_path / "in", tmp_path / "back")
+    target = restore_folder(tmp_path / "in", tmp_path / "back")
     assert target.warnings == []
     assert (tmp_path / "back/a").read_bytes() == b"stranger"
     assert (tmp_path / "back/b").read_bytes() == b"1"
@@ -348,7 +239,7 @@ def test_a_link_group_of_different_contents_is_not_joined(tmp_path: Path) -> Non
 def test_a_socket_is_a_warning(tmp_path: Path) -> None:
     """Its program makes a new one."""
     build(tmp_path / "in", {b"s": Node(kind="socket")})
-    target = restore(tmp_path / "in", tmp_path / "back")
+    target = restore_folder(tmp_path / "in", tmp_path / "back")
     assert [what for _, what in warned(target)] == ["is a socket, which only its own program can make"]
 
 
@@ -380,16 +271,6 @@ def test_a_root_that_cannot_be_is_one_line(tmp_path: Path) -> None:
             target_at(shared / "shut/back")
 
 
-def test_a_full_disk_ends_the_restore(tmp_path: Path) -> None:
-    """With one line, and nothing half-done."""
-    with small_disk(tmp_path / "disk", size_bytes=4 * MIB) as disk:
-        target = target_at(disk)
-        with pytest.raises(LimitReached):
-            put(target, entry(b"a", size=8 * MIB), b"x" * 8 * MIB)
-        target.close()
-        assert os.listdir(disk) == []
-
-
 def test_a_folder_that_denies_writing_is_a_warning_for_what_is_in_it() -> None:
     """Somebody else's folder; the restore goes on."""
     with shared_folder() as shared:
@@ -397,7 +278,7 @@ def test_a_folder_that_denies_writing_is_a_warning_for_what_is_in_it() -> None:
         build(shared, {b"back/theirs/x": file(), b"in/theirs/y": readable, b"in/z": readable})
         os.chmod(shared / "back", 0o777)
         with plain_user():
-            target = restore(shared / "in", shared / "back", overwrite="never")
+            target = restore_folder(shared / "in", shared / "back", overwrite="never")
             failed = [path.rpartition(b"/")[2] for path, _ in warned(target)]
         assert failed == ([b"y"] if IS_ROOT else [])
         assert (shared / "back/z").exists()
@@ -407,11 +288,11 @@ def test_a_read_only_folder_of_ones_own_is_written_to_and_read_only_again() -> N
     """A restore that was cut off after it had set the mode goes on."""
     with shared_folder() as shared, plain_user():
         build(shared, {b"in/f/x": file(b"1"), b"in/f": folder(mode=0o555)})
-        restore(shared / "in", shared / "back")
+        restore_folder(shared / "in", shared / "back")
         os.chmod(shared / "back/f", 0o755)
         os.unlink(shared / "back/f/x")
         os.chmod(shared / "back/f", 0o555)
-        target = restore(shared / "in", shared / "back", overwrite="changed")
+        target = restore_folder(shared / "in", shared / "back", overwrite="changed")
         assert target.warnings == []
         assert describe(shared / "back") == describe(shared / "in")
 
@@ -421,7 +302,7 @@ def test_a_symlink_keeps_its_place_when_it_is_the_same(tmp_path: Path) -> None:
     build(tmp_path, {b"in/a": symlink(b"x", mtime_ns=5), b"in/b": symlink(b"y")})
     build(tmp_path, {b"back/a": symlink(b"x"), b"back/b": symlink(b"other")})
     inode = (tmp_path / "back/a").lstat().st_ino
-    target = restore(tmp_path / "in", tmp_path / "back", overwrite="changed")
+    target = restore_folder(tmp_path / "in", tmp_path / "back", overwrite="changed")
     assert target.kept == 1
     assert (tmp_path / "back/a").lstat().st_ino == inode
     assert describe(tmp_path / "back") == describe(tmp_path / "in")
@@ -439,5 +320,5 @@ def test_acls_of_folders_do_not_rub_off(tmp_path: Path) -> None:
     default = {b"system.posix_acl_default": acl(user=1)}
     build(tmp_path, {b"in/f/x": file(b"1"), b"in/f/g": folder(), b"in/f": folder()})
     build(tmp_path, {b"back/f": folder(xattrs=default)})
-    restore(tmp_path / "in", tmp_path / "back", overwrite="changed")
+    restore_folder(tmp_path / "in", tmp_path / "back", overwrite="changed")
     assert describe(tmp_path / "back") == describe(tmp_path / "in")
