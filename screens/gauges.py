@@ -42,7 +42,7 @@ def pace_lines(status: Status, width: int) -> tuple[Line, ...]:
         Labelled("slowest", _slowest(status)).at(width),
         Labelled("start", _initiation_short(status.performance.initiation)).at(width),
         Labelled("hot", _tier_short(_hot(status), room)).at(width),
-        Labelled("machine", line_of(f"CPU {percent(machine.cpu_share)}, load {machine.load_1m:.1f}")).at(width),
+        Labelled("machine", line_of(f"CPU {percent(machine.cpu_share)}, load {machine.load_one_minute:.1f}")).at(width),
     )
 
 
@@ -214,7 +214,7 @@ def machine_lines(status: Status, width: int) -> tuple[Line, ...]:
     disk = f"{format_rate(now.disk_read_bytes_per_s)} read, {format_rate(now.disk_write_bytes_per_s)} written"
     network = f"{format_rate(now.network_received_bytes_per_s)} in, {format_rate(now.network_sent_bytes_per_s)} out"
     lines = (
-        Labelled("CPU", (*cpu, Span(f", load {now.load_1m:.1f}", "dim"))),
+        Labelled("CPU", (*cpu, Span(f", load {now.load_one_minute:.1f}", "dim"))),
         Labelled("memory", (*used, Span(f", engine {format_bytes(now.engine_memory_bytes)}", "dim"))),
         Labelled("disk", line_of(disk)),
         Labelled("network", line_of(network)),

@@ -115,7 +115,7 @@ def infrastructure() -> st.Infrastructure:
         memory_used_bytes=6_100_000_000,
         memory_total_bytes=16_000_000_000,
         engine_memory_bytes=310_000_000,
-        load_1m=3.1,
+        load_one_minute=3.1,
         disk_read_bytes_per_s=262e6,
         disk_write_bytes_per_s=231e6,
         network_sent_bytes_per_s=12_000.0,

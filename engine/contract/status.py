@@ -100,7 +100,7 @@ class Infrastructure(_Document, frozen=True, kw_only=True):
     memory_used_bytes: int
     memory_total_bytes: int
     engine_memory_bytes: int
-    load_1m: float
+    load_one_minute: float
     disk_read_bytes_per_s: float
     disk_write_bytes_per_s: float
     network_sent_bytes_per_s: float

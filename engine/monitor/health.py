@@ -39,7 +39,7 @@ def health_of(
 
 def _compute(seen: Infrastructure) -> HealthArea:
     health: Health = "warning" if seen.cpu_share >= CPU_WARNING else "ok"
-    reason = f"CPU {seen.cpu_share:.0%} of {seen.cpu_cores} cores, load {seen.load_1m:.1f}"
+    reason = f"CPU {seen.cpu_share:.0%} of {seen.cpu_cores} cores, load {seen.load_one_minute:.1f}"
     return HealthArea(area="compute", health=health, reason=reason)
 
 

@@ -79,7 +79,7 @@ class Sampler:
             memory_used_bytes=memory.total - memory.available,
             memory_total_bytes=memory.total,
             engine_memory_bytes=self._process.memory_info().rss,
-            load_1m=os.getloadavg()[0],
+            load_one_minute=os.getloadavg()[0],
             disk_read_bytes_per_s=rates.disk_read,
             disk_write_bytes_per_s=rates.disk_write,
             network_sent_bytes_per_s=rates.network_sent,

@@ -21,11 +21,11 @@ def path_text(path: bytes) -> str:
 
 
 def path_base64(path: bytes) -> str:
-    """The path's very bytes in base64, where `path_text` cannot give them; else nothing."""
+    """The very bytes of the absolute path in base64, where `path_text` cannot give them; else nothing."""
     try:
         path.decode("utf-8")
     except UnicodeDecodeError:
-        return base64.b64encode(path).decode("ascii")
+        return base64.b64encode(b"/" + path).decode("ascii")
     return ""
 
 
