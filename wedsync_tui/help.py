@@ -15,7 +15,7 @@ from wedsync_tui.options import OPTIONS
 WIDTH = 100
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("The vault", ("init", "status", "verify", "keys", "key add", "key remove")),
+    ("The vault", ("init", "status", "verify", "repair", "keys", "key add", "key remove")),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store")),
     ("What is kept", ("snapshots", "browse", "find", "diff")),
@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backup smith-jones --from /photos --dry-run",
     ),
     "store": ("store smith-jones speeches/notes.txt < notes.txt", "store smith-jones film.mov --file /cards/film.mov"),
+    "repair": ("repair smith-jones --dry-run", "repair smith-jones --all"),
     "retrieve": (
         "retrieve smith-jones --to /restore",
         "retrieve smith-jones --to /restore --path /cards/A/DCIM --strip-prefix /cards/A",

@@ -20,6 +20,18 @@ COLUMN_MAX = 200  # cells
 _LISTS = ("weddings", "snapshots", "entries", "rows", "jobs", "keys", "settings")
 
 
+def users_of(status: Status) -> str:
+    """Who uses an engine that this program leaves: `1 other console and 2 jobs`."""
+    others = status.infrastructure.attached
+    jobs = status.dashboard.jobs_running + status.dashboard.jobs_queued
+    words = []
+    if others:
+        words.append("1 other console or command" if others == 1 else f"{others} other consoles and commands")
+    if jobs or not others:
+        words.append("1 job" if jobs == 1 else f"{format_count(jobs)} jobs")
+    return " and ".join(words)
+
+
 def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
     """What a result says, without its warnings: a sentence, some facts, or a table."""
     match result:
@@ -29,6 +41,8 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
             return [job_line(job)]
         case ops.VerifyReport():
             return list(_verified(result))
+        case ops.RepairReport():
+            return list(_repaired(result))
         case ops.StatusResult(document=status):
             return list(_status(status))
     sentence = sentence_of(result)
@@ -100,6 +114,20 @@ def _verified(report: ops.VerifyReport) -> Iterator[str]:
         )
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
+
+
+def _repaired(report: ops.RepairReport) -> Iterator[str]:
+    yield job_sentence(report.job)
+    yield (
+        f"{_count(report.packs, 'pack')}: {report.packs_recovered} recovered, {report.packs_dropped} dropped, "
+        f"{_count(report.chunks_saved, 'chunk')} saved, {_count(report.losses_total, 'file')} lost"
+    )
+    for problem in report.problems[:ROWS_MAX]:
+        yield f"problem: {clean(problem)}"
+    for loss in report.losses[:ROWS_MAX]:
+        yield f"lost: {clean(loss)}"
+    if report.losses_total > ROWS_MAX:
+        yield f"and {report.losses_total - ROWS_MAX} more lost"
 
 
 def _status(status: Status) -> Iterator[str]:

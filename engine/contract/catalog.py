@@ -62,6 +62,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("job_resume", "resume", _O, steering.ResumeJob, (ops.JobResult,)),
     OperationSpec("job_prioritise", "prioritise", _O, steering.PrioritiseJob, (ops.JobResult,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
+    OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult)),
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),

@@ -318,6 +318,29 @@ class VerifyReport(Result, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class Repair(Operation, frozen=True, kw_only=True):
+    """Make a damaged index whole from the packs, save what can be saved, tell what is lost by name."""
+
+    wedding: WeddingName
+    all: Annotated[bool, _words("also read every pack and open every blob")] = False
+    dry_run: Annotated[bool, _words("only tell what would be done")] = False
+    wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
+
+
+class RepairReport(Result, frozen=True, kw_only=True):
+    """What a repair found and did. Losses, files that cannot be restored, make an integrity error of it."""
+
+    job: JobRow
+    packs: int
+    packs_recovered: int
+    packs_dropped: int
+    chunks_saved: int
+    fragments_replaced: int
+    problems: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    losses_total: int = 0
+
+
 # --- running the engine -------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from engine.jobs.roster import Conclusion, JobSpec, Prepared
 from engine.operations.accepting import accept, kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.queue import ended
+from engine.pipeline.repair import RepairOutcome, RepairRun
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
 
 
@@ -72,5 +73,61 @@ def refuse_problems(outcome: VerifyOutcome) -> None:
         raise IntegrityError(f"{outcome.problems[0]}{more}")
 
 
-HANDLERS: dict[str, Handler] = {"verify": verify}
-RESUMERS: dict[str, Resumer] = {"verify": verify_spec}
+async def repair(engine: Engine, operation: ops.Repair) -> ops.Result:
+    """See `ops.Repair`. Losses are in the report, and make the job one that failed with an integrity error."""
+    wedding = engine.facts.find(operation.wedding)
+    await engine.opening.needed()
+    found: list[RepairOutcome] = []
+    job = await accept(engine, repair_spec(engine, operation, wedding, found))
+    if not operation.wait:
+        return ops.JobResult(job=engine.dispatcher.row(job))
+    result = await ended(engine, job)
+    if not found:
+        return result
+    outcome = found[-1]
+    return ops.RepairReport(
+        job=result.job,
+        packs=outcome.packs,
+        packs_recovered=outcome.packs_recovered,
+        packs_dropped=outcome.packs_dropped,
+        chunks_saved=outcome.chunks_saved,
+        fragments_replaced=outcome.fragments_replaced,
+        problems=tuple(outcome.problems),
+        losses=tuple(outcome.losses),
+        losses_total=outcome.losses_total,
+    )
+
+
+def repair_spec(
+    engine: Engine, operation: ops.Repair, wedding: Wedding, found: list[RepairOutcome] | None = None
+) -> JobSpec:
+    """The job that `operation` asks for, now or after a restart; it begins anew then. `found` takes the outcome."""
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        with open_repository(engine).vault(job.wedding_id) as vault:
+            run = RepairRun(vault, engine.entropy, contents=operation.all, dry_run=operation.dry_run)
+
+            def conclude() -> Conclusion:
+                outcome = run.done.result()
+                if found is not None:
+                    found.append(outcome)
+                refuse_losses(outcome)
+                return Conclusion()
+
+            yield Prepared(run, conclude)
+
+    return kept(JobSpec("repair", wedding, "standard", True, opened), operation)
+
+
+def refuse_losses(outcome: RepairOutcome) -> None:
+    """Raise IntegrityError when files cannot be restored any more."""
+    if outcome.losses_total:
+        more = f" and {format_count(outcome.losses_total - 1)} more" if outcome.losses_total > 1 else ""
+        raise IntegrityError(
+            f"lost: {outcome.losses[0]}{more}", "back up the source again if it still stands; the rest can be restored"
+        )
+
+
+HANDLERS: dict[str, Handler] = {"verify": verify, "repair": repair}
+RESUMERS: dict[str, Resumer] = {"verify": verify_spec, "repair": repair_spec}

@@ -15,14 +15,13 @@ from blake3 import blake3
 
 from engine.base.errors import IntegrityError, NotFound
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
+from engine.pipeline import packcheck
 from engine.pipeline.fetch import fetch
-from engine.pipeline.plan import Piece, by_pack, place_chunks
 from engine.pipeline.pool import Buffers, Run, Unit
-from engine.repository import crypto, fragment, layout
+from engine.repository import crypto, fragment
 from engine.repository.entry import FILE, Entry
-from engine.repository.index import Location
 from engine.repository.manifest import SegmentRef
-from engine.repository.pack import HEADER_BYTES, PackEntry, parse_header, read_footer, split_records
+from engine.repository.pack import PackEntry, read_footer
 from engine.repository.snapshot import Snapshot
 from engine.repository.snapshot import read as read_snapshot
 from engine.repository.vault import WeddingVault
@@ -137,9 +136,8 @@ class VerifyRun(Run[VerifyOutcome]):
 
     def _check_pack(self, entry: PackEntry, buffers: Buffers) -> None:
         """The pack's bytes have the hash in its name, its footer agrees, its blobs open, its chunks have their ids."""
-        name = layout.pack(self._vault.keys.wedding, entry.name)
         try:
-            self._check_name(entry, name, buffers)
+            packcheck.check_name(self._vault, entry, buffers)
             footer = read_footer(self._vault.store, self._vault.keys, entry.name)
             if (footer.salt, footer.epoch, footer.pack_type) != (entry.salt, entry.epoch, entry.pack_type):
                 raise IntegrityError("the index and the pack do not agree on its key")
@@ -151,32 +149,10 @@ class VerifyRun(Run[VerifyOutcome]):
             self._outcome.bytes_checked += entry.size
             self.progress.bytes_read += entry.size
 
-    def _check_name(self, entry: PackEntry, name: str, buffers: Buffers) -> None:
-        size_bytes = self._vault.store.stat(name).size_bytes
-        if size_bytes != entry.size:
-            raise IntegrityError(f"has {size_bytes} bytes instead of {entry.size}")
-        hasher = blake3()
-        for offset in range(0, size_bytes, UNIT_BYTES):
-            part = buffers.source[: min(UNIT_BYTES, size_bytes - offset)]
-            self._vault.store.read_into(name, offset, part)
-            if not offset:
-                parse_header(bytes(part[:HEADER_BYTES]), entry.name)
-            hasher.update(part)
-        if hasher.digest() != entry.name:
-            raise IntegrityError("its bytes do not have the hash that is its name")
-
     def _check_blobs(self, footer: PackEntry, buffers: Buffers) -> None:
         """Open every blob of the footer's records; the id of each chunk is the keyed hash of its bytes."""
-        bare = PackEntry(footer.name, footer.salt, footer.epoch, footer.pack_type, footer.size, b"")
-        whole_file = Entry(path=b"pack", kind=FILE, mode=0, uid=0, gid=0, mtime_ns=0, size=1 << 62)
-        needed: list[tuple[Location, Piece]] = []
-        for record in split_records(footer):
-            location = Location(
-                bare, record.offset, record.stored_bytes, record.inner_offset, record.length, record.codec_used
-            )
-            needed += place_chunks(whole_file, [record.chunk_id], [location], data_offset=0, owner=0)
         blobs = 0
-        for wanted in by_pack(needed):
+        for wanted in packcheck.ranges_of(footer):
             blobs += len(wanted.blobs)
             for _, data, what in fetch(self._vault, wanted, buffers):
                 if data is None:

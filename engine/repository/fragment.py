@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 
@@ -24,6 +25,17 @@ class FragmentObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     replaces: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Names, 32 bytes each, of what no longer counts."""
+
+    packs: frozenset[bytes] = frozenset()
+    fragments: frozenset[bytes] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.packs or self.fragments)
+
+
 def group(packs: Iterable[PackEntry]) -> Iterator[tuple[PackEntry, ...]]:
     """Packs in groups of at most 100,000 records, in order."""
     gathered: list[PackEntry] = []
@@ -39,12 +51,22 @@ def group(packs: Iterable[PackEntry]) -> Iterator[tuple[PackEntry, ...]]:
         yield tuple(gathered)
 
 
-def write(store: ObjectStore, keys: WeddingKeys, packs: Iterable[PackEntry], entropy: Entropy) -> list[str]:
-    """Write `packs` as fragments, durably; returns the objects' names."""
+def write(
+    store: ObjectStore,
+    keys: WeddingKeys,
+    packs: Iterable[PackEntry],
+    entropy: Entropy,
+    gone: Gone | None = None,
+) -> list[str]:
+    """Write `packs` as fragments, durably, the last with what is `gone`; returns the objects' names."""
+    gone = gone or Gone()
+    groups = list(group(packs)) or ([()] if gone else [])
     names = []
-    for entries in group(packs):
+    for number, entries in enumerate(groups, 1):
+        last = gone if number == len(groups) else Gone()
+        payload = FragmentObject(entries, b"".join(sorted(last.packs)), b"".join(sorted(last.fragments)))
         sealed = crypto.seal_object(
-            codec.encode(FragmentObject(entries)),
+            codec.encode(payload),
             crypto.Binding(crypto.FRAGMENT, keys.wedding, None),
             secret=keys.secret,
             epoch=keys.epoch,

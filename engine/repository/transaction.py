@@ -172,6 +172,15 @@ class Transaction:
         self._vault.add_fragments(names)
         del self._vault.recovered[: len(recovered)]
 
+    def index_published(self) -> None:
+        """Write what was published to the index, without a snapshot: what a repair has saved."""
+        with self._lock:
+            entries = [entry for entry, _ in self._publishing]
+            self._publishing = []
+        if entries:
+            self._write_fragments(entries)
+            self._vault.index.add(entries)
+
     def commit(self, committed: Snapshot) -> None:
         """Write the snapshot or checkpoint, last; then this job's chunks count for everyone. Raises Conflict."""
         snapshot.write(self._vault.store, self._vault.keys, committed, self._entropy)

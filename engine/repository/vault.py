@@ -39,6 +39,7 @@ class WeddingVault:
         self._snapshots: dict[str, Snapshot] = {}
         self._fragments: set[str] = set()
         self._dropped: set[bytes] = set()  # packs that no longer count, whatever lists them
+        self._replaced: set[str] = set()  # fragments, perhaps damaged ones, whose content another carries
         self._problems: dict[str, str] = {}  # object name → what is wrong
         self._has_asked_footers = False
         self._ciphers: dict[bytes, crypto.PackCipher] = {}
@@ -90,6 +91,7 @@ class WeddingVault:
         for name, item in self._new_fragments():
             with self._noting(name):
                 self._dropped |= _names(item.dropped)
+                self._replaced |= {layout.fragments(self.keys.wedding) + gone.hex() for gone in _names(item.replaces)}
                 if any(map(index.knows_pack, _names(item.dropped))):
                     return False
                 index.add(entry for entry in item.packs if entry.name not in self._dropped)
@@ -98,6 +100,8 @@ class WeddingVault:
             with self._noting(name):
                 index.add(entry for entry in committed.body.inline_packs if entry.name not in self._dropped)
                 self._snapshots[committed.id] = _without_packs(committed)
+        for name in self._replaced & self._problems.keys():
+            del self._problems[name]
         return True
 
     def _new_fragments(self) -> Iterator[tuple[str, fragment.FragmentObject]]:
@@ -105,7 +109,7 @@ class WeddingVault:
         for is_last in (False, False, True):
             is_gone = False
             for info in self.store.list(layout.fragments(self.keys.wedding)):
-                known = info.name in self._fragments or info.name in self._problems
+                known = info.name in self._fragments or info.name in self._problems or info.name in self._replaced
                 if known or not layout.is_hash(info.name.rpartition("/")[2]):
                     continue
                 try:
@@ -141,6 +145,28 @@ class WeddingVault:
                 entry = read_footer(self.store, self.keys, name)
                 self.index.add([entry])
                 self.recovered.append(entry)
+
+    def with_records(self, names: set[bytes]) -> list[PackEntry]:
+        """The entries of some packs with their records, read again from the fragments and snapshots that have them."""
+        found: dict[bytes, PackEntry] = {}
+        with self._lock:
+            fragments, snapshots = sorted(self._fragments), sorted(self._snapshots)
+        for name in fragments:
+            with contextlib.suppress(IntegrityError, NotFound):
+                found |= {entry.name: entry for entry in fragment.read(self.store, self.keys, name).packs}
+        for last in snapshots:
+            with contextlib.suppress(IntegrityError, NotFound):
+                body = snapshot.read(self.store, self.keys, last).body
+                found |= {entry.name: entry for entry in body.inline_packs}
+        return [entry for name, entry in found.items() if name in names]
+
+    def damaged_fragments(self) -> frozenset[bytes]:
+        """The hashes that name fragments which could not be read."""
+        folder = layout.fragments(self.keys.wedding)
+        with self._lock:
+            return frozenset(
+                bytes.fromhex(name.removeprefix(folder)) for name in self._problems if name.startswith(folder)
+            )
 
     def snapshots(self, *, partial: bool = False) -> list[Snapshot]:
         """Snapshots, oldest first; with `partial` also checkpoints. Order is by parent, then time."""
