@@ -171,11 +171,10 @@ class LocalEngine:
             left = list(self._calls)
         for future in left:
             _answer(future, _has_stopped())
-        self._life.publish_stopped()
         logging.getLogger().removeHandler(handler)
         with contextlib.suppress(OSError):  # the log's last words do not fit on a full disk
             handler.close()
-        self._home.release()
+        self._life.end(self._home)
 
 
 class _Life:
@@ -219,7 +218,7 @@ class _Life:
                 engine.opening.when_settled(self._settled)
                 engine.opening.begin()
                 self._publish()
-                self._listen()
+                engine.door_problem = self._server.listen(self._home.path)
                 self._start_rounds(rounds.Measuring(engine, sampler))
                 self.events.announce("engine-started", f"engine {VERSION} with {engine.streams.size} streams")
                 started.set_result(None)
@@ -275,9 +274,14 @@ class _Life:
             self._server.refuse()  # at the same moment: whoever was let in is served, whoever comes starts an engine
             self.stop(0.0)
 
-    def publish_stopped(self) -> None:
-        """Show that nothing runs any more. Called last, when the loop has ended."""
-        with contextlib.suppress(AttributeError):  # it never began
+    def end(self, home: Home) -> None:
+        """Let another engine run here, then show that nothing runs any more. Called last, when the loop has ended."""
+        server = getattr(self, "_server", None)  # none, if it never began
+        if server is not None:
+            server.abandon()
+        home.release()
+        if server is not None:
+            server.hang_up()
             self.document = msgspec.structs.replace(self.document, seq=self.document.seq + 1, status="stopped")
 
     # --- parts ------------------------------------------------------------------------------------------
@@ -380,13 +384,6 @@ class _Life:
     def _publish(self) -> None:
         self.document = status.build(self._engine)
         self._server.push()
-
-    def _listen(self) -> None:
-        try:
-            self._server.listen(self._home.path)
-        except OSError as error:
-            self._engine.door_problem = f"no other console or command can use this engine: {error.strerror or error}"
-            _LOG.warning(self._engine.door_problem)
 
     async def _serve(self, operation: Operation, caller: Caller, future: Future[Result]) -> None:
         try:

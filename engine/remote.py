@@ -190,11 +190,12 @@ class _Conversation:
         self._is_left = False  # under the lock
         self._end: WedSyncError | None = None  # why there is no more to come; under the lock
         self._said_goodbye = False
+        self._is_ended = False  # and its descriptors are closed; under the lock
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be said."""
-        return self._is_left or self._said_goodbye
+        """Whether we have ended it. After the engine's goodbye comes the end of the stream, once it is all gone."""
+        return self._is_left
 
     # --- any thread ---
 
@@ -235,7 +236,7 @@ class _Conversation:
         """End it from this side."""
         with self._lock:
             self._is_left = True
-            if self._end is None:
+            if not self._is_ended:
                 self._wake()
 
     def _wake(self) -> None:
@@ -264,7 +265,7 @@ class _Conversation:
             case wire.Welcome():
                 self.is_welcome = True
             case wire.Goodbye():
-                self._said_goodbye = True
+                self._stopped()
             case wire.Refused():
                 raise wire.error_from(reply)
 
@@ -274,6 +275,20 @@ class _Conversation:
         if future is not None:
             _give(future, answer)
 
+    def _stopped(self) -> None:
+        """Whoever waits learns at once; the engine is gone when the stream ends."""
+        with self._lock:
+            self._end = Unavailable("the engine has stopped", "start it again")
+            self._said_goodbye = True
+        self._tell_all(self._end)
+
+    def _tell_all(self, why: WedSyncError) -> None:
+        with self._lock:
+            left = list(self._waiting.values())
+            self._waiting.clear()
+        for future in left:
+            _give(future, why)
+
     def discard(self) -> None:
         """It did not come to a conversation."""
         os.close(self.wake_fd)
@@ -281,25 +296,19 @@ class _Conversation:
     def end(self, refusal: WedSyncError | None) -> None:
         """Nothing more comes, perhaps because the engine refused to go on: tell who waits, and show it."""
         with self._lock:
-            if refusal is not None:
-                self._end = refusal
-            elif self._is_left:
-                self._end = Unavailable("this handle was closed", "attach to the engine again")
-            elif self._said_goodbye:
-                self._end = Unavailable("the engine has stopped", "start it again")
+            if self._is_left:
+                why = refusal or Unavailable("this handle was closed", "attach to the engine again")
             else:
-                self.was_lost = True
-                self._end = Unavailable("the engine went away", "start it again; what is checkpointed is kept")
-            why = self._end
-            left = list(self._waiting.values())
-            self._waiting.clear()
+                self.was_lost = not self._said_goodbye and refusal is None
+                lost = Unavailable("the engine went away", "start it again; what is checkpointed is kept")
+                why = refusal or self._end or lost
+            self._end, self._is_ended = why, True
             for one in self.outgoing:
                 one.drop()
             self.outgoing.clear()
             os.close(self.wake_fd)
         self.document = msgspec.structs.replace(self.document, seq=self.document.seq + 1, status="stopped")
-        for future in left:
-            _give(future, why)
+        self._tell_all(why)
 
 
 def _welcomed(peer: socket.socket, home: Path) -> _Conversation | None:

@@ -122,6 +122,13 @@ class FakeEngine:
         future.set_result(None)
         return future
 
+    def leave(self, *, to_jobs: bool) -> Future[bool]:
+        """See `EngineHandle.leave`. Goes on while jobs are held and count, or somebody is said to be attached."""
+        attached = self._shown.infrastructure.attached if self._shown is not None else 0
+        future: Future[bool] = Future()
+        future.set_result(bool(attached or (to_jobs and self._pending)))
+        return future
+
     # --- inside ---
 
     def _waits(self, operation: ops.Operation) -> bool:

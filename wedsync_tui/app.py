@@ -55,6 +55,7 @@ class Outcome(enum.Enum):
 
     QUIT = "quit"  # somebody quit, and no job was left unfinished
     CHECKPOINT = "checkpoint"  # somebody quit and wants running jobs checkpointed now
+    LEFT = "left"  # somebody quit and leaves the engine to its jobs and to other consoles
     STOPPED = "stopped"  # the engine was told to shut down
     TERMINATED = "terminated"  # SIGTERM or SIGINT: drain, then stop
     DETACHED = "detached"  # the line hung up: the engine goes on until its jobs have ended
@@ -89,6 +90,7 @@ class ConsoleApp(App[Outcome]):
         self._handle = handle
         self._settings = settings or ConsoleSettings()
         self._script = script
+        self.is_guest = False  # whether the engine lives in another process; said by who opens the console
         self._ticks = tick
         self._interval_s = 1 / self._settings.refresh_hz
         self._timer: Timer | None = None
@@ -250,19 +252,20 @@ class ConsoleApp(App[Outcome]):
         self.tell(f"theme {self.theme}")
 
     async def action_quit(self) -> None:
-        """Leave; with jobs unfinished, ask what becomes of them."""
-        unfinished = view.unfinished(self._handle.status())
-        if not unfinished:
+        """Leave; ask what becomes of unfinished jobs and of other consoles, where the engine lives in this program."""
+        status = self._handle.status()
+        unfinished, others = view.unfinished(status), status.infrastructure.attached
+        if self.is_guest or not (unfinished or others):
             self.exit(Outcome.QUIT)
         elif not self._is_asking:
             self._is_asking = True
-            self.push_screen(leave(unfinished), self._decided)
+            self.push_screen(leave(unfinished, others), self._decided)
 
     def _decided(self, answer: str | None) -> None:
         self._is_asking = False
         self._leaves_when_idle = answer == "wait"
-        if answer == "stop":
-            self.exit(Outcome.CHECKPOINT)
+        if answer in ("stop", "leave"):
+            self.exit(Outcome.CHECKPOINT if answer == "stop" else Outcome.LEFT)
 
     def action_suspend_process(self) -> None:
         """Never: stopping the process would stop the engine's threads, too."""
@@ -292,10 +295,13 @@ class ConsoleApp(App[Outcome]):
             self._loop.call_soon_threadsafe(self.exit, outcome)
 
 
-def run_console(handle: EngineHandle, *, settings: ConsoleSettings, script: Script | None = None) -> Outcome:
+def run_console(
+    handle: EngineHandle, *, settings: ConsoleSettings, script: Script | None = None, is_attached: bool = False
+) -> Outcome:
     """Draw the console until it ends, on the main thread. `script` is run in it, step by step, visibly."""
     symbols = symbols_for(os.environ)
     app = ConsoleApp(handle, settings=settings, symbols=symbols, script=script)
+    app.is_guest = is_attached
     with terminal.guarded(
         hung_up=lambda: app.leave_from_signal(Outcome.DETACHED), ended=lambda: app.leave_from_signal(Outcome.TERMINATED)
     ):

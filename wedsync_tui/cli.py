@@ -10,36 +10,46 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, UsageError, WedSyncError
 from engine.base.version import VERSION
-from wedsync_tui.headless import Headless
+from wedsync_tui import background
+from wedsync_tui.background import Background
+from wedsync_tui.entrance import Entrance
 from wedsync_tui.mainthread import SIGNALS, MainThread
 from wedsync_tui.options import PROGRAM, Options, read_options
 from wedsync_tui.output import Output, worse
 from wedsync_tui.passphrase import Passphrase
 from wedsync_tui.script import PROBLEMS_SHOWN, HelpStep, Script, read_commands, read_script
-from wedsync_tui.wiring import default_home, demo_home, log_of, open_engine
+from wedsync_tui.wiring import default_home, demo_home, log_of
 
 
 def main() -> None:
     """The console script `wedsync-tui`."""
-    code = run(sys.argv[1:], os.environ)
+    code = run(sys.argv[1:], os.environ, divide=lambda: background.divide() if background.is_at_terminal() else None)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # all is done: what comes now must not change how it ended
     sys.exit(code)
 
 
-def run(argv: Sequence[str], environment: MutableMapping[str, str]) -> int:
-    """Do what `argv` says. Returns the exit code; raises nothing."""
+def run(
+    argv: Sequence[str],
+    environment: MutableMapping[str, str],
+    *,
+    divide: Callable[[], Background | None] = lambda: None,
+) -> int:
+    """Do what `argv` says. Returns the exit code; raises nothing.
+
+    `divide` makes this process one that can go on in the background; called only when it starts an engine.
+    """
     output = Output.of_process(debug=environment.get("WEDSYNC_DEBUG", "") not in {"", "0"})
     log = ""
     try:
         options = read_options(argv)
         log = str(log_of(_home(options, environment)))
-        return _Door(options, environment, output).enter()
+        return _Door(options, environment, output, divide).enter()
     except WedSyncError as error:
         return output.error(error)
     except KeyboardInterrupt:
@@ -54,10 +64,17 @@ def run(argv: Sequence[str], environment: MutableMapping[str, str]) -> int:
 class _Door:
     """One call of the program."""
 
-    def __init__(self, options: Options, environment: MutableMapping[str, str], output: Output) -> None:
+    def __init__(
+        self,
+        options: Options,
+        environment: MutableMapping[str, str],
+        output: Output,
+        divide: Callable[[], Background | None],
+    ) -> None:
         self._options = options
         self._environment = environment
         self._output = output
+        self._divide = divide
 
     def enter(self) -> int:
         """Answer, or start an engine and hand over."""
@@ -76,29 +93,28 @@ class _Door:
         if not self._is_headless():
             from wedsync_tui.console import open_console
 
-            return open_console(options, script, self._passphrase(), home=self._home(), output=self._output)
+            return open_console(options, script, self._entrance(), output=self._output)
         return self._headless(script)
 
     def _headless(self, script: Script) -> int:
         self._output.raw = script.writes_standard_output
-        passphrase = self._passphrase()
+        options, entrance = self._options, self._entrance()
+        is_run = bool(script.steps or options.script)
         with MainThread() as main:
-            passphrase.main = main
-            engine = open_engine(self._home(), passphrase, streams=self._options.streams)
-            passphrase.making = lambda: engine.status().status == "no-repository"
-            headless = Headless(engine, self._output, main)
+            opened = entrance.attach_or_start(main) if is_run else entrance.start(main)
+            headless = entrance.door(opened, self._output, main)
             code = EXIT_FAILED
             try:
-                if self._options.demo:
+                if options.demo and not opened.is_attached:
                     headless.prepare_demo(self._home(), wait=True)
-                if script.steps or self._options.script:
+                if is_run:
                     code = headless.run(script)
-                    ended = headless.stop(drain_s=0.0)
+                    ended = headless.leave(code, to_jobs=False, drain_s=options.drain_s)
                 else:
                     code = headless.serve()
-                    ended = headless.stop(drain_s=self._options.drain_s)
+                    ended = headless.stop(drain_s=options.drain_s)
             except BaseException:
-                engine.close(drain_s=0.0)
+                opened.engine.close(drain_s=0.0)
                 raise
         return worse(code, ended)
 
@@ -151,6 +167,9 @@ class _Door:
 
     def _home(self) -> Path:
         return _home(self._options, self._environment)
+
+    def _entrance(self) -> Entrance:
+        return Entrance(self._home(), self._passphrase, streams=self._options.streams, divide=self._divide)
 
     def _passphrase(self) -> Passphrase:
         if self._options.demo:

@@ -10,6 +10,7 @@ import datetime as dt
 import getpass
 import io
 import os
+import signal
 import sys
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -22,12 +23,15 @@ from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED
 from wedsync_tui import help as pages
+from wedsync_tui import people
+from wedsync_tui.background import Background
 from wedsync_tui.mainthread import MainThread
 from wedsync_tui.output import Output, failure_of, worse
 from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Script, Step, facts_of, read_script, why_not
 
 REFRESH_S = 0.25  # between looks at the status while something runs
 SETTLE_S = 0.05
+GOING_ON_LOOK_S = 1.0
 EXPECT_REFRESH_S = 0.05  # between looks while an expectation may still come true
 
 FRESH_LOOKS = 20
@@ -46,6 +50,8 @@ class Headless:
     engine: EngineHandle
     output: Output
     main: MainThread
+    is_attached: bool = False  # the engine lives in another process
+    background: Background | None = None  # how this process can go on when it is let go
     seen_seq: int = 0
     refresh_s: float = REFRESH_S
     is_service: bool = False  # people read what happens; in a run they read results
@@ -53,6 +59,7 @@ class Headless:
     last: ops.Result | None = None
     seq_at_result: int = -1  # of the document that stood when `last` came
     left_running: list[str] = field(default_factory=list)  # jobs that commands began and did not wait for
+    was_shut_down: bool = False  # by a command of ours
 
     # --- commands and scripts ---
 
@@ -69,8 +76,46 @@ class Headless:
             code = worse(code, self._wait_for_the_rest())
         return code
 
+    def leave(self, code: int, *, to_jobs: bool, drain_s: float) -> int:
+        """Leave the engine, which ends unless somebody else uses it, or, with `to_jobs`, while jobs are left.
+
+        Else it goes on here, in the background where there is one: whoever waits for this program sees it end with
+        `code`. `drain_s` is what a signal then leaves to jobs. Returns an exit code.
+        """
+        if self.is_attached or (self.main.signals and not self._is_shared()):
+            return self.stop(drain_s=0.0)
+        goes_on = self.engine.leave(to_jobs=to_jobs)
+        if self.main.attend(goes_on, self._look, every_s=self.refresh_s) and goes_on.result():
+            self._go_on(code)
+            return self.stop(drain_s=drain_s)
+        return self.stop(drain_s=0.0)
+
+    def _go_on(self, code: int) -> None:
+        """Until nobody uses the engine any more, or a signal comes."""
+        users = people.users_of(self.engine.status())
+        if self.background is not None:
+            self.output.note(f"the engine goes on in the background for {users}; the next start finds it")
+            self.background.let_go(code)
+        else:
+            self.output.note(f"the engine goes on here for {users}; Ctrl-C ends it")
+        heard = self.main.signals
+        while self.main.signals == heard and self.engine.status().status not in {"draining", "stopped"}:
+            self.main.pause(GOING_ON_LOOK_S)
+            self._tell_events()
+
+    def _detach(self) -> int:
+        """Let go of an engine of another process. One that we shut down is waited for, as our own would be."""
+        while self.was_shut_down and self.engine.status().status != "stopped" and not self.main.signals:
+            self.main.pause(SETTLE_S)
+            self._look()
+        self._tell_events()
+        self.engine.close(drain_s=0.0)
+        return EXIT_DONE
+
     def stop(self, *, drain_s: float) -> int:
         """Close the engine: jobs get `drain_s` seconds, or none once a signal comes. Returns an exit code."""
+        if self.is_attached:
+            return self._detach()
         heard = self.main.signals
         ended = self.engine.close(drain_s=drain_s)
         while not self.main.attend(ended, self._look, every_s=self.refresh_s, heard=heard):
@@ -166,6 +211,7 @@ class Headless:
         with _Prepared(operation, self.main) as prepared:
             result = self._call_asking(prepared.operation)
         self.last, self.seq_at_result = result, self.engine.status().seq
+        self.was_shut_down = self.was_shut_down or isinstance(operation, ops.Shutdown)
         self._tell_events()
         code = self.output.result(step.text, operation, result)
         failure = failure_of(operation, result)
@@ -196,6 +242,9 @@ class Headless:
     def _call(self, operation: ops.Operation) -> ops.Result:
         future = self.engine.call(operation)
         if not self.main.attend(future, self._look, every_s=self.refresh_s):
+            if self._is_shared():
+                future.cancel()
+                raise Interrupted("interrupted", "the engine goes on, and with it a job that was begun; jobs shows it")
             # The engine checkpoints and then answers: a job's result says how far it came.
             self.engine.close(drain_s=0.0)
             if not self.main.attend(future, self._look, every_s=self.refresh_s):
@@ -226,9 +275,15 @@ class Headless:
                 return
             self.main.pause(EXPECT_REFRESH_S)
 
+    def _is_shared(self) -> bool:
+        """Whether the engine is not ours alone to stop, so that Ctrl-C ends only what we do with it."""
+        others = self.engine.status().infrastructure.attached
+        return self.is_attached or (others > 0 and self.main.last_signal == signal.SIGINT)
+
     def _wait_for_the_rest(self) -> int:
         count = len(self.left_running)
-        self.output.note(f"waiting for {count} job{'s' * (count != 1)} begun here; Ctrl-C checkpoints and leaves")
+        ends = "leaves them to the engine" if self.is_attached else "checkpoints and leaves"
+        self.output.note(f"waiting for {count} job{'s' * (count != 1)} begun here; Ctrl-C {ends}")
         code = EXIT_DONE
         for job in self.left_running:
             operation = ops.WaitForJobs(job=job)

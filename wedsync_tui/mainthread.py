@@ -2,7 +2,8 @@
 
 All three come through one `SimpleQueue`, whose `put` is safe in a signal handler (an `Event` is not: its lock may
 be held by the very thread the signal interrupts). Nothing is raised out of a handler, so no line of output and
-no lock is ever cut in half; whoever waits here looks at `signals` when it wakes.
+no lock is ever cut in half; whoever waits here looks at `signals` when it wakes. A hang-up of the line is no signal to
+end: the terminal is let go, and what was begun goes on without it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Final, TypeVar
 
 from engine.base.errors import UsageError
+from wedsync_tui.background import leave_terminal
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WAKE: Final = "wake"
@@ -26,7 +28,8 @@ class MainThread:
     """Use as a context on the main thread; `ask` may be called from any thread while it is entered."""
 
     def __init__(self) -> None:
-        self.signals = 0  # how many have come; main thread only
+        self.signals = 0  # to end, how many have come; main thread only
+        self.last_signal = 0  # its number
         self._queue: queue.SimpleQueue[str | tuple[Callable[[], str], Future[str]]] = queue.SimpleQueue()
         self._before: list[tuple[signal.Signals, object]] = []
         self._entered = False
@@ -34,7 +37,7 @@ class MainThread:
     def __enter__(self) -> MainThread:
         """Take over SIGINT, SIGTERM and SIGHUP, but none that is ignored: by nohup, or since the line hung up."""
         heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._before = [(number, signal.signal(number, self._heard)) for number in heard]
+        self._before = [(number, signal.signal(number, self._handler_of(number))) for number in heard]
         self._entered = True
         return self
 
@@ -82,9 +85,16 @@ class MainThread:
 
     # --- inside ---
 
+    def _handler_of(self, number: signal.Signals) -> Callable[[int, FrameType | None], None]:
+        return self._hung_up if number == signal.SIGHUP else self._heard
+
     def _heard(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1
+        self.last_signal = number
         self._queue.put(_WAKE)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        leave_terminal(only_if_terminal=True)
 
     def _answer(self, question: Callable[[], str], answer: Future[str]) -> None:
         try:

@@ -77,7 +77,7 @@ class Connection:
         self._event_seq = 0
         self._status_seq = 0
         self._is_reading = self._is_waiting_for_room = False
-        self._is_greeted = self._is_welcomed = self._is_ending = False
+        self._is_greeted = self._is_welcomed = self._is_ending = self._is_held = False
         self.is_open = True
         self._listen(True)
 
@@ -88,22 +88,30 @@ class Connection:
         if self._is_greeted and not self._is_waiting_for_room:
             self._write()
 
-    def end(self, last: wire.Reply) -> None:
-        """Say one last thing, then close."""
+    def end(self, last: wire.Reply, *, is_held: bool = False) -> None:
+        """Say one last thing, then close; or, held, stay silent until `hang_up`."""
         if self.is_open and not self._is_ending:
             self._listen(False)
             self._append(last)
+            self._is_held = is_held
             self._is_greeted = self._is_ending = True
             self.push()
 
     def close(self) -> None:
         """Close now. Jobs go on; what only reads is given up."""
-        if not self.is_open:
-            return
+        if self.is_open:
+            self._leave()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Let the other side see the end. Needs no loop."""
+        self._peer.close()
+
+    def _leave(self) -> None:
+        """Say and hear nothing more."""
         self.is_open = False
         self._listen(False)
         self._wait_for_room(False)
-        self._peer.close()
         for descriptor in self._descriptors:
             descriptor.close()
         for call in list(self._calls.values()):
@@ -282,7 +290,9 @@ class Connection:
     def _written(self) -> None:
         """Everything is written."""
         self._wait_for_room(False)
-        if self._is_ending:
+        if self._is_held:
+            self._leave()
+        elif self._is_ending:
             self.close()
         else:
             self._listen(True)

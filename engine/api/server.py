@@ -66,6 +66,7 @@ class SocketServer:
         self._users = {uid: user_name(uid) for uid in (0, os.geteuid())}
         self._listener: Listener | None = None
         self._open: set[Connection] = set()
+        self._held: list[Connection] = []  # told goodbye, and not hung up yet
         self._emptied = asyncio.Event()
 
     @property
@@ -73,10 +74,16 @@ class SocketServer:
         """How many are open."""
         return len(self._open)
 
-    def listen(self, home: Path) -> None:
-        """Let doors in from now on. The home's lock is held. Raises OSError where there can be no socket."""
-        self._listener = Listener(home)
+    def listen(self, home: Path) -> str:
+        """Let doors in from now on. The home's lock is held. What is wrong, where there can be no socket."""
+        try:
+            self._listener = Listener(home)
+        except OSError as error:
+            problem = f"no other console or command can use this engine: {error.strerror or error}"
+            _LOG.warning(problem)
+            return problem
         self._accept_more()
+        return ""
 
     def push(self) -> None:
         """There is a new status document, or new events."""
@@ -93,8 +100,9 @@ class SocketServer:
     async def close(self) -> None:
         """Refuse, say goodbye to all who are there, and give them a moment to read it."""
         self.refuse()
-        for connection in list(self._open):
-            connection.end(wire.Goodbye())
+        self._held = list(self._open)
+        for connection in self._held:
+            connection.end(wire.Goodbye(), is_held=True)
         if self._open:
             self._emptied.clear()
             with contextlib.suppress(TimeoutError):
@@ -102,6 +110,17 @@ class SocketServer:
                     await self._emptied.wait()
         for connection in list(self._open):
             connection.close()
+
+    def abandon(self) -> None:
+        """The loop is no more, for whatever reason: take the socket's name away. The home's lock is still held."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def hang_up(self) -> None:
+        """The engine has let go of everything: let those who were told goodbye see the end."""
+        for connection in (*self._held, *self._open):
+            connection.hang_up()
 
     # --- coming and going ---
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 from typing import Literal
 
+import msgspec
+
 from engine.base.errors import WedSyncError
 from engine.base.units import format_time
 from engine.contract.settings import STATUS_ROWS
@@ -40,7 +42,7 @@ def build(engine: Engine) -> Status:
         seq=engine.status_seq,
         timestamp=format_time(now_ns),
         status=_state(engine),
-        infrastructure=engine.measured.infrastructure,
+        infrastructure=msgspec.structs.replace(engine.measured.infrastructure, attached=engine.attached),
         performance=performance_of(engine),
         auto_scaling=engine.streams.shown(),
         storage=Storage(
@@ -129,6 +131,10 @@ def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
     if failure is not None:
         rows.append(
             AlertRow(id="repository", level="critical", since_ns=since_ns, subject="repository", message=failure.line())
+        )
+    if engine.door_problem:
+        rows.append(
+            AlertRow(id="door", level="warning", since_ns=since_ns, subject="engine", message=engine.door_problem)
         )
     if engine.opening.repository is not None:
         for number, warning in enumerate(engine.opening.repository.warnings[:STATUS_ROWS], 1):

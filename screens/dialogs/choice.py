@@ -73,14 +73,16 @@ def confirm(command: str, help_text: str) -> ChoiceDialog:
     )
 
 
-def leave(jobs: int) -> ChoiceDialog:
-    """Quitting while jobs run."""
-    words = "1 job is" if jobs == 1 else f"{jobs:,} jobs are"
-    return ChoiceDialog(
-        f"{words} not finished.",
-        (
-            "Wait: the console closes by itself when the last has ended.",
-            "Stop: they are checkpointed now, and go on at the next start.",
-        ),
-        (Choice("cancel", "Stay"), Choice("wait", "Wait, then quit", "primary"), Choice("stop", "Stop now", "warning")),
-    )
+def leave(jobs: int, others: int = 0) -> ChoiceDialog:
+    """Quitting while jobs run, or while other consoles and commands use the engine in this program."""
+    facts, lines = [], ["Leave: the console closes, the engine goes on in the background; the next start finds it."]
+    choices = [Choice("cancel", "Stay"), Choice("leave", "Leave it running", "primary")]
+    if jobs:
+        facts.append("1 job is not finished" if jobs == 1 else f"{jobs:,} jobs are not finished")
+        lines.append("Wait: the console closes by itself when the last has ended.")
+        choices.append(Choice("wait", "Wait, then quit"))
+    if others:
+        facts.append("1 other console is attached" if others == 1 else f"{others} other consoles are attached")
+    stop = "jobs are checkpointed now, and go on at the next start" if jobs else "the engine ends now"
+    lines.append(f"Stop: {stop}{', and the others lose it' if others else ''}.")
+    return ChoiceDialog(f"{', '.join(facts)}.", lines, (*choices, Choice("stop", "Stop now", "warning")))

@@ -392,7 +392,7 @@ async def test_quitting_with_jobs_asks_and_enter_stays(engine: FakeEngine) -> No
 
 async def test_quitting_can_wait_for_the_jobs(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
-        await pilot.press("q", "right", "enter")
+        await pilot.press("q", "right", "right", "enter")
         app.pull()
         engine.show(samples.status(seq=2))
         app.pull()
@@ -407,7 +407,7 @@ async def test_quitting_can_wait_for_the_jobs(engine: FakeEngine) -> None:
 
 async def test_quitting_can_stop_the_jobs(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
-        await pilot.press("q", "right", "right", "enter")
+        await pilot.press("q", "right", "right", "right", "enter")
         await pilot.pause()
         assert app.return_value is Outcome.CHECKPOINT
 

@@ -15,7 +15,8 @@ from engine.base.invariants import BrokenInvariant
 from engine.base.version import VERSION
 from engine.contract import operations as ops
 from tests.fakes import FakeEngine
-from wedsync_tui import cli
+from wedsync_tui import cli, entrance
+from wedsync_tui.wiring import OpenEngine
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "wedsync_tui"]
@@ -25,7 +26,8 @@ PROGRAM = [sys.executable, "-m", "wedsync_tui"]
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The engine every door gets."""
     fake = FakeEngine()
-    monkeypatch.setattr(cli, "open_engine", lambda home, passphrase, *, streams: fake)
+    monkeypatch.setattr(entrance, "open_engine", lambda home, start: start())
+    monkeypatch.setattr(entrance, "start_engine", lambda home, passphrase, *, streams: OpenEngine(fake, False))
     return fake
 
 
@@ -192,7 +194,7 @@ def test_service_ends_with_0_on_sigterm(tmp_path: Path) -> None:
         assert service.stderr is not None
         assert service.stderr.readline() == "there is no repository yet; init makes one\n"
         assert service.stderr.readline() == "serving; SIGTERM ends it\n"
-        other = run(tmp_path / "home", "weddings")
+        other = run(tmp_path / "home", "--no-ui")
         service.send_signal(signal.SIGTERM)
         assert service.wait(timeout=30) == 0
     assert other.returncode == 1
