@@ -14,7 +14,7 @@ PRIORITY_CLASSES: tuple[PriorityClass, ...] = ("same-day", "next-day", "standard
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-class Wedding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Wedding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One wedding of the register. `id` is what stores see; `name` and the rest are sealed."""
 
     id: str  # 32 hex digits
