@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.base.clock import Clock
-from engine.contract.status import Percentiles
+from engine.base.metrics import RollingHistogram, Spread
 from engine.contract.weddings import PriorityClass
 from engine.jobs.job import Job
-from engine.jobs.measure import LatencyWindow
 from engine.jobs.roster import Active, Roster
 from engine.jobs.totals import BACKUP_KINDS, ClassRecord, DeadlineBook, Totals, added
 
+INITIATION_WINDOW_S, INITIATION_SLICES = 3600.0, 60
 DEADLINES_S: Mapping[PriorityClass, float] = {"same-day": 5.0, "next-day": 30.0, "standard": 120.0}
 
 
@@ -24,7 +24,7 @@ class Figures:
     def __init__(self, roster: Roster, clock: Clock) -> None:
         self._roster = roster
         self._clock = clock
-        self._latencies = LatencyWindow()
+        self._latencies = RollingHistogram(window_s=INITIATION_WINDOW_S, slices=INITIATION_SLICES)
         self._book = DeadlineBook()
         self._past = Totals()
         self.deadlines_s: Mapping[PriorityClass, float] = DEADLINES_S  # replaced when the settings change
@@ -39,9 +39,9 @@ class Figures:
                 total = added(total, active.job, active.run.progress)
         return total
 
-    def initiation(self) -> Percentiles:
-        """Request → first sealed byte, over the last 1,024 backups."""
-        return self._latencies.percentiles(self._clock.monotonic_s())
+    def initiation(self) -> Spread:
+        """Request → first sealed byte, over the backups of the last hour."""
+        return self._latencies.spread(time_s=self._clock.monotonic_s())
 
     def deadlines(self) -> Mapping[PriorityClass, ClassRecord]:
         """How each class keeps its deadline."""
@@ -62,7 +62,7 @@ class Figures:
         if job.initiation_s is None and first_s is not None:
             job.initiation_s = max(0.0, first_s - job.queued_monotonic_s)
             if job.kind in BACKUP_KINDS:
-                self._latencies.add(job.initiation_s, time_s=first_s)
+                self._latencies.record(job.initiation_s, time_s=self._clock.monotonic_s())
 
     def note_left(self, active: Active) -> None:
         """A job is not at work any more: keep its counters."""

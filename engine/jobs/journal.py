@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,7 +84,8 @@ class Journal:
         return statement.future
 
     def read(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """Rows of a query; blocks. Raises Unavailable, IntegrityError."""
+        """Rows of a query, which sees every statement given before; blocks. Raises Unavailable, IntegrityError."""
+        wait([self.write("SELECT 1")])
         with self._use:
             try:
                 return self._connection.execute(sql, tuple(values)).fetchall()

@@ -98,3 +98,13 @@ def test_no_wedding_is_passed_over_twice_before_another_had_its_turn(owners: lis
         others_waiting = set(rest) - {owner}
         if rest and rest[0] == owner:
             assert not others_waiting
+
+
+def test_blocked_classes_are_passed_over_and_keep_their_place() -> None:
+    queue = FairQueue()
+    queue.push(Waiting("a", "w", "standard"))
+    queue.push(Waiting("b", "w", "same-day"))
+    queue.push(Waiting("c", "w", "standard"))
+    assert queue.pop(frozenset({"standard"})) == "b"
+    assert queue.pop(frozenset({"standard"})) is None
+    assert [queue.pop(), queue.pop(), queue.pop()] == ["a", "c", None]
