@@ -19,6 +19,7 @@ from engine.pipeline.backup import BackupRequest, BackupRun
 from engine.pipeline.plan import Selection
 from engine.pipeline.pool import Run, StreamPool
 from engine.pipeline.restore import RestoreOutcome, RestoreRun
+from engine.pipeline.source import SourceFile
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
 from engine.repository.entry import Entry
@@ -52,6 +53,24 @@ def new_job() -> str:
     return SystemEntropy().token(16).hex()
 
 
+@contextmanager
+def counted_reads() -> Iterator[list[int]]:
+    """The bytes of each read of a source inside the block, in order of their ends."""
+    reads: list[int] = []
+    read_into = SourceFile.read_into
+
+    def counted(source: SourceFile, buffer: memoryview, data_offset: int) -> int:
+        count = read_into(source, buffer, data_offset)
+        reads.append(count)
+        return count
+
+    SourceFile.read_into = counted  # type: ignore[method-assign,assignment]
+    try:
+        yield reads
+    finally:
+        SourceFile.read_into = read_into  # type: ignore[method-assign]
+
+
 class Bench:
     """One engine's repository and streams. Used by the test's thread; also a context manager."""
 
@@ -70,10 +89,14 @@ class Bench:
         self.entropy = SystemEntropy()
         self.settings = EngineSettings()
         home = Home(self.clock, self.entropy, SeenNumbers(seen))
-        if Repository.exists(self.store):
-            self.repository = Repository.open(self.store, passphrase, home=home)
-        else:
-            self.repository = Repository.create(self.store, passphrase, label="test", home=home, cost=CHEAP)
+        try:
+            if Repository.exists(self.store):
+                self.repository = Repository.open(self.store, passphrase, home=home)
+            else:
+                self.repository = Repository.create(self.store, passphrase, label="test", home=home, cost=CHEAP)
+        except BaseException:
+            self.store.close()
+            raise
         self.pool = StreamPool(streams, clock=self.clock)
 
     def __enter__(self) -> Bench:

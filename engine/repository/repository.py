@@ -116,7 +116,11 @@ class Repository:
         """Make a repository and open it. Raises Conflict when there is one, UsageError for an empty passphrase."""
         if cls.exists(store):
             raise Conflict(f"there is a repository in {store.url} already")
+        if any(True for folder in (layout.WEDDINGS, layout.REGISTER) for _ in store.list(folder)):
+            hint = f"bring {layout.CONFIG} back from a copy, or choose an empty store"
+            raise Conflict(f"{store.url} holds weddings, though its config is gone", hint)
         refuse_weak(passphrase)
+        stale = _slot_names(store)  # of an attempt that did not get as far as a config
         master = home.entropy.token(crypto.KEY_BYTES)
         sealed = numbered.MasterSealed(store, master, home.entropy, home.seen)
         slot = _write_slot(sealed, passphrase, label, home.clock, cost or keyring.KdfCost())
@@ -124,8 +128,12 @@ class Repository:
         try:
             sealed.create(layout.CONFIG, 1, crypto.CONFIG, codec.encode(config))
         except Conflict:
-            store.delete(layout.KEYS + slot.id)
+            with contextlib.suppress(NotFound):
+                store.delete(layout.KEYS + slot.id)
             raise Conflict(f"there is a repository in {store.url} already") from None
+        for name in stale:
+            with contextlib.suppress(NotFound, NotPermitted):  # where it stays it opens nothing
+                store.delete(name)
         return cls._opened(sealed, config, home.clock, dataclasses.replace(slot, current=True))
 
     @classmethod

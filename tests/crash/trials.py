@@ -1,0 +1,255 @@
+"""Trials: a child dies at a boundary, and whatever it leaves must open, verify, restore and go on.
+
+Used by the tests with a sample of boundaries and by `everything` with all of them. A child is forked from a server
+that has no threads, so it starts in milliseconds and dies alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import random
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.base.clock import SystemClock
+from engine.base.entropy import SystemEntropy
+from engine.base.errors import WrongPassphrase
+from engine.repository.repository import Home, Repository
+from engine.repository.seen import SeenNumbers
+from engine.storage.stores.local import LocalStore
+from tests.crash import work
+from tests.crash.disk import PowerCut
+from tests.crash.seam import Cut, read_log
+from tests.crash.work import COUPLE, EARLIER_JOB, JOB, NEW_PASSPHRASE, SCENARIOS, Place
+from tests.trees import Thing, describe
+from tests.vaults import PASSPHRASE, Bench, counted_reads
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.crash.work"])
+_ENDED_S = 60.0
+
+
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 512 << 20
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A temporary folder, in memory if there is room for trials."""
+    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES
+    with tempfile.TemporaryDirectory(dir=_MEMORY if has_room else None) as made:
+        yield Path(made)
+
+
+def run_child(function: Callable[..., None], *arguments: object) -> int:
+    """The exit code of `function`, run in a process of its own; -9 if it was killed."""
+    child = _FORKS.Process(target=function, args=arguments)
+    child.start()
+    child.join(_ENDED_S)
+    assert child.exitcode is not None, f"{function.__name__}{arguments} did not end"
+    return child.exitcode
+
+
+def run_child_for(seconds: float, function: Callable[..., None], *arguments: object) -> int:
+    """As `run_child`, but killed when it is still at work after `seconds`."""
+    child = _FORKS.Process(target=function, args=arguments)
+    child.start()
+    child.join(seconds)
+    child.kill()
+    child.join(_ENDED_S)
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+@dataclass(slots=True)
+class Base:
+    """A scenario made ready: what each of its trials begins with, and the boundaries that its work has."""
+
+    name: str
+    folder: Path
+    place: Place
+    before: dict[bytes, Thing] = field(default_factory=dict)  # the source as the earlier snapshot has it
+    now: dict[bytes, Thing] = field(default_factory=dict)
+    boundaries: list[str] = field(default_factory=list)
+    trials: int = 0
+
+    @classmethod
+    def made(cls, name: str, folder: Path) -> Base:
+        """Prepare a scenario in `folder` and run its work once, undisturbed, to learn its boundaries."""
+        folder.mkdir()
+        base = cls(name, folder, Place(folder / "base", folder / "source"))
+        base.place.folder.mkdir()
+        assert run_child(work.prepare, name, base.place) == 0
+        base.now = describe(base.place.source)
+        if SCENARIOS[name].prepare is work.one_snapshot:
+            with work.opened(base.copied()) as bench:
+                bench.retrieve(folder / "earlier", strip=base.place.source)
+            base.before = describe(folder / "earlier")
+        place = base.copied()
+        assert run_child(work.carry_out, name, place, Cut()) == 0
+        base.boundaries = [boundary for (boundary,) in read_log(place.logs / "boundaries")]
+        assert ["done"] in read_log(place.logs / "promised")
+        return base
+
+    def copied(self) -> Place:
+        """A fresh trial; objects are never written again, so names of the same files will do."""
+        self.trials += 1
+        place = Place(self.folder / f"trial{self.trials}", self.place.source)
+        shutil.copytree(self.place.folder, place.folder, copy_function=_link)
+        return place
+
+
+def _link(source: str, target: str) -> None:
+    Path(target).hardlink_to(source)
+
+
+def killed_at(base: Base, cut: Cut) -> Place:
+    """A trial whose child died at `cut`; fails when it never came there."""
+    place = base.copied()
+    exit_code = run_child(work.carry_out, base.name, place, cut)
+    assert exit_code == -signal.SIGKILL, f"{base.name}: {cut} was skipped"
+    assert [cut.boundary] in read_log(place.logs / "boundaries")
+    return place
+
+
+REFUSALS = {errno.ENOSPC: "LimitReached", errno.EIO: "Unavailable"}
+
+
+def refused_at(base: Base, cut: Cut) -> Place:
+    """A trial one call of which was refused: told once in one line, and done all the same when tried again."""
+    place = base.copied()
+    assert run_child(work.carry_out, base.name, place, cut) == 0, f"{base.name}: {cut}"
+    assert [cut.boundary] in read_log(place.logs / "boundaries"), f"{base.name}: {cut} was skipped"
+    log = read_log(place.logs / "promised")
+    failed = [what for promise, *what in log if promise == "failed"]
+    if failed:
+        assert failed[0][0] == REFUSALS[cut.refuse]
+    # The first passphrase may be gone already when its removal is tried again.
+    again = [what for what in failed[1:] if (base.name, what[0]) != ("key change", "WrongPassphrase")]
+    assert again == []
+    assert list((place.store / "tmp").iterdir()) == [] or cut.boundary.startswith(("unlink", "remove_folder"))
+    return place
+
+
+def states_after(base: Base, place: Place, seed: int, *, by_chance: int) -> dict[str, Place]:
+    """What may be found of a killed trial: all of it, only what was fsynced, and that with some of the rest."""
+    states = {"killed": place}
+    cut = PowerCut(base.place.store, place.store, place.logs)
+    for number in range(by_chance + 1):
+        found = Place(place.folder.with_name(f"{place.folder.name}-{number}"), place.source)
+        found.folder.mkdir()
+        if place.seen.exists():
+            shutil.copyfile(place.seen, found.seen)
+        shutil.copytree(place.logs, found.logs, ignore=shutil.ignore_patterns("attic"))
+        cut.leave(found.store, random.Random(seed + number) if number else None)
+        states["power cut" if number == 0 else f"power cut, seed {seed + number}"] = found
+    return states
+
+
+def sealed_twice(place: Place) -> tuple[int, int]:
+    """How many sealings there were in all processes of a trial, and how many (key, nonce) pairs came up again."""
+    data = (place.logs / "seals").read_bytes()
+    pairs = [data[at : at + work.SEAL_BYTES] for at in range(0, len(data), work.SEAL_BYTES)]
+    return len(pairs), len(pairs) - len(set(pairs))
+
+
+# --- what must hold ---------------------------------------------------------------------------------------
+
+
+def examine(base: Base, place: Place) -> None:
+    """Everything promised is there, everything there is whole, and the job is finished as if nothing had been.
+
+    The trial is removed afterwards.
+    """
+    promised = read_log(place.logs / "promised")
+    passphrase = _passphrase(place, promised)
+    with work.opened(place, passphrase, streams=2) as bench:
+        assert bench.repository.warnings == []
+        _check_register(base, bench, promised)
+        ids = {item.id for item in bench.snapshots(partial=True)}
+        assert {job for promise, *jobs in promised if promise == "committed" for job in jobs} <= ids
+        assert bench.verify().problems == []
+        wanted = {EARLIER_JOB: base.before, JOB: base.now}
+        for snapshot in bench.snapshots():
+            back = place.folder / snapshot.id
+            bench.retrieve(back, strip=place.source, snapshot=snapshot.id)
+            assert describe(back) == wanted[snapshot.id]
+        _finish(base, place, bench)
+        _check_only_own_staging(place)
+    assert list((place.store / "tmp").iterdir()) == []
+    shutil.rmtree(place.folder)
+
+
+def _passphrase(place: Place, promised: list[list[str]]) -> str:
+    """One that opens the repository; those that are promised to open do, those that are promised not to do not."""
+    if ["opens", PASSPHRASE] not in promised and not _exists(place):
+        return PASSPHRASE  # init was killed: it is done again
+    works = {passphrase for passphrase in (PASSPHRASE, NEW_PASSPHRASE) if _opens(place, passphrase)}
+    assert works
+    assert ["opens", NEW_PASSPHRASE] in promised or PASSPHRASE in works
+    for promise, *what in promised:
+        assert promise != "opens" or what[0] == PASSPHRASE or what[0] in works
+        assert promise != "refuses" or what[0] not in works
+    return works.pop()
+
+
+def _exists(place: Place) -> bool:
+    store = LocalStore(place.store, create=True)
+    try:
+        return Repository.exists(store)
+    finally:
+        store.close()
+
+
+def _opens(place: Place, passphrase: str) -> bool:
+    store = LocalStore(place.store, create=False)
+    home = Home(SystemClock(), SystemEntropy(), SeenNumbers(None))
+    try:
+        Repository.open(store, passphrase, home=home).close()
+    except WrongPassphrase:
+        return False
+    finally:
+        store.close()
+    return True
+
+
+def _check_register(base: Base, bench: Bench, promised: list[list[str]]) -> None:
+    """The wedding has the last name that was promised, or already the next."""
+    if base.name != "register":
+        return
+    names = [name for promise, *rest in promised if promise == "wedding" for name in rest]
+    found = [wedding.name for wedding in bench.repository.register.all()]
+    steps = [[], [COUPLE], [COUPLE + "-2"]]
+    at = steps.index(names[-1:])
+    assert found in steps[at : at + 2]
+
+
+def _finish(base: Base, place: Place, bench: Bench) -> None:
+    """The job once more, under its own id: what its checkpoint holds is not read again."""
+    checkpoints = [item for item in bench.snapshots(partial=True) if item.partial]
+    files = {path: thing for path, thing in base.now.items() if thing.kind == "file"}
+    covered = sum(entry.size for entry in bench.entries(checkpoints[-1])) if checkpoints else 0
+    is_committed = any(item.id == JOB for item in bench.snapshots())
+    with counted_reads() as reads:
+        snapshot = bench.backup(place.source, job_id=JOB)
+    total = sum(thing.size for thing in files.values())
+    if is_committed:
+        assert sum(reads) == 0
+    elif checkpoints:
+        assert sum(reads) == total - covered
+    assert snapshot.id == JOB
+    back = place.folder / "finished"
+    bench.retrieve(back, strip=place.source, snapshot=JOB)
+    assert describe(back) == base.now
+    assert bench.verify().problems == []
+
+
+def _check_only_own_staging(place: Place) -> None:
+    """What the dead process had staged is gone."""
+    assert len(list((place.store / "tmp").iterdir())) <= 1

@@ -1,0 +1,271 @@
+"""What the killed processes were doing: each scenario's state before, its work, and what it has promised by then.
+
+Runs in the child. A promise is logged after the call that makes it has returned: `committed JOB`, `opens PASSPHRASE`,
+`refuses PASSPHRASE`, `wedding NAME`; what failed too: `failed CLASS LINE`. Limits are lowered, so that a small tree
+makes packs, fragments, manifest segments and checkpoints.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.base.errors import WedSyncError
+from engine.contract.weddings import Wedding
+from engine.pipeline import backup, commit, recorder
+from engine.repository import crypto, keyring, transaction
+from engine.repository.snapshot import Snapshot
+from engine.storage.stores import committer
+from engine.storage.stores.local import LocalStore
+from tests.crash.seam import Cut, Log, Seam
+from tests.trees import Tree, build, file, symlink
+from tests.vaults import CHEAP, PASSPHRASE, WEDDING, Bench
+
+Bytes = bytes | memoryview
+
+JOB = "7e" * 16
+EARLIER_JOB = "11" * 16
+NEW_PASSPHRASE = "battery staple"
+COUPLE = "smith-jones"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one trial lies: its store, its home and its logs, beside the source that all trials share."""
+
+    folder: Path
+    source: Path
+
+    @property
+    def store(self) -> Path:
+        """The repository."""
+        return self.folder / "store"
+
+    @property
+    def seen(self) -> Path:
+        """What the home has seen of the repository."""
+        return self.folder / "seen.json"
+
+    @property
+    def logs(self) -> Path:
+        """What outlives the child."""
+        return self.folder / "logs"
+
+
+def photos(version: int) -> Tree:
+    """A wedding in small: sidecars, a RAW file of 3 MiB, a link; `version` changes a third of it."""
+    noise = random.Random(version).randbytes(3 << 20)
+    sidecars = {b"raw/IMG_%02d.xmp" % n: file(b"%d %d " % (n, version * (n % 3 == 0)) * 200) for n in range(9)}
+    return {**sidecars, b"raw/IMG_03.nef": file(noise), b"best": symlink(b"raw/IMG_03.nef"), b"empty": file(b"")}
+
+
+def album(seed: int) -> Tree:
+    """A larger wedding: 500 sidecars and 18 files of 1 MiB, some of them twice."""
+    chance = random.Random(seed)
+    photos = [chance.randbytes(1 << 20) for _ in range(14)]
+    raw = {b"raw/IMG_%03d.nef" % number: file(photos[number % 14]) for number in range(18)}
+    return {**raw, **{b"xmp/IMG_%03d.xmp" % number: file(chance.randbytes(300)) for number in range(500)}}
+
+
+def tighten() -> None:
+    """Lower the limits; the committer does one thing at a time, so that boundaries have the same names each time."""
+    for module, name, value in (
+        (recorder, "INLINE_ENTRIES_MAX", 2),
+        (transaction, "INLINE_RECORDS_MAX", 2),
+        (backup, "UNIT_FILES_MAX", 4),
+    ):
+        setattr(module, name, value)
+    defaults = committer.Committer.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["group_max"] = 1
+
+
+def couple(name: str = COUPLE) -> Wedding:
+    """The wedding as the register has it."""
+    return Wedding(id=WEDDING, name=name, date=dt.date(2026, 6, 20), timezone="Europe/London", venue="Bath, UK")
+
+
+def opened(place: Place, passphrase: str = PASSPHRASE, *, streams: int = 1) -> Bench:
+    """The repository of a trial, or a new one."""
+    return Bench(LocalStore(place.store, create=True), streams=streams, seen=place.seen, passphrase=passphrase)
+
+
+# --- what is done before, and then ------------------------------------------------------------------------
+
+
+def nothing(place: Place) -> None:
+    """Neither repository nor wedding."""
+    build(place.source, photos(0))
+    place.store.mkdir()
+
+
+def empty_repository(place: Place) -> None:
+    """A repository without weddings."""
+    build(place.source, photos(0))
+    with opened(place):
+        pass
+
+
+def one_snapshot(place: Place) -> None:
+    """A wedding backed up once, and changed since."""
+    build(place.source, photos(0))
+    with opened(place) as bench:
+        bench.repository.register.put(couple())
+        bench.backup(place.source, job_id=EARLIER_JOB)
+    rework(place.source)
+
+
+def rework(source: Path) -> None:
+    """Make the source what `photos(1)` is."""
+    for path, node in photos(1).items():
+        if node.kind == "file":
+            (source / os.fsdecode(path)).write_bytes(b"".join(data for _, data in node.data))
+
+
+def make_repository(place: Place, promised: Log) -> None:
+    """What init does."""
+    with opened(place):
+        promised.add("opens", PASSPHRASE)
+
+
+def back_up(place: Place, promised: Log) -> None:
+    """One backup, its checkpoints only by time."""
+    with opened(place) as bench:
+        bench.backup(place.source, job_id=JOB)
+
+
+def back_up_with_checkpoints(place: Place, promised: Log) -> None:
+    """A checkpoint after every unit that stored something."""
+    commit.CHECKPOINT_BYTES = 1  # type: ignore[attr-defined]
+    back_up(place, promised)
+
+
+def change_keys(place: Place, promised: Log) -> None:
+    """A second passphrase comes, the first one goes."""
+    with opened(place) as bench:
+        (old,) = (slot.id for slot in bench.repository.slots() if slot.current)
+        bench.repository.add_slot(NEW_PASSPHRASE, "new", CHEAP)
+        promised.add("opens", NEW_PASSPHRASE)
+        bench.repository.remove_slot(old)
+        promised.add("refuses", PASSPHRASE)
+
+
+def change_register(place: Place, promised: Log) -> None:
+    """A wedding is added, then renamed."""
+    with opened(place) as bench:
+        for name in (COUPLE, COUPLE + "-2"):
+            bench.repository.register.put(couple(name))
+            promised.add("wedding", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A state, and what is done to it until the kill."""
+
+    prepare: Callable[[Place], None]
+    work: Callable[[Place, Log], None]
+
+
+SCENARIOS = {
+    "init": Scenario(nothing, make_repository),
+    "first backup": Scenario(empty_repository, back_up),
+    "next backup": Scenario(one_snapshot, back_up),
+    "checkpoints": Scenario(one_snapshot, back_up_with_checkpoints),
+    "key change": Scenario(one_snapshot, change_keys),
+    "register": Scenario(empty_repository, change_register),
+}
+
+
+# --- the child --------------------------------------------------------------------------------------------
+
+
+def prepare(name: str, place: Place) -> None:
+    """Child: the state before the work."""
+    tighten()
+    SCENARIOS[name].prepare(place)
+
+
+def carry_out(name: str, place: Place, cut: Cut) -> None:
+    """Child: the work of a scenario behind the seam, dying at `cut`; tried once more if a call is refused there."""
+    tighten()
+    place.logs.mkdir(exist_ok=True)
+    promised = Log(place.logs / "promised")
+    record_seals(place.logs / "seals")
+    promise_commits(promised)
+    Seam(place.store, place.logs, cut)
+    for _ in range(2 if cut.refuse else 1):
+        try:
+            SCENARIOS[name].work(place, promised)
+        except WedSyncError as error:
+            promised.add("failed", type(error).__name__, error.line())
+        else:
+            promised.add("done")
+            break
+
+
+def carry_on(place: Place) -> None:
+    """Child: a backup with three streams at its own pace, until it is killed from outside or done."""
+    commit.CHECKPOINT_BYTES = 4 << 20  # type: ignore[attr-defined]
+    place.logs.mkdir(exist_ok=True)
+    promised = Log(place.logs / "promised")
+    record_seals(place.logs / "seals")
+    promise_commits(promised)
+    with opened(place, streams=3) as bench:
+        bench.backup(place.source, job_id=JOB)
+    promised.add("done")
+
+
+def promise_commits(promised: Log) -> None:
+    """Log every snapshot and checkpoint once it is committed."""
+    committed = transaction.Transaction.commit
+
+    def logged(self: transaction.Transaction, snapshot: Snapshot) -> None:
+        committed(self, snapshot)
+        promised.add("committed", snapshot.id)
+
+    transaction.Transaction.commit = logged  # type: ignore[method-assign,assignment]
+
+
+class _RecordedCipher:
+    """AES-256-GCM that notes each (key, nonce) before it seals with it."""
+
+    fd = -1
+
+    def __init__(self, key: bytes) -> None:
+        self._real = AESGCM(key)
+        self._key = hashlib.blake2b(key, digest_size=20).digest()
+
+    def _note(self, nonce: bytes) -> None:
+        os.write(_RecordedCipher.fd, self._key + nonce)
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+        """As AESGCM has it, here and below."""
+        self._note(nonce)
+        return self._real.encrypt(nonce, data, associated_data)
+
+    def encrypt_into(self, nonce: bytes, data: Bytes, associated_data: bytes, buf: memoryview) -> int:
+        self._note(nonce)
+        return self._real.encrypt_into(nonce, data, associated_data, buf)
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+        return self._real.decrypt(nonce, data, associated_data)
+
+    def decrypt_into(self, nonce: bytes, data: Bytes, associated_data: bytes, buf: memoryview) -> int:
+        return self._real.decrypt_into(nonce, data, associated_data, buf)
+
+
+SEAL_BYTES = 20 + 12
+
+
+def record_seals(path: Path) -> None:
+    """Note the (key, nonce) of every sealing of this process in `path`, behind those of others."""
+    _RecordedCipher.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for module in (crypto, keyring):
+        module.AESGCM = _RecordedCipher  # type: ignore[attr-defined]
