@@ -14,7 +14,7 @@ from engine.base.clock import Clock
 from engine.base.entropy import Entropy
 from engine.contract.settings import SEGMENT_BYTES, SMALL_FILE_BYTES
 from engine.pipeline import units
-from engine.pipeline.chunk import Cutter, name_chunks
+from engine.pipeline.chunk import Cutter
 from engine.pipeline.compress import is_pressed_format
 from engine.pipeline.pool import Buffers
 from engine.pipeline.seal import NamedChunk, store_chunks
@@ -80,12 +80,14 @@ class Reader:
         total = 0
         for reading in readings:
             data = buffers.source[reading.start : reading.start + reading.length]
+            hasher = blake3()
             if reading.length >= SMALL_FILE_BYTES:
-                lengths = cutter.cut(data, is_end=True)
+                lengths, ids = cutter.cut_and_name(data, self._keys.chunk_key, hasher, is_end=True)
             else:
+                hasher.update(data)
                 lengths = [reading.length] if reading.length else []
-            ids = name_chunks(data, lengths, self._keys.chunk_key)
-            reading.contents = Contents(b"".join(ids), blake3(data).digest(), reading.length)
+                ids = [blake3(data, key=self._keys.chunk_key).digest()] if lengths else []
+            reading.contents = Contents(b"".join(ids), hasher.digest(), reading.length)
             chunks += _placed(ids, lengths, reading.start, is_pressed_format(reading.work.path))
             total += reading.length
         buffers.spent("chunk", buffers.now_s() - begin_s, total)
@@ -106,10 +108,9 @@ class Reader:
         segment_end = min(task.first + SEGMENT_BYTES, source.data_bytes)
         is_end = count < wanted or task.start + count >= segment_end
         data = buffers.source[:count]
-        lengths = Cutter(self._keys.chunker_seed).cut(data, is_end=is_end)
+        cutter = Cutter(self._keys.chunker_seed)
+        lengths, ids = cutter.cut_and_name(data, self._keys.chunk_key, task.hasher, is_end=is_end)
         covered = sum(lengths)
-        task.hasher.update(data[:covered])
-        ids = name_chunks(data, lengths, self._keys.chunk_key)
         buffers.spent("chunk", buffers.now_s() - read_s, covered)
         chunks = _placed(ids, lengths, 0, is_pressed_format(task.work.path))
         stored_bytes = self._store_new(chunks, buffers, covered)
