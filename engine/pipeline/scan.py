@@ -75,8 +75,8 @@ class Scan:
 
     def _previous(self, path: bytes) -> Entry | None:
         """The parent's entry of `path`; all before it that had no counterpart are gone."""
-        place = _place(path)
-        while self._next is not None and _place(self._next.path) < place:
+        place = place_of(path)
+        while self._next is not None and place_of(self._next.path) < place:
             self._pass_over()
         if self._next is None or self._next.path != path:
             return None
@@ -105,7 +105,7 @@ class Scan:
             yield WalkWarning(item.path, f"recorded as a {name}; what is behind it cannot be backed up")
 
 
-def _place(path: bytes) -> bytes:
+def place_of(path: bytes) -> bytes:
     """Sorts as the path's components do: a name has no NUL, and NUL comes before everything."""
     return path.replace(b"/", b"\0")
 

@@ -12,6 +12,7 @@ import errno
 import os
 import stat as st
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine.base.errors import NotFound, NotPermitted, UsageError
@@ -92,6 +93,35 @@ class _Named:
         self.is_source = False
 
 
+class Only:
+    """The paths a walk is limited to: each with all below it, and the folders on the way to it."""
+
+    __slots__ = ("below", "is_whole")
+
+    def __init__(self) -> None:
+        self.below: dict[bytes, Only] = {}
+        self.is_whole = False
+
+    @classmethod
+    def of(cls, paths: Sequence[bytes]) -> Only:
+        """`paths` are absolute without their leading slash, as in a `WalkItem`."""
+        root = cls()
+        for path in paths:
+            node = root
+            for name in path.split(b"/"):
+                node = node.below.setdefault(name, cls())
+            node.is_whole = True
+        return root
+
+    def inside(self, name: bytes) -> Only | None:
+        """The limits inside the folder `name`; None: none."""
+        node = self.below.get(name, _NOTHING)
+        return None if node.is_whole else node
+
+
+_NOTHING = Only()
+
+
 @dataclass(frozen=True, slots=True)
 class _Scope:
     """One source, inside one folder: what it leaves out here, and the device it began on (None: any)."""
@@ -112,6 +142,7 @@ class _Frame:
     names: list[bytes]  # the next one is last
     scopes: tuple[_Scope, ...]
     named: _Named
+    only: Only | None  # what of it is looked at; None: everything
 
 
 def walk(
@@ -120,13 +151,15 @@ def walk(
     excludes: Excludes,
     one_file_system: bool = False,
     skip: frozenset[Identity] = frozenset(),
+    only: Only | None = None,
 ) -> Iterator[WalkItem | WalkWarning]:
     """Everything below `sources` and they themselves, in the order of `Entry.components`.
 
     `skip` names folders by (device, inode) that are neither recorded nor entered: the repository itself. With
-    `one_file_system` a folder on another device than its source is recorded and not entered. Raises UsageError.
+    `one_file_system` a folder on another device than its source is recorded and not entered. With `only`, names it
+    does not lead to are not looked at, and one that is not there is no warning. Raises UsageError.
     """
-    walker = _Walk(excludes, one_file_system, skip)
+    walker = _Walk(excludes, one_file_system, skip, only)
     for source, named in _outermost(normal_sources(sources)):
         yield from walker.walk(source, named)
 
@@ -153,6 +186,7 @@ class _Walk:
     excludes: Excludes
     one_file_system: bool
     skip: frozenset[Identity]
+    only: Only | None
     stack: list[_Frame] = field(default_factory=list)
 
     def walk(self, source: bytes, named: _Named) -> Iterator[WalkItem | WalkWarning]:
@@ -166,11 +200,11 @@ class _Walk:
         if name:
             top = _Named()
             top.below[name] = named
-            self.stack.append(_Frame(folder, above[1:] + b"/" if above else b"", [name], (), top))
+            self.stack.append(_Frame(folder, above[1:] + b"/" if above else b"", [name], (), top, self._only_at(above)))
         else:
             with folder.descriptor() as fd:
                 scope = self._scope(os.fstat(fd))
-            yield from self._push(folder, b"", (scope,), named)
+            yield from self._push(_Frame(folder, b"", [], (scope,), named, self.only))
         while self.stack:
             frame = self.stack[-1]
             if frame.names:
@@ -219,31 +253,52 @@ class _Walk:
         if folder.identity != (stat.st_dev, stat.st_ino):
             yield WalkWarning(path, "its contents were replaced while it was read")
             return
-        yield from self._push(folder, path + b"/", scopes, frame.named.below.get(name, _NOTHING_NAMED))
+        named = frame.named.below.get(name, _NOTHING_NAMED)
+        only = None if frame.only is None else frame.only.inside(name)
+        yield from self._push(_Frame(folder, path + b"/", [], scopes, named, only))
 
-    def _push(
-        self, folder: OpenFolder, prefix: bytes, scopes: tuple[_Scope, ...], named: _Named
-    ) -> Iterator[WalkWarning]:
-        """A frame for `folder`. Without scopes it is only on the way to sources that are named below it."""
-        names = set(named.below)
-        if scopes:
+    def _push(self, frame: _Frame) -> Iterator[WalkWarning]:
+        """Begin a folder. Without scopes it is only on the way to sources that are named below it."""
+        names = set(frame.named.below)
+        if frame.scopes:
             try:
-                with folder.descriptor() as fd:
-                    names.update(list_names(fd))
-                    if IGNORE_FILE in names:
+                with frame.folder.descriptor() as fd:
+                    there = list_names(fd) if frame.only is None else _those_there(fd, [*frame.only.below, IGNORE_FILE])
+                    names.update(there if frame.only is None else frame.only.below.keys() & there)
+                    if IGNORE_FILE in there:
                         text = _ignore_file(fd)
-                        scopes = tuple(_Scope(scope.excludes.with_ignore_file(text), scope.device) for scope in scopes)
+                        frame.scopes = tuple(
+                            _Scope(scope.excludes.with_ignore_file(text), scope.device) for scope in frame.scopes
+                        )
             except OSError as error:
-                yield WalkWarning(prefix[:-1], f"its contents {_what(error)}")
+                yield WalkWarning(frame.prefix[:-1], f"its contents {_what(error)}")
             except _Unusable as problem:
-                yield WalkWarning(prefix + IGNORE_FILE, str(problem))
-        self.stack.append(_Frame(folder, prefix, sorted(names, reverse=True), scopes, named))
+                yield WalkWarning(frame.prefix + IGNORE_FILE, str(problem))
+        frame.names = sorted(names, reverse=True)
+        self.stack.append(frame)
+
+    def _only_at(self, folder: bytes) -> Only | None:
+        """The limits inside the absolute path `folder`."""
+        only = self.only
+        for name in folder.split(b"/")[1:]:
+            only = None if only is None else only.inside(name)
+        return only
 
     def _scope(self, stat: os.stat_result) -> _Scope:
         return _Scope(self.excludes, stat.st_dev if self.one_file_system else None)
 
 
 _NOTHING_NAMED = _Named()
+
+
+def _those_there(folder_fd: int, names: Sequence[bytes]) -> set[bytes]:
+    """Which of `names` are in a folder."""
+    found = set()
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+            found.add(name)
+    return found
 
 
 class _Unusable(Exception):
