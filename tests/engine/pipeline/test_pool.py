@@ -66,23 +66,6 @@ class Counted(Run[int]):
         self.aborted += 1
 
 
-class Pressing(Run[int]):
-    """Compresses the same content once; its outcome is the length."""
-
-    length = 0
-
-    def next_unit(self, *, idle: bool) -> Unit | None:
-        """One."""
-        return None if self.length else self._press
-
-    def _press(self, buffers: Buffers) -> None:
-        self.length = len(buffers.compressor.compress(b"".join(b"photo %d " % (n * n) for n in range(20_000))))
-
-    def conclude(self, buffers: Buffers) -> int:
-        """How much came out."""
-        return self.length
-
-
 def _pool(size: int) -> StreamPool:
     return StreamPool(size, clock=SystemClock())
 
@@ -471,16 +454,3 @@ def test_stages_add_up_over_streams(pool: StreamPool) -> None:
     pool.submit(run)
     assert _ended(run) is None
     assert pool.stages == {"read": (10.0, 200)}
-
-
-def test_another_compression_level_holds_from_the_next_unit_on() -> None:
-    """For streams that work already."""
-    pool = _pool(1)
-    lengths = []
-    for level in (1, 19, 1):
-        pool.compression_level = level
-        run = Pressing()
-        pool.submit(run)
-        lengths.append(run.done.result(ENDED_S))
-    pool.close()
-    assert lengths[0] == lengths[2] > lengths[1]
