@@ -348,6 +348,7 @@ class ScaleInfrastructure(Operation, frozen=True, kw_only=True):
     """Set how many streams work at once."""
 
     target: Annotated[str, _words("a number, or auto for what this machine suggests", title="N|auto", positional=True)]
+    until: Annotated[str, _words("then as before: 2h, 06:00 or 2026-06-21T06:00 (UTC)", title="WHEN")] = ""
 
 
 class ScaleResult(Result, frozen=True, kw_only=True):
@@ -356,6 +357,7 @@ class ScaleResult(Result, frozen=True, kw_only=True):
     before: int
     streams: int
     mode: Literal["default", "manual"]
+    until: str | None = None  # ISO 8601
 
 
 class ListKeys(Operation, frozen=True, kw_only=True):

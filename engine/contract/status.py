@@ -41,12 +41,14 @@ class JobRow(_Document, frozen=True, kw_only=True):
     files_total: int | None = None
     bytes_read: int = 0  # bytes of source (or of the snapshot, for a retrieval) dealt with
     bytes_total: int | None = None
+    bytes_expected: int | None = None  # about how many, while the scan runs: by a count ahead, or the snapshot before
     bytes_stored: int = 0  # written to the store, after dedup and compression
     bytes_reused: int = 0  # dealt with without storing, because they were there
     files_unchanged: int = 0
     warnings: int = 0
+    first_warnings: tuple[str, ...] = ()  # the first 20, as "path: what"
     rate_bytes_per_s: float = 0.0
-    eta_s: float | None = None
+    eta_s: float | None = None  # by bytes_expected while bytes_total is not known
     initiation_s: float | None = None  # request → first sealed byte
     current: str = ""  # a path at work
     message: str = ""  # the one line of a failure
@@ -120,12 +122,16 @@ class Percentiles(_Document, frozen=True, kw_only=True):
     max_s: float = 0.0
 
 
+NO_PERCENTILES = Percentiles(count=0, window_s=0.0)
+
+
 class StageTime(_Document, frozen=True, kw_only=True):
-    """What one stage of the data plane has cost since the start: thread seconds, and bytes through it."""
+    """What one stage of the data plane has cost since the start, and how long a unit spends in it."""
 
     stage: str  # read | chunk | index | compress | seal | compare | write; fetch | open | place
     thread_s: float
     bytes: int
+    unit: Percentiles = NO_PERCENTILES  # seconds of a unit (about 16 MiB), over the last ten minutes
 
 
 class RatePoint(_Document, frozen=True, kw_only=True):
@@ -159,6 +165,7 @@ class AutoScaling(_Document, frozen=True, kw_only=True):
     streams_busy: int
     target: int
     mode: Literal["default", "manual"]
+    until_ns: int | None = None  # when the number goes back to what it was
     timeline: tuple[StreamChange, ...] = ()
 
 
@@ -193,6 +200,8 @@ class Dashboard(_Document, frozen=True, kw_only=True):
     weddings_total: int
     weddings_today: int
     weddings_today_protected: int
+    weddings_today_unknown: int = 0  # of those of today, not looked at since the start
+    weddings_unknown: int = 0  # of all, the same
     jobs_running: int
     jobs_queued: int
     jobs_done: int

@@ -39,14 +39,22 @@ class Counts:
     files_total: int | None = None
     bytes_read: int = 0
     bytes_total: int | None = None
+    bytes_expected: int | None = None
     bytes_stored: int = 0
     bytes_reused: int = 0
     files_unchanged: int = 0
     warnings: int = 0
+    first_warnings: tuple[str, ...] = ()
     current: str = ""
 
 
 NOTHING = Counts()
+
+
+def expected_of(counts: Counts) -> int | None:
+    """About how many bytes there are, while the total is not known, and until more than that have been seen."""
+    expected = counts.bytes_expected
+    return expected if counts.bytes_total is None and expected is not None and counts.bytes_read <= expected else None
 
 
 @dataclass(slots=True)
@@ -101,6 +109,7 @@ class Job:
     def row(self, counts: Counts | None = None, rate: Rate | None = None) -> JobRow:
         """The job as the status document has it: with `counts` and `rate` while it runs."""
         shown = self.counts if counts is None else counts
+        expected = expected_of(shown) if not self.ended else None
         per_s = rate.per_s if rate is not None else self._mean_rate(shown)
         return JobRow(
             id=self.id,
@@ -115,12 +124,14 @@ class Job:
             files_total=shown.files_total,
             bytes_read=shown.bytes_read,
             bytes_total=shown.bytes_total,
+            bytes_expected=expected,
             bytes_stored=shown.bytes_stored,
             bytes_reused=shown.bytes_reused,
             files_unchanged=shown.files_unchanged,
             warnings=shown.warnings,
+            first_warnings=shown.first_warnings,
             rate_bytes_per_s=per_s,
-            eta_s=None if self.ended else remaining_s(shown.bytes_read, shown.bytes_total, per_s),
+            eta_s=None if self.ended else remaining_s(shown.bytes_read, shown.bytes_total or expected, per_s),
             initiation_s=self.initiation_s,
             current="" if self.ended else shown.current,
             message=self.message,

@@ -22,10 +22,12 @@ class Counters(Protocol):
     files_total: int | None
     bytes_read: int
     bytes_total: int | None
+    bytes_expected: int | None
     bytes_stored: int
     bytes_reused: int
     files_unchanged: int
     warnings: int
+    first_warnings: tuple[str, ...]
     current: str
 
 
@@ -46,10 +48,12 @@ def counts_of(progress: Counters) -> Counts:
         files_total=progress.files_total,
         bytes_read=progress.bytes_read,
         bytes_total=progress.bytes_total,
+        bytes_expected=progress.bytes_expected,
         bytes_stored=progress.bytes_stored,
         bytes_reused=progress.bytes_reused,
         files_unchanged=progress.files_unchanged,
         warnings=progress.warnings,
+        first_warnings=progress.first_warnings,
         current=progress.current,
     )
 

@@ -1,4 +1,4 @@
-"""init, status, keys, config, scale, shutdown: running the engine."""
+"""init, status, keys, config, shutdown: running the engine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 
 from engine.base.errors import Conflict, NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
-from engine.contract.settings import COLD_SETTINGS, STREAMS_MAX, Settings
+from engine.contract.settings import COLD_SETTINGS, Settings
 from engine.operations import status
+from engine.operations.capacity import resize
 from engine.operations.configuration import (
     UNSET_WORDS,
     change_setting,
@@ -130,26 +131,7 @@ async def configure(engine: Engine, operation: ops.Configure) -> ops.ConfigureRe
 
 def _apply_streams(engine: Engine) -> None:
     wanted = engine.settings.engine.streams
-    _resize(engine, wanted or default_streams(), manual=wanted is not None, reason="engine.streams was set")
-
-
-async def scale(engine: Engine, operation: ops.ScaleInfrastructure) -> ops.ScaleResult:
-    """See `ops.ScaleInfrastructure`. Until the engine stops, or the next change."""
-    word = operation.target.strip().lower()
-    if word == "auto":
-        before = _resize(engine, default_streams(), manual=False, reason="scale auto")
-    elif word.isascii() and word.isdigit() and 1 <= int(word) <= STREAMS_MAX:
-        before = _resize(engine, int(word), manual=True, reason=f"scale {int(word)}")
-    else:
-        raise UsageError(f"{operation.target!r} is no number of streams", f"give 1 to {STREAMS_MAX}, or auto")
-    return ops.ScaleResult(before=before, streams=engine.streams.size, mode=engine.streams.mode)
-
-
-def _resize(engine: Engine, target: int, *, manual: bool, reason: str) -> int:
-    before = engine.streams.resize(target, mode="manual" if manual else "default", reason=reason)
-    if before != target:
-        engine.events.announce("streams-changed", f"{target} streams, {before} before")
-    return before
+    resize(engine, wanted or default_streams(), manual=wanted is not None, reason="engine.streams was set")
 
 
 async def shutdown(engine: Engine, operation: ops.Shutdown) -> ops.Empty:
@@ -167,7 +149,6 @@ HANDLERS: dict[str, Handler] = {
     "key_remove": remove_key,
     "configuration": read_configuration,
     "configure": configure,
-    "scale_infrastructure": scale,
     "shutdown": shutdown,
 }
 STREAM_HANDLERS: dict[str, StreamHandler] = {"key_add": add_key}

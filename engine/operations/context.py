@@ -25,6 +25,7 @@ from engine.operations.facts import Facts
 from engine.operations.home import Home
 from engine.operations.opening import Opening
 from engine.operations.rationing import Rationing
+from engine.operations.room import Room
 from engine.operations.streams import Streams
 from engine.pipeline.pool import StreamPool
 
@@ -54,6 +55,7 @@ class Measured:
 
     infrastructure: Infrastructure
     tiers: tuple[TierRow, ...] = ()
+    room: Room = field(default_factory=Room)
     history: deque[RatePoint] = field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
 
 

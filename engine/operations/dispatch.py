@@ -13,7 +13,7 @@ import msgspec
 from engine.base.errors import NotPermitted, Unavailable, UsageError, WedSyncError
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
-from engine.operations import administration, backups, browsing, queue, retrievals, upkeep, weddings
+from engine.operations import administration, backups, browsing, capacity, queue, retrievals, upkeep, weddings
 from engine.operations.context import Caller, Engine, Handler, StreamHandler
 
 _LOG = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ HANDLERS: dict[str, Handler] = {
     **administration.HANDLERS,
     **backups.HANDLERS,
     **browsing.HANDLERS,
+    **capacity.HANDLERS,
     **queue.HANDLERS,
     **retrievals.HANDLERS,
     **upkeep.HANDLERS,

@@ -47,6 +47,8 @@ class Listing:
     weddings: tuple[tuple[Wedding, PriorityClass], ...] = ()
     today: int = 0
     today_protected: int = 0
+    today_unknown: int = 0  # not counted since the start
+    unknown: int = 0
 
 
 class Facts:
@@ -138,7 +140,7 @@ class Facts:
         days: dict[str, dt.date] = {}
         coming: list[tuple[Wedding, PriorityClass]] = []
         past: list[tuple[Wedding, PriorityClass]] = []
-        today = protected = 0
+        today = protected = today_unknown = unknown = 0
         for wedding in self.weddings:
             if wedding.archived:
                 continue
@@ -147,9 +149,13 @@ class Facts:
                 day = days[wedding.timezone] = local_day(wedding.timezone, now_ns)
             priority = class_on(wedding.date, day)
             (past if wedding.date < day else coming).append((wedding, priority))
+            safety = self.safety(wedding.id)
+            is_unknown = safety.snapshots is None and safety.protected_since_ns is None
+            unknown += is_unknown
             if priority == "same-day":
                 today += 1
-                protected += self.safety(wedding.id).protected_since_ns is not None
+                protected += safety.protected_since_ns is not None
+                today_unknown += is_unknown
         coming.sort(key=lambda row: row[1] != "same-day")  # stable: else by date and name
         past.reverse()
-        return Listing(tuple(coming + past), today, protected)
+        return Listing(tuple(coming + past), today, protected, today_unknown, unknown)

@@ -5,20 +5,21 @@ Each function is one round; `engine.local` owns the intervals. The rounds run on
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from engine.base.errors import Conflict, NotPermitted, WedSyncError
-from engine.base.units import parse_bytes
-from engine.contract.settings import STATUS_ROWS, StorageSettings
-from engine.contract.status import TierRow
+from engine.contract.settings import STATUS_ROWS
 from engine.jobs.totals import Totals
 from engine.monitor.sampler import Sampler
-from engine.operations import weddings
+from engine.operations import capacity, weddings
 from engine.operations.context import Engine
 from engine.operations.facts import Recovery
+from engine.operations.room import tier_row
 from engine.operations.status import rate_point
 from engine.repository.repository import Repository
-from engine.storage.stores.store import Space
+
+COUNTED_AT_ONCE = 3
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Measuring:
         engine = self._engine
         engine.dispatcher.figures.sample()
         engine.rationing.apply(engine.settings, engine.clock.now_ns())
+        capacity.go_back_if_due(engine)
         now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()
         span_s = now_s - self._before_s
         engine.measured.history.append(rate_point(self._before, totals, span_s=span_s, now_ns=engine.clock.now_ns()))
@@ -49,22 +51,19 @@ class Measuring:
 
 
 async def measure_room(engine: Engine) -> None:
-    """Ask the store how much room it has."""
+    """Ask the store how much room it has, and now and then count what is used of it."""
     store = engine.opening.store
-    if store is not None:
-        space = await engine.offload.run("room", store.space)
-        engine.measured.tiers = (tier_row(store.url, space, engine.settings.storage),)
-
-
-def tier_row(url: str, space: Space, settings: StorageSettings) -> TierRow:
-    """The hot tier as shown. A capacity that was set bounds what the disk would hold."""
-    capacity, free = space.capacity_bytes, space.free_bytes
-    if settings.capacity:
-        capacity = parse_bytes(settings.capacity)
-        if space.used_bytes is not None:
-            room = max(0, capacity - space.used_bytes)
-            free = room if free is None else min(free, room)
-    return TierRow(tier="hot", url=url, used_bytes=space.used_bytes, free_bytes=free, capacity_bytes=capacity)
+    if store is None:
+        return
+    space = await engine.offload.run("room", store.space)
+    room = engine.measured.room
+    stored_total = engine.dispatcher.figures.totals().bytes_stored
+    used = room.used_bytes(stored_total) if room.url == store.url else None
+    engine.measured.tiers = (tier_row(store.url, space, engine.settings.storage, used_bytes=used),)
+    if space.used_bytes is None:
+        await room.walk_if_due(store, engine.offload, engine.clock, stored_total=stored_total)
+        used = room.used_bytes(engine.dispatcher.figures.totals().bytes_stored)
+        engine.measured.tiers = (tier_row(store.url, space, engine.settings.storage, used_bytes=used),)
 
 
 async def renew_lease(engine: Engine) -> None:
@@ -89,10 +88,19 @@ async def look_at_register(engine: Engine) -> None:
         return
     await weddings.refresh(engine, repository)
     listing = engine.facts.listing(engine.clock.now_ns())
-    for position, (wedding, priority) in enumerate(listing.weddings):
-        shown = position < STATUS_ROWS and priority != "standard"
-        if shown or engine.facts.safety(wedding.id).snapshots is None:
-            await count_snapshots(engine, repository, wedding.id)
+    wanted = iter(
+        wedding.id
+        for position, (wedding, priority) in enumerate(listing.weddings)
+        if (position < STATUS_ROWS and priority != "standard") or engine.facts.safety(wedding.id).snapshots is None
+    )
+
+    async def count() -> None:
+        for wedding_id in wanted:
+            await count_snapshots(engine, repository, wedding_id)
+
+    async with asyncio.TaskGroup() as group:  # a few at a time: those of today first, then as they are shown
+        for _ in range(COUNTED_AT_ONCE):
+            group.create_task(count())
 
 
 async def count_snapshots(engine: Engine, repository: Repository, wedding_id: str) -> None:

@@ -10,12 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from engine.base.errors import WedSyncError
 from engine.base.units import format_time
 from engine.contract.settings import STATUS_ROWS
 from engine.contract.status import (
     STATUS_VERSION,
-    AlertRow,
     Dashboard,
     Performance,
     RatePoint,
@@ -24,7 +22,9 @@ from engine.contract.status import (
 )
 from engine.jobs.totals import Totals
 from engine.monitor.health import JobFacts, health_of
+from engine.operations.alerts import alerts_of
 from engine.operations.context import Engine
+from engine.operations.streams import percentiles_of
 
 
 def build(engine: Engine) -> Status:
@@ -59,6 +59,8 @@ def build(engine: Engine) -> Status:
             weddings_total=len(listing.weddings),
             weddings_today=listing.today,
             weddings_today_protected=listing.today_protected,
+            weddings_today_unknown=listing.today_unknown,
+            weddings_unknown=listing.unknown,
             jobs_running=jobs.running,
             jobs_queued=jobs.queued,
             jobs_done=dispatcher.figures.done_total,
@@ -99,7 +101,7 @@ def performance_of(engine: Engine) -> Performance:
         bytes_stored_total=totals.bytes_stored,
         bytes_restored_total=totals.bytes_restored,
         dedup_ratio=dedup_ratio(totals),
-        initiation=engine.dispatcher.figures.initiation(),
+        initiation=percentiles_of(engine.dispatcher.figures.initiation()),
         stages=engine.streams.stages(),
         history=tuple(engine.measured.history),
     )
@@ -121,30 +123,3 @@ def rate_point(before: Totals, after: Totals, *, span_s: float, now_ns: int) -> 
         stored_bytes_per_s=max(0, after.bytes_stored - before.bytes_stored) / span_s,
         restored_bytes_per_s=max(0, after.bytes_restored - before.bytes_restored) / span_s,
     )
-
-
-def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
-    """What wants a person: a repository that does not open, and what was found odd while opening it."""
-    since_ns = engine.measured.infrastructure.started_ns
-    rows = []
-    failure: WedSyncError | None = engine.opening.failure
-    if failure is not None:
-        rows.append(
-            AlertRow(id="repository", level="critical", since_ns=since_ns, subject="repository", message=failure.line())
-        )
-    if engine.door_problem:
-        rows.append(
-            AlertRow(id="door", level="warning", since_ns=since_ns, subject="engine", message=engine.door_problem)
-        )
-    if engine.opening.repository is not None:
-        for number, warning in enumerate(engine.opening.repository.warnings[:STATUS_ROWS], 1):
-            rows.append(
-                AlertRow(
-                    id=f"repository-{number}",
-                    level="warning",
-                    since_ns=since_ns,
-                    subject="repository",
-                    message=warning,
-                )
-            )
-    return tuple(rows)

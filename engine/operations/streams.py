@@ -7,12 +7,25 @@ from collections import deque
 from typing import Literal
 
 from engine.base.clock import Clock
+from engine.base.metrics import Spread
 from engine.contract.settings import STREAMS_MAX
-from engine.contract.status import AutoScaling, StageTime, StreamChange
+from engine.contract.status import AutoScaling, Percentiles, StageTime, StreamChange
 from engine.pipeline.pool import StreamPool
 
 _CHANGES_KEPT = 50
 Mode = Literal["default", "manual"]
+
+
+def percentiles_of(spread: Spread) -> Percentiles:
+    """A distribution as the status document has it."""
+    return Percentiles(
+        count=spread.count,
+        window_s=spread.window_s,
+        p50_s=spread.p50_s,
+        p95_s=spread.p95_s,
+        p99_s=spread.p99_s,
+        max_s=spread.max_s,
+    )
 
 
 def default_streams() -> int:
@@ -27,6 +40,8 @@ class Streams:
         self._pool = pool
         self._clock = clock
         self.mode: Mode = mode
+        self._after: tuple[int, Mode] | None = None  # number and mode to go back to
+        self._until_ns: int | None = None
         self._timeline: deque[StreamChange] = deque(maxlen=_CHANGES_KEPT)
         self._note("start")
 
@@ -35,14 +50,27 @@ class Streams:
         """Streams there are."""
         return self._pool.size
 
-    def resize(self, target: int, *, mode: Mode, reason: str) -> int:
-        """Set the number of streams; the number before."""
+    def resize(self, target: int, *, mode: Mode, reason: str, until_ns: int | None = None) -> int:
+        """Set the number of streams, until a moment or for good; the number before."""
         before = self._pool.size
+        if until_ns is None:
+            self._after = None
+        elif self._until_ns is None:  # else what was before stays what it goes back to
+            self._after = (before, self.mode)
+        self._until_ns = until_ns
         self._pool.resize(target)
         self.mode = mode
-        if target != before:
+        if target != before or until_ns is not None:
             self._note(reason)
         return before
+
+    def go_back_if_due(self) -> bool:
+        """Return to the number before, if the time of this one is over. Whether it did."""
+        if self._until_ns is None or self._after is None or self._clock.now_ns() < self._until_ns:
+            return False
+        target, mode = self._after
+        self.resize(target, mode=mode, reason="the time of the number before is over")
+        return True
 
     def shown(self) -> AutoScaling:
         """As the status document has it."""
@@ -51,14 +79,15 @@ class Streams:
             streams_busy=self._pool.busy,
             target=self._pool.size,
             mode=self.mode,
+            until_ns=self._until_ns,
             timeline=tuple(self._timeline),
         )
 
     def stages(self) -> tuple[StageTime, ...]:
-        """What each stage of the data plane has cost since the start."""
+        """What each stage of the data plane has cost."""
         return tuple(
-            StageTime(stage=stage, thread_s=seconds, bytes=size_bytes)
-            for stage, (seconds, size_bytes) in self._pool.stages.items()
+            StageTime(stage=stage, thread_s=each.thread_s, bytes=each.size_bytes, unit=percentiles_of(each.unit))
+            for stage, each in self._pool.stages().items()
         )
 
     def _note(self, reason: str) -> None:

@@ -57,7 +57,9 @@ async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:
         longitude=longitude,
         created_ns=engine.clock.now_ns(),
     )
-    return await _put(engine, wedding, "added")
+    result = await _put(engine, wedding, "added")
+    engine.facts.counted(wedding.id, ())  # its id was drawn this moment: nobody has backed it up
+    return result
 
 
 async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:

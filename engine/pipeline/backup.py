@@ -16,45 +16,33 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
-from engine.base.version import VERSION
 from engine.contract.settings import (
     SEGMENT_BYTES,
     UNIT_BYTES,
     UNIT_FILES_MAX,
+    WARNINGS_TOLD,
     EngineSettings,
 )
-from engine.contract.weddings import PriorityClass
 from engine.pipeline import units
+from engine.pipeline.census import Census, known_before
 from engine.pipeline.commit import JobCommits, Tally
 from engine.pipeline.fair import FILE_COST_BYTES
-from engine.pipeline.parents import Selection, choose_parents, open_scan
+from engine.pipeline.parents import Selection, choose_parents, open_scan, open_walk
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
 from engine.pipeline.recorder import Recorder, Slot, with_chunks
+from engine.pipeline.request import BackupRequest as BackupRequest
+from engine.pipeline.request import head_of
 from engine.pipeline.scan import Changed, Metadata, Scanned, Unchanged
 from engine.pipeline.source import SourceFile, SourceProblem, entry_of, link_group
 from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
 from engine.pipeline.walk import WalkItem, WalkWarning, check_sources
-from engine.repository.entry import Entry
-from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotObject, SnapshotWarning
+from engine.repository.entry import Entry, path_text
+from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotWarning
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
 _SCAN_STEP = 2000  # things looked at before a run lets others have their turn
-
-
-@dataclass(frozen=True, slots=True)
-class BackupRequest:
-    """What to back up. `stream` is (path in the snapshot, descriptor) and takes the place of sources."""
-
-    job_id: str
-    sources: tuple[bytes, ...]  # absolute
-    tags: tuple[str, ...] = ()
-    priority: PriorityClass = "standard"
-    host: str = ""
-    exclude: tuple[str, ...] = ()
-    one_file_system: bool = False
-    stream: tuple[bytes, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +84,13 @@ class BackupRun(Run[BackupOutcome]):
         self._stream_s = 0.0  # since the last checkpoint
         self._read_bytes = 0  # of the source, by this run
         self._scan: Iterator[Scanned] | None = None
+        self._census: Census | None = None
         parent = ""
         if request.stream is None:
             parent = self._begin_scan()
         else:
             self._begin_stream(*request.stream)
-        head = self._head(parent)
+        head = head_of(request, wedding=vault.keys.wedding, parent=parent, started_ns=self._started_ns)
         self._commits = JobCommits(vault, self._transaction, self._recorder, job_id=request.job_id, head=head)
 
     def _begin_scan(self) -> str:
@@ -110,28 +99,10 @@ class BackupRun(Run[BackupOutcome]):
         check_sources(what.sources)
         parents = choose_parents(self._vault, what.sources)
         self._scan = iter(open_scan(self._vault, what, parents, self._clock))
+        self.progress.bytes_expected = known_before(parents, what.sources)
+        if self.progress.bytes_expected is None:
+            self._census = Census(open_walk(self._vault, what), self.progress)
         return parents[0].id if parents else ""
-
-    def _head(self, parent: str) -> SnapshotObject:
-        """What every commit of this job says of it."""
-        request = self._request
-        return SnapshotObject(
-            wedding=self._vault.keys.wedding,
-            time_ns=self._started_ns,
-            ended_ns=self._started_ns,
-            host=request.host,
-            sources=request.sources if request.stream is None else (request.stream[0],),
-            priority=request.priority,
-            tags=request.tags,
-            parent=parent,
-            partial=False,
-            segments=(),
-            inline_entries=b"",
-            inline_packs=(),
-            counts=Counts(),
-            warnings=(),
-            engine=VERSION,
-        )
 
     def _begin_stream(self, path: bytes, fd: int) -> None:
         work = FileWork(None, path, self._recorder.reserve(), 0)
@@ -149,6 +120,8 @@ class BackupRun(Run[BackupOutcome]):
             return self._timed(self.checkpoint) if idle else None
         if self._transaction.metadata_waits:
             return self._timed(lambda buffers: self._transaction.flush_metadata(buffers.packs[0]))
+        if self._census is not None and self._census.is_due():
+            return self._timed(self._census.unit)
         with self._lock:
             task = self._tasks.popleft() if self._tasks else None
         if isinstance(task, SegmentTask):
@@ -399,6 +372,8 @@ class BackupRun(Run[BackupOutcome]):
             self.progress.warnings += 1
             if len(self._warnings) < WARNINGS_KEPT:
                 self._warnings.append(SnapshotWarning(path, what))
+            if len(self.progress.first_warnings) < WARNINGS_TOLD:
+                self.progress.first_warnings += (f"{path_text(path)}: {what}",)
 
     def _count(self, **more: int) -> None:
         """Add to the counts; the lock is held."""

@@ -11,7 +11,7 @@ from engine.base.clock import Clock
 from engine.pipeline.excludes import Excludes
 from engine.pipeline.scan import Scan
 from engine.pipeline.source import entry_of
-from engine.pipeline.walk import WalkItem, walk
+from engine.pipeline.walk import Only, WalkItem, WalkWarning, walk
 from engine.repository.entry import Entry
 from engine.repository.manifest import walk_order
 from engine.repository.snapshot import Snapshot
@@ -67,19 +67,24 @@ def merged_entries(vault: WeddingVault, parents: Sequence[Snapshot]) -> Iterator
                 heads[at] = next(streams[at], None)
 
 
-def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot], clock: Clock) -> Scan:
-    """The walk over the sources, joined with the parents' entries."""
-    items = walk(
+def open_walk(vault: WeddingVault, what: Selection, only: Only | None = None) -> Iterator[WalkItem | WalkWarning]:
+    """The walk over the sources, or `only` over what of them that leads to; the store's own folder is passed over."""
+    return walk(
         what.sources,
         excludes=Excludes(what.exclude),
         one_file_system=what.one_file_system,
         skip=own_folders(vault.store),
+        only=only,
     )
+
+
+def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot], clock: Clock) -> Scan:
+    """The walk over the sources, joined with the parents' entries."""
 
     def describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
         return entry_of(item, None, now_ns=clock.now_ns())
 
-    return Scan(items, merged_entries(vault, parents), describe=describe)
+    return Scan(open_walk(vault, what), merged_entries(vault, parents), describe=describe)
 
 
 def own_folders(store: ObjectStore) -> frozenset[tuple[int, int]]:

@@ -26,9 +26,9 @@ from engine.base.units import KIB, MIB
 from engine.contract.settings import STREAMS_MAX, UNIT_BYTES, EngineSettings
 from engine.contract.weddings import PriorityClass
 from engine.pipeline.fair import FILE_COST_BYTES, FairTurns
+from engine.pipeline.stagetimes import Stage, StageFigure, StageTimes
 
 Outcome = TypeVar("Outcome")
-Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write", "fetch", "open", "place"]
 
 UNIT_COST_MIN = FILE_COST_BYTES  # a unit that moves no bytes still takes a turn
 _LOG = logging.getLogger(__name__)
@@ -83,10 +83,12 @@ class Progress:
     files_total: int | None = None
     bytes_read: int = 0
     bytes_total: int | None = None
+    bytes_expected: int | None = None  # about how many, while the total is not known
     bytes_stored: int = 0
     bytes_reused: int = 0
     files_unchanged: int = 0
     warnings: int = 0
+    first_warnings: tuple[str, ...] = ()  # up to WARNINGS_TOLD, as "path: what"
     first_sealed_monotonic: float | None = None
     current: str = ""
 
@@ -204,7 +206,7 @@ class StreamPool:
         self._threads: set[threading.Thread] = set()
         self._busy = 0
         self._closed = False
-        self._stages: dict[Stage, tuple[float, int]] = {}
+        self._times = StageTimes()
         self.resize(size)
 
     @property
@@ -234,11 +236,9 @@ class StreamPool:
         with self._condition:
             self._turns.set_weight(priority, weight)
 
-    @property
-    def stages(self) -> dict[Stage, tuple[float, int]]:
-        """Stage → (thread seconds, bytes) since the start."""
-        with self._condition:
-            return dict(self._stages)
+    def stages(self) -> dict[Stage, StageFigure]:
+        """What each stage has cost."""
+        return self._times.figures(time_s=self._clock.monotonic_s())
 
     def resize(self, size: int) -> None:
         """Change the number of streams; takes effect at the next unit."""
@@ -357,13 +357,11 @@ class StreamPool:
             unit(buffers)
         except BaseException as error:
             run.fail(error)
+        self._times.add(buffers.stages, time_s=buffers.now_s())
+        buffers.stages.clear()
         with self._condition:
             self._busy -= 1
             run.in_flight -= 1
             run.units_ended += 1
-            for stage, (seconds, size_bytes) in buffers.stages.items():
-                before_s, before_bytes = self._stages.get(stage, (0.0, 0))
-                self._stages[stage] = (before_s + seconds, before_bytes + size_bytes)
-            buffers.stages.clear()
             self._hurry(run)
             self._unpark(run)

@@ -453,4 +453,6 @@ def test_stages_add_up_over_streams(pool: StreamPool) -> None:
     run = Timed(20)
     pool.submit(run)
     assert _ended(run) is None
-    assert pool.stages == {"read": (10.0, 200)}
+    (figure,) = pool.stages().values()
+    assert (figure.thread_s, figure.size_bytes, figure.unit.count) == (10.0, 200, 20)
+    assert figure.unit.p99_s == pytest.approx(0.5, rel=0.01)

@@ -1,0 +1,57 @@
+"""How much a backup has before it, about: counted ahead of the scan where no snapshot tells.
+
+A second walk over the sources, in short units between those of the job itself, so that a share and a remaining time can
+be shown long before the scan has seen everything. What it reads of folders the scan finds warm. One unit at a time.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+
+from engine.pipeline.pool import Buffers, Progress
+from engine.pipeline.walk import WalkItem, WalkWarning
+from engine.repository.snapshot import Snapshot
+
+ITEMS_PER_UNIT = 2_000
+
+
+def known_before(parents: Sequence[Snapshot], sources: Sequence[bytes]) -> int | None:
+    """Bytes of the newest whole snapshot of the same sources; None without one."""
+    whole = next((one for one in parents if not one.partial and set(one.body.sources) == set(sources)), None)
+    return whole.body.counts.bytes_source if whole is not None else None
+
+
+class Census:
+    """Counts bytes of files into `progress.bytes_expected`."""
+
+    def __init__(self, items: Iterator[WalkItem | WalkWarning], progress: Progress) -> None:
+        self._items = items
+        self._progress = progress
+        self._size_bytes = 0
+        self._is_turn = False  # every other unit of the job, and never two at once
+        self._is_over = False
+
+    def is_due(self) -> bool:
+        """Whether the next unit shall be one of counting. Asked once for each unit that is handed out."""
+        if self._is_over or self._progress.bytes_total is not None:
+            return False
+        self._is_turn = not self._is_turn
+        return not self._is_turn
+
+    def unit(self, _: Buffers) -> None:
+        """Count on. What cannot be walked ends the count: the scan says why."""
+        self._is_over = True  # so that no other stream counts meanwhile
+        try:
+            for _number, item in zip(range(ITEMS_PER_UNIT), self._items, strict=False):
+                if isinstance(item, WalkItem) and stat.S_ISREG(item.stat.st_mode):
+                    self._size_bytes += item.stat.st_size
+            first = next(self._items, None)
+        except OSError:
+            return
+        if first is None:
+            self._progress.bytes_expected = self._size_bytes
+            return
+        if isinstance(first, WalkItem) and stat.S_ISREG(first.stat.st_mode):
+            self._size_bytes += first.stat.st_size
+        self._is_over = False

@@ -1,0 +1,44 @@
+"""What a backup is asked to do, and what every commit of it says of itself. Values only; any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.base.version import VERSION
+from engine.contract.weddings import PriorityClass
+from engine.repository.snapshot import Counts, SnapshotObject
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRequest:
+    """What to back up. `stream` is (path in the snapshot, descriptor) and takes the place of sources."""
+
+    job_id: str
+    sources: tuple[bytes, ...]  # absolute
+    tags: tuple[str, ...] = ()
+    priority: PriorityClass = "standard"
+    host: str = ""
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = False
+    stream: tuple[bytes, int] | None = None
+
+
+def head_of(request: BackupRequest, *, wedding: bytes, parent: str, started_ns: int) -> SnapshotObject:
+    """The snapshot as it stands before anything is backed up."""
+    return SnapshotObject(
+        wedding=wedding,
+        time_ns=started_ns,
+        ended_ns=started_ns,
+        host=request.host,
+        sources=request.sources if request.stream is None else (request.stream[0],),
+        priority=request.priority,
+        tags=request.tags,
+        parent=parent,
+        partial=False,
+        segments=(),
+        inline_entries=b"",
+        inline_packs=(),
+        counts=Counts(),
+        warnings=(),
+        engine=VERSION,
+    )
