@@ -137,8 +137,8 @@ def sheet_of(title: str, result: msgspec.Struct) -> Sheet:
             table = value  # type: ignore[assignment]
         elif isinstance(value, msgspec.Struct):
             facts.extend(_facts(value, name))
-        elif isinstance(value, tuple) and name == "problems":
-            facts.extend(("problem", clean(str(one))) for one in value)
+        elif isinstance(value, tuple) and name in _LINES:
+            facts.extend((_LINES[name], clean(str(one))) for one in value)
         else:
             facts.append((title_of(name), value_words(name, value)))
     warnings = tuple(clean(str(line)) for line in getattr(result, "warnings", ()) or () if isinstance(line, str))
@@ -158,6 +158,7 @@ _TABLE_FIELDS: dict[type, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_LINES = {"problems": "problem", "first_warnings": "warning"}  # lists of sentences: a line each
 _UNNAMED = ("document", "job", "wedding")  # what a result is about needs no name before its facts
 
 
@@ -168,6 +169,8 @@ def _facts(struct: msgspec.Struct, prefix: str) -> list[tuple[str, str]]:
         label = title_of(name) if prefix in _UNNAMED else f"{title_of(prefix)}: {title_of(name)}"
         if isinstance(value, msgspec.Struct):
             facts.extend(_facts(value, name))
+        elif isinstance(value, tuple) and name in _LINES:
+            facts.extend((_LINES[name], clean(str(one))) for one in value)
         elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
             if len(value) <= 8 and name not in ("jobs", "weddings", "alerts"):
                 facts.extend((label, value_words("", item)) for item in value)

@@ -26,6 +26,7 @@ CHECKPOINT_STREAM_S = 30.0
 CHECKPOINT_BYTES = 1 * GIB
 EVENTS_KEPT = 1000
 STATUS_ROWS = 50
+WARNINGS_TOLD = 20  # of a job, in words; all are counted, and a snapshot keeps more of them
 LEASE_RENEWAL_S = 60.0
 LEASE_DEATH_S = 600.0
 

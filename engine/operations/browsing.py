@@ -15,8 +15,8 @@ from typing import Literal, TypeVar
 from engine.base.errors import NotFound, UsageError
 from engine.contract import operations as ops
 from engine.operations.context import Engine, Handler
-from engine.operations.rows import entry_row, is_below, is_folder, path_bytes, path_text, snapshot_summary
-from engine.repository.entry import FILE, SYMLINK, Entry
+from engine.operations.rows import entry_row, is_below, is_folder, path_bytes, snapshot_summary
+from engine.repository.entry import FILE, SYMLINK, Entry, path_text
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 

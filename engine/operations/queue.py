@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from engine.base.errors import NotFound, Unavailable, UsageError
-from engine.base.units import parse_span
+from engine.base.units import format_count, parse_span
 from engine.contract import operations as ops
 from engine.contract import steering
+from engine.contract.status import JobRow
 from engine.jobs.job import Job
 from engine.jobs.priority import class_of
 from engine.jobs.roster import newest_first
@@ -48,7 +50,8 @@ async def wait(engine: Engine, operation: ops.WaitForJobs) -> ops.JobList:
         raise Unavailable(f"{left} of {len(jobs)} jobs had not ended after {operation.timeout}", "wait again") from None
     for job in jobs:
         job.reported = job.ended
-    return _listed(engine, jobs, total=len(jobs))
+    rows = tuple(engine.dispatcher.row(job) for job in jobs)
+    return ops.JobList(jobs=rows, total=len(rows), warnings=warnings_told(rows))
 
 
 async def cancel(engine: Engine, operation: ops.CancelJob) -> ops.JobResult:
@@ -90,7 +93,20 @@ async def ended(engine: Engine, job: Job) -> ops.JobResult:
     """The job as it ended; how is in its state and code. Cancelling the wait leaves the job alone."""
     await engine.dispatcher.ended(job)
     job.reported = True
-    return ops.JobResult(job=engine.dispatcher.row(job))
+    row = engine.dispatcher.row(job)
+    return ops.JobResult(job=row, warnings=warnings_told((row,)))
+
+
+def warnings_told(rows: Sequence[JobRow]) -> tuple[str, ...]:
+    """What the jobs that ended with warnings warned of: the first of each as `path: what`, and how many more."""
+    told: list[str] = []
+    for row in rows:
+        if row.state == "warnings":
+            told += row.first_warnings
+            more = row.warnings - len(row.first_warnings)
+            if more > 0:
+                told.append(f"and {format_count(more)} more of the {row.kind} of {row.wedding}")
+    return tuple(told)
 
 
 def span(text: str) -> float:

@@ -27,14 +27,14 @@ from engine.operations.browsing import below, with_vault
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import ended
-from engine.operations.rows import path_bytes, path_text
+from engine.operations.rows import path_bytes
 from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
 from engine.pipeline.restore import RestoreRun
 from engine.pipeline.targets.archive import TarTarget, ZipTarget
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.stream import StreamTarget
 from engine.pipeline.targets.target import RestoreTarget
-from engine.repository.entry import FOLDER
+from engine.repository.entry import FOLDER, path_text
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 

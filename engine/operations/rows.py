@@ -8,16 +8,11 @@ from typing import Literal, cast
 
 from engine.base.units import format_time
 from engine.contract.operations import EntryRow, SnapshotSummary
-from engine.repository.entry import FOLDER, KIND_NAMES, Entry
+from engine.repository.entry import FOLDER, KIND_NAMES, Entry, path_text
 from engine.repository.snapshot import Snapshot
 
 EntryType = Literal["file", "folder", "symlink", "fifo", "socket", "character-device", "block-device"]
 _TYPES: tuple[EntryType, ...] = cast("tuple[EntryType, ...]", KIND_NAMES)
-
-
-def path_text(path: bytes) -> str:
-    """A path of a snapshot as people read it: absolute, and with bytes that are not UTF-8 written as `\\xff`."""
-    return "/" + path.decode("utf-8", "backslashreplace")
 
 
 def path_base64(path: bytes) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from engine.contract.settings import WARNINGS_TOLD
 from engine.pipeline.backup import BackupOutcome
 from engine.pipeline.pool import Buffers, Run, Unit
+from engine.repository.entry import path_text
 from engine.repository.snapshot import Snapshot
 
 
@@ -17,6 +19,9 @@ class CommittedRun(Run[BackupOutcome]):
         self.progress.files_done = self.progress.files_total = counts.files
         self.progress.bytes_total = counts.bytes_source
         self.progress.bytes_stored = counts.bytes_stored
+        self.progress.warnings = counts.warnings
+        told = snapshot.body.warnings[:WARNINGS_TOLD]
+        self.progress.first_warnings = tuple(f"{path_text(each.path)}: {each.what}" for each in told)
 
     def next_unit(self, *, idle: bool) -> Unit | None:
         """See `Run.next_unit`; there is nothing to do."""

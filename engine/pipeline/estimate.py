@@ -8,6 +8,7 @@ from engine.base.clock import Clock
 from engine.pipeline.parents import Selection, choose_parents, open_scan
 from engine.pipeline.scan import Changed, Unchanged
 from engine.pipeline.walk import WalkWarning, check_sources
+from engine.repository.entry import path_text
 from engine.repository.vault import WeddingVault
 
 _WARNINGS_KEPT = 100
@@ -35,7 +36,7 @@ def estimate(vault: WeddingVault, what: Selection, clock: Clock) -> Estimate:
     scan = open_scan(vault, what, choose_parents(vault, what.sources), clock)
     for scanned in scan:
         if isinstance(scanned, WalkWarning):
-            warnings.append(f"{scanned.path.decode('utf-8', 'backslashreplace')}: {scanned.what}")
+            warnings.append(f"{path_text(scanned.path)}: {scanned.what}")
         elif isinstance(scanned, Unchanged):
             found.files += 1
             found.files_unchanged += 1

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.base.errors import IntegrityError, WedSyncError
-from engine.contract.settings import UNIT_BYTES
+from engine.contract.settings import UNIT_BYTES, WARNINGS_TOLD
 from engine.pipeline.fetch import fetch
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.stretch import Stretch, joined
 from engine.pipeline.targets.target import FileWriter, RestoreTarget
-from engine.repository.entry import FILE, Entry
+from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
 from engine.repository.manifest import SegmentRef
 from engine.repository.snapshot import Snapshot
@@ -91,9 +91,8 @@ class RestoreRun(Run[RestoreOutcome]):
 
     def _pass_over(self, segment: SegmentRef, what: str) -> None:
         """A part of the manifest that cannot be read: its entries are lost, all others are restored."""
-        shown = segment.first_path.decode("utf-8", "backslashreplace")
         with self._lock:
-            self._damaged.append(f"{segment.entries} entries from {shown} on: {what}")
+            self._damaged.append(f"{segment.entries} entries from {path_text(segment.first_path)} on: {what}")
 
     # --- planning: one stream at a time -----------------------------------------------------------------
 
@@ -216,7 +215,7 @@ class RestoreRun(Run[RestoreOutcome]):
         if opened.spoilt:
             opened.writer.abort(opened.spoilt)
             with self._lock:
-                self._damaged.append(f"{shown}: {opened.spoilt}")
+                self._damaged.append(f"{path_text(opened.entry.path)}: {opened.spoilt}")
         elif opened.writer.commit():
             self._count(opened.entry)
 
@@ -224,13 +223,21 @@ class RestoreRun(Run[RestoreOutcome]):
         with self._lock:
             self._files += 1
             self.progress.files_done += 1
-            self.progress.warnings = len(self._target.warnings)
+            self._tell_warnings()
             self.progress.bytes_read += entry.size - entry.data_bytes
+
+    def _tell_warnings(self) -> None:
+        """Show what the target has warned of so far: how often, and the first ones in words."""
+        self.progress.warnings = len(self._target.warnings)
+        told = len(self.progress.first_warnings)
+        if told < min(self.progress.warnings, WARNINGS_TOLD):
+            more = self._target.warnings[told:WARNINGS_TOLD]
+            self.progress.first_warnings += tuple(f"{path_text(each.path)}: {each.what}" for each in more)
 
     def conclude(self, buffers: Buffers) -> RestoreOutcome:
         """See `Run.conclude`. Raises IntegrityError, after all else is restored, when a file was damaged."""
         self._target.finish()
-        self.progress.warnings = len(self._target.warnings)
+        self._tell_warnings()
         if self._damaged:
             more = f", and {len(self._damaged) - 1} more" if len(self._damaged) > 1 else ""
             raise IntegrityError(f"not restored: {self._damaged[0]}{more}", "run verify; all else is restored")

@@ -49,6 +49,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return sum(length for _, length in self.extents) if self.extents else self.size
 
 
+def path_text(path: bytes) -> str:
+    """A path of a snapshot as people read it: absolute, and with bytes that are not UTF-8 written as `\\xff`."""
+    return "/" + path.decode("utf-8", "backslashreplace")
+
+
 def entry_problem(entry: Entry) -> str:
     """What makes `entry` one that no manifest may hold, as the end of a sentence; empty when it may."""
     if b"\0" in entry.path or not _BAD_PARTS.isdisjoint(entry.path.split(b"/")):

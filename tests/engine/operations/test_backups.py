@@ -86,8 +86,12 @@ def test_a_file_that_cannot_be_read_makes_a_job_with_warnings(asking: Asking) ->
         finally:
             os.chdir(place)
         operation = ops.StartBackup(wedding=wedding, sources=(str(source),), wait=True)
-        job = asking.ask(operation, ops.JobResult).job
+        result = asking.ask(operation, ops.JobResult)
+    job = result.job
     assert (job.state, job.warnings) == ("warnings", 1)
+    (told,) = result.warnings
+    assert told.startswith(f"{source}/socket: ")
+    assert job.first_warnings == (told,)
     (row,) = asking.ask(ops.ListSnapshots(wedding=wedding), ops.SnapshotList).snapshots
     assert row.warnings == 1
 

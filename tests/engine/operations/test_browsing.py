@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from engine.base.errors import NotFound, UsageError
 from engine.contract import operations as ops
 from engine.operations.browsing import change_between, differences, name_matcher
-from engine.operations.rows import path_bytes, path_text
-from engine.repository.entry import FILE, FOLDER, SYMLINK, Entry
+from engine.operations.rows import path_bytes
+from engine.repository.entry import FILE, FOLDER, SYMLINK, Entry, path_text
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding, make_source
 
 

@@ -47,6 +47,14 @@ def test_files_that_stand_there_are_a_conflict_until_somebody_says_what_to_do(as
     assert describe(tmp_path)[b"speeches.txt"] == describe(asking.folder / "source")[b"speeches.txt"]
 
 
+def test_what_cannot_be_brought_back_is_told_by_name(asking: Asking, tmp_path: Path) -> None:
+    (tmp_path / "speeches.txt" / "in the way").mkdir(parents=True)
+    result = asking.ask(retrieval(asking, tmp_path, overwrite="always"), ops.JobResult)
+    (told,) = result.warnings
+    assert told.startswith(f"{asking.folder}/source/speeches.txt: ")
+    assert (result.job.state, result.job.warnings, result.job.first_warnings) == ("warnings", 1, (told,))
+
+
 def test_a_dry_run_plans_and_writes_nothing(asking: Asking, tmp_path: Path) -> None:
     (tmp_path / "speeches.txt").write_text("stands")
     found = asking.ask(retrieval(asking, tmp_path, dry_run=True), ops.RetrievalPlan)
