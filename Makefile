@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test lint types imports unit format lock clean
+.PHONY: help run env test bench lint types imports unit format lock clean
 # The environment is .venv and nothing beside it.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -44,6 +44,9 @@ $(READY): requirements.lock pyproject.toml .ci/environment
 
 lock:  ## write requirements.lock anew; UPGRADE=--upgrade moves to the newest releases
 	@sh .ci/lock $(UV) $(UPGRADE)
+
+bench: $(READY)  ## measure beside cp, restic and borg (BORG=path); A="--rounds 5" passes options
+	$(BIN)/python -m benchmarks.side_by_side $(A)
 
 clean:  ## remove .venv and every cache
 	rm -rf $(VENV) .lockenv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -71,15 +71,12 @@ def borg() -> Program | None:
     path = os.environ.get("BORG") or shutil.which("borg")
     if path is None:
         return None
+    newest = f"printf '%s::' '{{home}}/repository'; '{path}' list --short --last 1 '{{home}}/repository'"
     return Program(
         "borg",
         prepare=[[path, "init", "-e", "repokey-blake2", "{home}/repository"]],
         backup=[path, "create", "{home}/repository::{{now}}-{{pid}}".replace("{{", "{").replace("}}", "}"), "{tree}"],
-        restore=[
-            "sh",
-            "-c",
-            f"cd '{{out}}' && '{path}' extract '{{home}}/repository::'$('{path}' list --short --last 1 '{{home}}/repository')",
-        ],  # noqa: E501
+        restore=["sh", "-c", f"cd '{{out}}' && '{path}' extract \"$({newest})\""],
         environment={"BORG_PASSPHRASE": _PASSPHRASE, "BORG_BASE_DIR": "{home}/borg"},
     )
 

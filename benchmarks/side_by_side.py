@@ -60,8 +60,8 @@ def run_round(program: programs.Program, tree: Path, work: Path, number: int, *,
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     environment = {name: value.replace("{home}", str(home)) for name, value in program.environment.items()}
-    for step in program.prepare:
-        run_timed(program.command(step, tree=tree, home=home, out=out), environment)
+    for words in program.prepare:
+        run_timed(program.command(words, tree=tree, home=home, out=out), environment)
     figures = []
     for step in STEPS:
         if step in ("unchanged", "changed") and (not program.incremental or (step == "changed" and not change)):
@@ -78,25 +78,23 @@ def run_round(program: programs.Program, tree: Path, work: Path, number: int, *,
 
 def table(figures: list[Figure], name: str) -> list[str]:
     """Medians and the ratio to this program, pair by pair."""
-    lines = [
-        f"\n{name}",
-        f"{'step':<10} {'program':<8} {'wall s':>8} {'cpu s':>8} {'peak MB':>8} {'stored MB':>10} {'wall/ours':>9} {'cpu/ours':>9}",
-    ]  # noqa: E501
+    head = ("wall s", "cpu s", "peak MB", "stored MB", "wall/ours", "cpu/ours")
+    lines = [f"\n{name}", f"{'step':<10} {'program':<8} " + " ".join(f"{title:>9}" for title in head)]
     for step in STEPS:
         ours = {figure.round: figure for figure in figures if (figure.program, figure.step) == ("wedsync", step)}
         for program in dict.fromkeys(figure.program for figure in figures):
             rows = [figure for figure in figures if (figure.program, figure.step) == (program, step)]
             if not rows:
                 continue
-            wall = statistics.median(row.wall_s / ours[row.round].wall_s for row in rows)
-            cpu = statistics.median(row.cpu_s / ours[row.round].cpu_s for row in rows)
-            middle = [
-                statistics.median(getattr(row, field) for row in rows)
-                for field in ("wall_s", "cpu_s", "memory_mb", "stored_mb")
-            ]  # noqa: E501
-            lines.append(
-                f"{step:<10} {program:<8} {middle[0]:>8.2f} {middle[1]:>8.2f} {middle[2]:>8.0f} {middle[3]:>10.0f} {wall:>9.2f} {cpu:>9.2f}"
-            )  # noqa: E501
+            cells = [
+                f"{statistics.median(row.wall_s for row in rows):>9.2f}",
+                f"{statistics.median(row.cpu_s for row in rows):>9.2f}",
+                f"{statistics.median(row.memory_mb for row in rows):>9.0f}",
+                f"{statistics.median(row.stored_mb for row in rows):>9.0f}",
+                f"{statistics.median(row.wall_s / ours[row.round].wall_s for row in rows):>9.2f}",
+                f"{statistics.median(row.cpu_s / ours[row.round].cpu_s for row in rows):>9.2f}",
+            ]
+            lines.append(f"{step:<10} {program:<8} " + " ".join(cells))
     return lines
 
 
@@ -111,10 +109,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("photos", "small"), default=None)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
-    found = {"machine": platform.platform(), "cores": os.cpu_count(), "figures": {}, "limits": {}}
+    kept: dict[str, list[dict[str, object]]] = {}
     photos = trees.photo_tree(options.work / "photos", int(options.photo_gb * 1e9))
     bare = limits.measure(options.work, photos / "ceremony.mp4")
-    found["limits"] = bare
     print("bare parts, MB/s a thread: " + ", ".join(f"{part} {rate:.0f}" for part, rate in bare.items()))
     small = options.small or trees.small_file_tree()
     for name, tree, change in (("photos", photos, True), ("small", small, False)):
@@ -126,9 +123,10 @@ def main() -> None:
             for program in programs.all_programs(options.streams):
                 figures += run_round(program, tree, options.work / "work", number, change=change)
         files, size = trees.tree_size(tree)
-        found["figures"][name] = [asdict(figure) for figure in figures]
+        kept[name] = [asdict(figure) for figure in figures]
         print("\n".join(table(figures, f"{name}: {files:,} files, {size / 1e9:.2f} GB, {options.rounds} rounds")))
     if options.json:
+        found = {"machine": platform.platform(), "cores": os.cpu_count(), "limits": bare, "figures": kept}
         options.json.write_text(json.dumps(found, indent=1))
 
 
