@@ -5,21 +5,16 @@ Each function is one round; `engine.local` owns the intervals. The rounds run on
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
-from engine.base.errors import Conflict, NotPermitted, WedSyncError
+from engine.base.errors import Conflict, NotPermitted
 from engine.contract.settings import STATUS_ROWS
 from engine.jobs.totals import Totals
 from engine.monitor.sampler import Sampler
-from engine.operations import capacity, weddings
+from engine.operations import capacity, safety, weddings
 from engine.operations.context import Engine
-from engine.operations.facts import Recovery
 from engine.operations.room import tier_row
 from engine.operations.status import rate_point
-from engine.repository.repository import Repository
-
-COUNTED_AT_ONCE = 3
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,33 +83,9 @@ async def look_at_register(engine: Engine) -> None:
         return
     await weddings.refresh(engine, repository)
     listing = engine.facts.listing(engine.clock.now_ns())
-    wanted = iter(
+    wanted = (  # those of today first, then as they are shown
         wedding.id
         for position, (wedding, priority) in enumerate(listing.weddings)
         if (position < STATUS_ROWS and priority != "standard") or engine.facts.safety(wedding.id).snapshots is None
     )
-
-    async def count() -> None:
-        for wedding_id in wanted:
-            await count_snapshots(engine, repository, wedding_id)
-
-    async with asyncio.TaskGroup() as group:  # a few at a time: those of today first, then as they are shown
-        for _ in range(COUNTED_AT_ONCE):
-            group.create_task(count())
-
-
-async def count_snapshots(engine: Engine, repository: Repository, wedding_id: str) -> None:
-    """Learn how safe a wedding is, without opening its index. A wedding that cannot be read stays unknown."""
-
-    def read() -> list[Recovery]:
-        found = repository.snapshots(wedding_id)
-        return [Recovery(item.body.time_ns, item.body.counts.bytes_source) for item in found if not item.partial]
-
-    before = engine.facts.safety(wedding_id)
-    try:
-        counted = await engine.offload.run("facts", read)
-    except WedSyncError as error:
-        _LOG.warning("the snapshots of a wedding cannot be listed: %s", error.line(), extra={"wedding": wedding_id})
-        return
-    if engine.facts.safety(wedding_id) == before:  # else a job has committed meanwhile, and knows better
-        engine.facts.counted(wedding_id, counted)
+    await safety.count_all(engine, repository, wanted)

@@ -11,6 +11,7 @@ from engine.base.units import format_time
 from engine.contract import operations as ops
 from engine.contract.weddings import Wedding, wedding_name_problem
 from engine.jobs.priority import class_of, zone_problem
+from engine.operations import safety
 from engine.operations.context import Engine, Handler
 from engine.repository.repository import Repository
 
@@ -28,16 +29,18 @@ async def refresh(engine: Engine, repository: Repository) -> None:
 
 
 async def list_weddings(engine: Engine, operation: ops.ListWeddings) -> ops.WeddingList:
-    """See `ops.ListWeddings`."""
-    await refresh(engine, await engine.opening.needed())
+    """See `ops.ListWeddings`. What is listed is counted first, where the look at the start has not come to it yet."""
+    repository = await engine.opening.needed()
+    await refresh(engine, repository)
     text = operation.match.casefold()
-    rows = []
-    for wedding in engine.facts.weddings:
-        if wedding.archived and not operation.archived:
-            continue
-        if text in wedding.name.casefold() or text in wedding.venue.casefold():
-            rows.append(_summary(engine, wedding))
-    return ops.WeddingList(weddings=tuple(rows))
+    found = [
+        wedding
+        for wedding in engine.facts.weddings
+        if (operation.archived or not wedding.archived)
+        and (text in wedding.name.casefold() or text in wedding.venue.casefold())
+    ]
+    await safety.count_unknown(engine, repository, [wedding.id for wedding in found])
+    return ops.WeddingList(weddings=tuple(_summary(engine, wedding) for wedding in found))
 
 
 async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:
@@ -120,12 +123,12 @@ async def _put(engine: Engine, wedding: Wedding, word: str) -> ops.WeddingResult
 
 
 def _summary(engine: Engine, wedding: Wedding) -> ops.WeddingSummary:
-    safety = engine.facts.safety(wedding.id)
+    known = engine.facts.safety(wedding.id)
     return ops.WeddingSummary(
         wedding=wedding,
         priority=class_of(wedding, engine.clock.now_ns()),
-        protected_since=None if safety.protected_since_ns is None else format_time(safety.protected_since_ns),
-        snapshots=safety.snapshots,
+        protected_since=None if known.protected_since_ns is None else format_time(known.protected_since_ns),
+        snapshots=known.snapshots,
     )
 
 
