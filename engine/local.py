@@ -123,7 +123,8 @@ class LocalEngine:
                 self._calls.add(future)
                 future.add_done_callback(self._calls.discard)
                 caller = Caller(name=self._user, streams=streams)
-                self._loop.call_soon_threadsafe(self._life.take_call, operation, caller, future)
+                with contextlib.suppress(RuntimeError):  # the loop has just closed: `_end` gives the answer
+                    self._loop.call_soon_threadsafe(self._life.take_call, operation, caller, future)
                 return future
         _answer(future, _has_stopped())
         return future
@@ -136,7 +137,8 @@ class LocalEngine:
         """See `EngineHandle.close`. May be called again, also to shorten the time."""
         with self._lock:
             if not self._over:
-                self._loop.call_soon_threadsafe(self._life.stop, drain_s)
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._life.stop, drain_s)
         return self._stopped
 
     def leave(self, *, to_jobs: bool) -> Future[bool]:
@@ -144,8 +146,9 @@ class LocalEngine:
         goes_on: Future[bool] = Future()
         with self._lock:
             if not self._over:
-                self._loop.call_soon_threadsafe(self._life.leave, to_jobs, goes_on)
-                return goes_on
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._life.leave, to_jobs, goes_on)
+                    return goes_on
         goes_on.set_result(False)
         return goes_on
 
@@ -200,6 +203,7 @@ class _Life:
         self._stop_wanted = asyncio.Event()
         self._has_gone_on = False  # with what an earlier engine did not end
         self._is_left = False
+        self._is_over = False  # no call is taken any more
         self._engine: Engine
         self._server: SocketServer
         self._group: asyncio.TaskGroup
@@ -225,6 +229,7 @@ class _Life:
                 await self._stop_wanted.wait()
                 all_ended = await self._wind_down()
                 await self._server.close()
+                self._is_over = True
                 for task in list(self._tasks):
                     task.cancel()
             await offload.run("end", functools.partial(self._let_go, all_ended=all_ended))
@@ -239,7 +244,11 @@ class _Life:
         return task
 
     def take_call(self, operation: Operation, caller: Caller, future: Future[Result]) -> None:
-        """Begin to answer a call of this process."""
+        """Begin to answer a call of this process. What comes after the last task was told to end is not begun."""
+        if self._is_over:
+            caller.streams.close()
+            _answer(future, _has_stopped())
+            return
         task = self.begin(self._serve(operation, caller, future))
 
         def cancelled(answered: Future[Result]) -> None:

@@ -15,7 +15,7 @@ from engine.base.errors import Conflict, NotPermitted, Unavailable, UsageError, 
 from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.local import LocalEngine
-from engine.operations.opening import Passphrase
+from engine.operations.opening import Opening, Passphrase
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.suites.engine_handle import ANSWER_S, EngineHandleSuite, eventually
 
@@ -188,6 +188,24 @@ def test_shutdown_answers_and_then_stops(tmp_path: Path) -> None:
         assert eventually(lambda: engine.status().status == "stopped")
         with engine_on(tmp_path):
             pass
+
+
+def test_a_call_in_the_engines_last_moment_is_told_that_it_has_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When nothing new can be begun any more, though the loop still runs."""
+    late: list[BaseException | None] = []
+    let_go = Opening.close
+
+    def call_now(opening: Opening) -> None:
+        late.append(engine.call(ops.ListWeddings()).exception(ANSWER_S))
+        let_go(opening)
+
+    with engine_on(home_with_repository(tmp_path)) as engine:
+        monkeypatch.setattr(Opening, "close", call_now)
+        engine.close(drain_s=0.0).result(ANSWER_S)
+    (error,) = late
+    assert isinstance(error, Unavailable)
 
 
 def test_nobody_can_cancel_the_end_for_the_others(tmp_path: Path) -> None:
