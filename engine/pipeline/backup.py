@@ -35,9 +35,10 @@ from engine.pipeline.request import BackupRequest as BackupRequest
 from engine.pipeline.request import head_of
 from engine.pipeline.scan import Changed, Metadata, Scanned, Unchanged
 from engine.pipeline.source import SourceFile, SourceProblem, entry_of, link_group
+from engine.pipeline.touched import Carried, Kept, Part, Reused, open_touched_scan
 from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
 from engine.pipeline.walk import WalkItem, WalkWarning, check_sources
-from engine.repository.entry import Entry, path_text
+from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotWarning
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
@@ -83,7 +84,8 @@ class BackupRun(Run[BackupOutcome]):
         self._held: Changed | None = None  # scanned, but over the last unit's size
         self._stream_s = 0.0  # since the last checkpoint
         self._read_bytes = 0  # of the source, by this run
-        self._scan: Iterator[Scanned] | None = None
+        self._scan: Iterator[Scanned | Part] | None = None
+        self._untouched: Counter[str] = Counter()  # what was taken over from the parent without a look at it
         self._census: Census | None = None
         parent = ""
         if request.stream is None:
@@ -98,9 +100,12 @@ class BackupRun(Run[BackupOutcome]):
         what = Selection(self._request.sources, self._request.exclude, self._request.one_file_system)
         check_sources(what.sources)
         parents = choose_parents(self._vault, what.sources)
-        self._scan = iter(open_scan(self._vault, what, parents, self._clock))
+        touched = open_touched_scan(self._vault, self._request, parents, self._clock)
+        self._scan = iter(touched or open_scan(self._vault, what, parents, self._clock))
         self.progress.bytes_expected = known_before(parents, what.sources)
-        if self.progress.bytes_expected is None:
+        if touched is not None:
+            self.progress.bytes_expected = None
+        elif self.progress.bytes_expected is None:
             self._census = Census(open_walk(self._vault, what), self.progress)
         return parents[0].id if parents else ""
 
@@ -158,6 +163,8 @@ class BackupRun(Run[BackupOutcome]):
                 self._recorder.reserve(scanned.entry)
             elif isinstance(scanned, Unchanged):
                 self._take_unchanged(scanned)
+            elif isinstance(scanned, Part):
+                self._take_over(scanned)
             else:
                 size_bytes = scanned.item.stat.st_size
                 if files and gathered_bytes + size_bytes > UNIT_BYTES:
@@ -177,7 +184,7 @@ class BackupRun(Run[BackupOutcome]):
                     break
         return self._timed(partial(self._files_unit, files)) if files else _nothing
 
-    def _next_scanned(self) -> Scanned | None:
+    def _next_scanned(self) -> Scanned | Part | None:
         if self._held is not None:
             held, self._held = self._held, None
             return held
@@ -187,16 +194,15 @@ class BackupRun(Run[BackupOutcome]):
         if scanned is None:
             self._scan = None
             with self._lock:
-                self.progress.files_total = self._counts["files"]
-                self.progress.bytes_total = self._counts["bytes_source"]
-        elif not isinstance(scanned, WalkWarning):
+                self.progress.files_total = self._counts["files"] - self._untouched["files"]
+                self.progress.bytes_total = self._counts["bytes_source"] - self._untouched["bytes_source"]
+        elif not isinstance(scanned, WalkWarning | Part):
             self.progress.current = scanned.item.path.decode("utf-8", "backslashreplace")
         return scanned
 
     def _take_unchanged(self, scanned: Unchanged) -> None:
         entry = scanned.entry
-        ids = entry.chunks or entry.chunk_lists
-        if any(self._vault.index.missing([ids[at : at + 32] for at in range(0, len(ids), 32)])):
+        if self._vault.lacks([entry]):
             self._held = Changed(scanned.item, None)  # the parent's chunks are gone: read it again
             return
         with self._lock:
@@ -204,6 +210,23 @@ class BackupRun(Run[BackupOutcome]):
             self.progress.files_done += 1
             self.progress.bytes_read += entry.size
         self._recorder.reserve(entry)
+
+    def _take_over(self, part: Part) -> None:
+        """A part of the parent's manifest that a watch vouches for."""
+        if isinstance(part, Reused):
+            self._recorder.reuse(part.segment)
+            return
+        if isinstance(part, Kept):
+            self._recorder.reserve(part.entry)
+            part = Carried(int(part.entry.kind == FILE), part.entry.size)
+        with self._lock:
+            self._untouched.update(files=part.files, bytes_source=part.bytes_source)
+            self._count(
+                files=part.files,
+                bytes_source=part.bytes_source,
+                bytes_reused=part.bytes_source,
+                files_unchanged=part.files,
+            )
 
     def _file_work(self, scanned: Changed) -> FileWork | None:
         """A file to read; None when another name of the same inode is being read already."""

@@ -22,12 +22,16 @@ _LIST_BYTES = 4 * 1024 * 1024  # of ids in one chunk-list blob
 
 
 class Slot:
-    """A place in the manifest. `entry` is there once `done`; None then means that there is nothing to record."""
+    """A place in the manifest. `entry` is there once `done`; None then means that there is nothing to record.
 
-    __slots__ = ("done", "entry", "unfinished")
+    A slot with a `segment` stands for all the entries of one that another manifest has too.
+    """
+
+    __slots__ = ("done", "entry", "segment", "unfinished")
 
     def __init__(self) -> None:
         self.entry: Entry | None = None
+        self.segment: SegmentRef | None = None
         self.done = False
         self.unfinished: Callable[[], Entry | None] | None = None  # for a checkpoint: what is done of the file
 
@@ -43,11 +47,12 @@ class Recorder:
         self._held: list[Segment] | None = []  # until it is sure that the manifest is not a small one
         self._small: list[Entry] = []
         self._segments: list[SegmentRef] = []
+        self._entries_reused = 0
 
     @property
     def entries_total(self) -> int:
-        """Entries written so far."""
-        return self._writer.entries_total
+        """Entries written so far, and those of segments that were reused."""
+        return self._writer.entries_total + self._entries_reused
 
     def reserve(self, entry: Entry | None = None) -> Slot:
         """The next place in walk order; with `entry` it is complete at once. The scanning stream only."""
@@ -59,6 +64,14 @@ class Recorder:
                 self._drain()
         return slot
 
+    def reuse(self, segment: SegmentRef) -> None:
+        """The next places, as a segment of the parent has them: it is named, not written. The scanning stream only."""
+        slot = Slot()
+        slot.segment, slot.done = segment, True
+        with self._lock:
+            self._slots.append(slot)
+            self._drain()
+
     def complete(self, slot: Slot, entry: Entry | None) -> None:
         """Fill a place; None leaves it out."""
         with self._lock:
@@ -67,7 +80,10 @@ class Recorder:
 
     def _drain(self) -> None:
         while self._slots and self._slots[0].done:
-            entry = self._slots.popleft().entry
+            slot = self._slots.popleft()
+            if slot.segment is not None:
+                self._append(slot.segment)
+            entry = slot.entry
             if entry is None:
                 continue
             segment = self._writer.add(entry)
@@ -84,6 +100,16 @@ class Recorder:
             self._held.append(segment)
         else:
             self._segments.append(self._reference(segment))
+
+    def _append(self, reused: SegmentRef) -> None:
+        """Name a whole segment. What was gathered before it ends here, be it short; the next full scan joins it."""
+        if self._held is not None:
+            self._release()
+        last = self._writer.flush()
+        if last is not None:
+            self._segments.append(self._reference(last))
+        self._segments.append(reused)
+        self._entries_reused += reused.entries
 
     def _release(self) -> None:
         held, self._held, self._small = self._held or [], None, []

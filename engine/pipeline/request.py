@@ -11,7 +11,11 @@ from engine.repository.snapshot import Counts, SnapshotObject
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """What to back up. `stream` is (path in the snapshot, descriptor) and takes the place of sources."""
+    """What to back up. `stream` is (path in the snapshot, descriptor) and takes the place of sources.
+
+    `changed` are absolute paths: a watch vouches that nothing else has changed since the newest snapshot of the same
+    sources, tags and host. Empty: everything is looked at.
+    """
 
     job_id: str
     sources: tuple[bytes, ...]  # absolute
@@ -21,6 +25,7 @@ class BackupRequest:
     exclude: tuple[str, ...] = ()
     one_file_system: bool = False
     stream: tuple[bytes, int] | None = None
+    changed: tuple[bytes, ...] = ()
 
 
 def head_of(request: BackupRequest, *, wedding: bytes, parent: str, started_ns: int) -> SnapshotObject:
