@@ -5,13 +5,16 @@ Kept by repository: a home that is pointed at another one, or whose repository w
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 
 import msgspec
 
 from engine.base.atomic import replace_file
-from engine.base.errors import IntegrityError, LimitReached, NotPermitted
+from engine.base.errors import IntegrityError, NotPermitted
+
+_LOG = logging.getLogger(__name__)
 
 
 class SeenNumbers:
@@ -25,6 +28,7 @@ class SeenNumbers:
         self._path = path
         self._lock = threading.Lock()
         self._numbers: dict[str, int] = {}
+        self._is_unwritten = False  # some of it; under the lock, as the numbers are
         if path is not None and path.exists():
             try:
                 self._numbers = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
@@ -36,7 +40,7 @@ class SeenNumbers:
                 ) from None
 
     def check(self, repository: str, folder: str, number: int) -> None:
-        """Refuse less than was seen, else remember `number` of `folder`. Raises IntegrityError, LimitReached."""
+        """Refuse less than was seen, else remember `number` of `folder`. Raises IntegrityError."""
         self.refuse_less(repository, folder, number)
         self.remember(repository, folder, number)
 
@@ -51,15 +55,27 @@ class SeenNumbers:
             )
 
     def remember(self, repository: str, folder: str, number: int) -> None:
-        """From now on less than `number` is refused; it has to have authenticated. Raises LimitReached (disk full)."""
+        """From now on less than `number` is refused; it has to have authenticated.
+
+        Where the home's disk is full, until this engine ends; it is written down at a later call.
+        """
         key = f"{repository}:{folder}"
         with self._lock:
-            if number <= self._numbers.get(key, 0):
+            if number > self._numbers.get(key, 0):
+                self._numbers[key] = number
+            elif not self._is_unwritten:
                 return
-            numbers = {**self._numbers, key: number}
-            if self._path is not None:
-                try:
-                    replace_file(self._path, msgspec.json.encode(numbers))
-                except OSError as error:
-                    raise LimitReached(f"{self._path} cannot be written: {error.strerror}") from None
-            self._numbers = numbers
+            self._write()
+
+    def _write(self) -> None:
+        """Write all down. Called under the lock."""
+        if self._path is None:
+            return
+        try:
+            replace_file(self._path, msgspec.json.encode(self._numbers))
+        except OSError as error:
+            if not self._is_unwritten:
+                _LOG.warning("%s cannot be written: %s; its numbers are in memory only", self._path, error.strerror)
+            self._is_unwritten = True
+        else:
+            self._is_unwritten = False
