@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt
 # The environment is .venv and nothing beside it.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -47,6 +47,12 @@ lock:  ## write requirements.lock anew; UPGRADE=--upgrade moves to the newest re
 
 bench: $(READY)  ## measure beside cp, restic and borg (BORG=path); A="--rounds 5" passes options
 	$(BIN)/python -m benchmarks.side_by_side $(A)
+
+crash: $(READY)  ## kill, cut the power and refuse at every boundary of a store; SEED=n
+	$(BIN)/python -m tests.crash.everything kills $(SEED)
+
+corrupt: $(READY)  ## damage every kind of object in many places; SEED=n
+	$(BIN)/python -m tests.crash.everything damage $(SEED)
 
 clean:  ## remove .venv and every cache
 	rm -rf $(VENV) .lockenv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

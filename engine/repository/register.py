@@ -154,12 +154,22 @@ class Register:
                 break
         if not readable and not self._number:
             raise IntegrityError(self.problems[-1])
+        self._note_gaps(numbers, readable)
         for number, entry in reversed(readable):
             self._apply(number, entry)
         self._number = max(self._number, numbers[-1])
         self._sealed.refuse_less(layout.REGISTER, self._number)  # a damaged change is there, and is told of
         if readable:
             self._sealed.remember(layout.REGISTER, readable[0][0])
+
+    def _note_gaps(self, numbers: list[int], readable: list[tuple[int, RegisterObject]]) -> None:
+        """Changes are numbered one by one, so one that is not there was taken away."""
+        if not readable:
+            return
+        first = readable[-1][0] if readable[-1][1].full else self._number + 1
+        present = set(numbers)
+        missing = [number for number in range(first, readable[0][0]) if number not in present]
+        self.problems += [f"{layout.REGISTER}{number} is missing, and what it changed" for number in missing]
 
     def _read(self, number: int) -> RegisterObject:
         payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)

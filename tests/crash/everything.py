@@ -1,7 +1,7 @@
-"""Every boundary of every scenario, and counts of what was covered: `make crash`, `make corrupt`. A program.
+"""Every boundary of every scenario, or much damage to every object, and counts of it: `make crash`, `make corrupt`.
 
-In: `kills` or `corrupt`, and a seed for what is left to chance. Out: a table on standard output; exit code 1 when a
-trial failed, which is told with the seed that brings it back.
+A program: `python -m tests.crash.everything kills|damage [SEED]`. Out: counts on standard output; exit code 1 when a
+trial failed, which is told with what brings it back.
 """
 
 from __future__ import annotations
@@ -12,22 +12,17 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 
-from engine.base.clock import SystemClock
-from engine.base.entropy import SystemEntropy
-from tests.crash import trials, work
+from tests.crash import damage, trials
 from tests.crash.seam import Cut
 from tests.crash.trials import Base, quick_folder
-from tests.trees import build, describe
+from tests.crash.work import SCENARIOS, Place
 
-BY_CHANCE = 3  # power cuts that leave some of what was not fsynced
-RANDOM_KILLS = 60
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+SEED = 1
+BY_CHANCE = 3  # power cuts a kill that leave some of what was not fsynced
+CHAINS, KILLS = 20, 6  # larger backups, and how often each is killed at a random moment
+FLIPS = 40  # bits of each object
 
 
 class Score:
@@ -37,14 +32,29 @@ class Score:
         self.counts: Counter[str] = Counter()
         self.failures = 0
 
-    def attempt(self, what: str, trial: Callable[[], object]) -> None:
-        """Count one trial; a failure is told and does not stop the others."""
-        self.counts[what.partition(":")[0]] += 1
+    def attempt(self, counted_as: str, what: object, trial: Callable[[], object]) -> object:
+        """Carry out one trial; a failure is told and does not stop the others."""
         try:
-            trial()
+            result = trial()
         except Exception:
             self.failures += 1
-            _say(f"FAILED {what}\n{traceback.format_exc(limit=-4)}")
+            say(f"FAILED {what}\n{traceback.format_exc(limit=-4)}")
+            return None
+        self.counts[counted_as] += 1
+        return result
+
+    def tell(self, title: str) -> None:
+        """Print the counts under `title`, and forget them."""
+        say(title)
+        for name, count in self.counts.items():
+            say(f"  {count:7,}  {name}")
+        self.counts.clear()
+
+
+def say(text: str) -> None:
+    """One line of the report."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def _cuts(base: Base) -> Iterator[Cut]:
@@ -55,37 +65,67 @@ def _cuts(base: Base) -> Iterator[Cut]:
 
 
 def _kill(base: Base, seed: int, score: Score) -> None:
-    """Kill at every boundary and look at what is left, by itself and after power cuts."""
+    """At every boundary: a kill, and power cuts at that moment."""
     for at, cut in enumerate(_cuts(base)):
-        try:
-            place = trials.killed_at(base, cut)
-        except AssertionError as error:
-            score.failures += 1
-            _say(f"FAILED {error}")
+        what = f"{base.name}: {cut}, seed {seed}"
+        place = score.attempt("torn writes" if cut.torn else "kills", what, partial(trials.killed_at, base, cut))
+        if not isinstance(place, Place):
             continue
-        score.counts["kills"] += 1
         for label, found in trials.states_after(base, place, seed + 10 * at, by_chance=BY_CHANCE).items():
-            score.attempt(f"states examined: {base.name}, {cut}, {label}", lambda found=found: trials.examine(base, found))
+            score.attempt("states examined", f"{what}, {label}", partial(trials.examine, base, found))
 
 
 def _refuse(base: Base, score: Score) -> None:
-    """Refuse every call once, for want of room and for a failing disk."""
+    """At every boundary: the call refused once, for want of room and by a failing disk."""
     for boundary in base.boundaries:
         for number in (errno.ENOSPC, errno.EIO):
             cut = Cut(boundary, refuse=number)
-            score.attempt(f"calls refused: {base.name}, {cut}", lambda cut=cut: trials.examine(base, trials.refused_at(base, cut)))
+            place = score.attempt("calls refused", f"{base.name}: {cut}", partial(trials.refused_at, base, cut))
+            if isinstance(place, Place):
+                score.attempt("states examined", f"{base.name}: {cut}", partial(trials.examine, base, place))
 
 
-def _random_kills(folder: Path, seed: int, score: Score) -> None:
-    """The larger wedding with three streams, killed at random moments, again and again until it is done."""
-    chance = random.Random(seed)
-    place = work.Place(folder / "random", folder / "album")
-    place.folder.mkdir()
-    build(place.source, work.album(seed))
-    clock = SystemClock()
-    begin_s = clock.monotonic_s()
-    assert trials.run_child(work.carry_on, place) == 0
-    whole_s = clock.monotonic_s() - begin_s
-    for number in range(RANDOM_KILLS):
-        wedding = SystemEntropy().token(16).hex()
-        score.attempt(f"random kills: {number}, seed {seed}", lambda: trials.killed_in_passing(place, wedding, whole_s * chance.random()))
+def kills(seed: int) -> int:
+    """Kill and refuse everywhere; the number of failures."""
+    score = Score()
+    for name in SCENARIOS:
+        with quick_folder() as folder:
+            base = Base.made(name, folder / "base")
+            kinds = Counter(boundary.split()[0] for boundary in base.boundaries)
+            _kill(base, seed, score)
+            _refuse(base, score)
+            covered = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+            score.tell(f"{name}: {len(base.boundaries)} boundaries ({covered})")
+    for chain in range(CHAINS):
+        with quick_folder() as folder:
+            trial = partial(trials.killed_again_and_again, folder, seed + chain, KILLS)
+            score.attempt(f"backups killed {KILLS} times at random moments", f"seed {seed + chain}", trial)
+    score.tell("three streams")
+    return score.failures
+
+
+def damages(seed: int) -> int:
+    """Damage everything; the number of failures."""
+    score = Score()
+    with quick_folder() as folder:
+        specimen = damage.Specimen(folder / "specimen")
+        chance = random.Random(seed)
+        for kind, name, size in specimen.objects:
+            for each in damage.damages(kind, name, size, chance, flips=FLIPS):
+                what = f"{each.name}: {each.what}, seed {seed}"
+                notice = score.attempt(f"{kind}: damages", what, partial(damage.examine, specimen, each))
+                score.counts[f"{kind}: {notice}"] += 1
+        score.tell(f"{len(specimen.objects)} objects")
+    return score.failures
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's words."""
+    seed = int(arguments[1]) if len(arguments) > 1 else SEED
+    failures = {"kills": kills, "damage": damages}[arguments[0]](seed)
+    say(f"{failures} failures" if failures else "all held")
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import errno
 import random
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.crash import trials, work
-from tests.crash.seam import Cut, read_log
-from tests.crash.trials import Base, run_child, run_child_for
-from tests.crash.work import JOB, SCENARIOS, Place
-from tests.trees import build, describe
-from tests.vaults import LaterClock
+from tests.crash.seam import Cut
+from tests.crash.trials import Base, run_child
+from tests.crash.work import SCENARIOS
 
 SEED = 20260620
 KILLS = 3  # of each scenario; each is looked at as killed, after a power cut, and after one by chance
@@ -63,38 +60,9 @@ def test_every_kind_of_change_is_among_the_boundaries(base: Base) -> None:
     assert kinds == always | renames
 
 
-def _much(folder: Path) -> Place:
-    """A larger source, and an empty repository for it."""
-    place = Place(folder / "trial", folder / "source")
-    place.folder.mkdir()
-    build(place.source, work.album(SEED))
-    with work.opened(place):
-        pass
-    return place
-
-
 def test_a_backup_killed_again_and_again_gets_done(folder: Path) -> None:
     """Three streams, killed at moments nobody chose, the same job each time: it goes on from its checkpoints."""
-    place = _much(folder)
-    shutil.copytree(place.folder, folder / "undisturbed")
-    clock = LaterClock()
-    begin_s = clock.monotonic_s()
-    assert run_child(work.carry_on, Place(folder / "undisturbed", place.source)) == 0
-    whole_s = clock.monotonic_s() - begin_s
-    chance = random.Random(SEED)
-    for _ in range(6):
-        run_child_for(whole_s * chance.uniform(0.2, 0.8), work.carry_on, place)
-        with work.opened(place, streams=2) as bench:
-            assert bench.verify().problems == []
-            log = read_log(place.logs / "promised")
-            promised = {job for promise, *jobs in log if promise == "committed" for job in jobs}
-            assert promised <= {item.id for item in bench.snapshots(partial=True)}
-    assert run_child(work.carry_on, place) == 0
-    with work.opened(place) as bench:
-        assert [item.id for item in bench.snapshots()] == [JOB]
-        bench.retrieve(folder / "back", strip=place.source)
-        assert bench.verify().problems == []
-    assert describe(folder / "back") == describe(place.source)
+    place = trials.killed_again_and_again(folder, SEED, kills=6)
     sealings, twice = trials.sealed_twice(place)
     assert twice == 0
     assert sealings > 20

@@ -27,7 +27,7 @@ from tests.crash import work
 from tests.crash.disk import PowerCut
 from tests.crash.seam import Cut, read_log
 from tests.crash.work import COUPLE, EARLIER_JOB, JOB, NEW_PASSPHRASE, SCENARIOS, Place
-from tests.trees import Thing, describe
+from tests.trees import Thing, build, describe
 from tests.vaults import PASSPHRASE, Bench, counted_reads
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -159,6 +159,37 @@ def sealed_twice(place: Place) -> tuple[int, int]:
     return len(pairs), len(pairs) - len(set(pairs))
 
 
+def killed_again_and_again(folder: Path, seed: int, kills: int) -> Place:
+    """A larger wedding backed up with three streams and killed at random moments, the same job each time, then done."""
+    place = Place(folder / "trial", folder / "source")
+    place.folder.mkdir(parents=True)
+    build(place.source, work.album(seed))
+    with work.opened(place):
+        pass
+    undisturbed = Place(folder / "undisturbed", place.source)
+    shutil.copytree(place.folder, undisturbed.folder)
+    begin_s = SystemClock().monotonic_s()
+    assert run_child(work.carry_on, undisturbed) == 0
+    whole_s = SystemClock().monotonic_s() - begin_s
+    chance = random.Random(seed)
+    for _ in range(kills):
+        run_child_for(whole_s * chance.uniform(0.1, 0.9), work.carry_on, place)
+        with work.opened(place, streams=2) as bench:
+            assert bench.verify().problems == []
+            assert _committed(read_log(place.logs / "promised")) <= {item.id for item in bench.snapshots(partial=True)}
+    assert run_child(work.carry_on, place) == 0
+    with work.opened(place) as bench:
+        assert [item.id for item in bench.snapshots()] == [JOB]
+        bench.retrieve(folder / "back", strip=place.source)
+        assert bench.verify().problems == []
+    assert describe(folder / "back") == describe(place.source)
+    return place
+
+
+def _committed(promised: list[list[str]]) -> set[str]:
+    return {job for promise, *jobs in promised if promise == "committed" for job in jobs}
+
+
 # --- what must hold ---------------------------------------------------------------------------------------
 
 
@@ -173,7 +204,7 @@ def examine(base: Base, place: Place) -> None:
         assert bench.repository.warnings == []
         _check_register(base, bench, promised)
         ids = {item.id for item in bench.snapshots(partial=True)}
-        assert {job for promise, *jobs in promised if promise == "committed" for job in jobs} <= ids
+        assert _committed(promised) <= ids
         assert bench.verify().problems == []
         wanted = {EARLIER_JOB: base.before, JOB: base.now}
         for snapshot in bench.snapshots():

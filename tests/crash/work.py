@@ -17,21 +17,24 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engine.base.errors import WedSyncError
+from engine.base.errors import NotFound, WedSyncError
 from engine.contract.weddings import Wedding
 from engine.pipeline import backup, commit, recorder
-from engine.repository import crypto, keyring, transaction
+from engine.pipeline.pool import Cancelled, Unit
+from engine.repository import crypto, keyring, manifest, transaction
+from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
 from engine.storage.stores import committer
 from engine.storage.stores.local import LocalStore
 from tests.crash.seam import Cut, Log, Seam
 from tests.trees import Tree, build, file, symlink
-from tests.vaults import CHEAP, PASSPHRASE, WEDDING, Bench
+from tests.vaults import CHEAP, OTHER_WEDDING, PASSPHRASE, WEDDING, Bench
 
 Bytes = bytes | memoryview
 
 JOB = "7e" * 16
 EARLIER_JOB = "11" * 16
+CHECKPOINTED_JOB = "c0" * 16
 NEW_PASSPHRASE = "battery staple"
 COUPLE = "smith-jones"
 
@@ -80,6 +83,7 @@ def tighten() -> None:
         (recorder, "INLINE_ENTRIES_MAX", 2),
         (transaction, "INLINE_RECORDS_MAX", 2),
         (backup, "UNIT_FILES_MAX", 4),
+        (manifest, "_SEGMENT_MODULUS", 4),
     ):
         setattr(module, name, value)
     defaults = committer.Committer.__init__.__kwdefaults__
@@ -87,14 +91,23 @@ def tighten() -> None:
     defaults["group_max"] = 1
 
 
-def couple(name: str = COUPLE) -> Wedding:
+def couple(name: str = COUPLE, wedding: str = WEDDING) -> Wedding:
     """The wedding as the register has it."""
-    return Wedding(id=WEDDING, name=name, date=dt.date(2026, 6, 20), timezone="Europe/London", venue="Bath, UK")
+    return Wedding(id=wedding, name=name, date=dt.date(2026, 6, 20), timezone="Europe/London", venue="Bath, UK")
 
 
 def opened(place: Place, passphrase: str = PASSPHRASE, *, streams: int = 1) -> Bench:
     """The repository of a trial, or a new one."""
     return Bench(LocalStore(place.store, create=True), streams=streams, seen=place.seen, passphrase=passphrase)
+
+
+def opened_if_there(place: Place, passphrase: str) -> Bench:
+    """The repository of a trial. Raises NotFound when there is none."""
+    store = LocalStore(place.store, create=False)
+    if not Repository.exists(store):
+        store.close()
+        raise NotFound("there is no repository")
+    return Bench(store, streams=2, seen=place.seen, passphrase=passphrase)
 
 
 # --- what is done before, and then ------------------------------------------------------------------------
@@ -163,6 +176,34 @@ def change_register(place: Place, promised: Log) -> None:
         for name in (COUPLE, COUPLE + "-2"):
             bench.repository.register.put(couple(name))
             promised.add("wedding", name)
+
+
+def fill_a_repository(place: Place) -> None:
+    """Child: every kind of object: two passphrases, two weddings, two snapshots, a checkpoint, a live lease."""
+    tighten()
+    build(place.source, photos(0))
+    bench = opened(place)
+    bench.repository.add_slot(NEW_PASSPHRASE, "new", CHEAP)
+    bench.repository.register.put(couple())
+    bench.repository.register.put(couple("brown-lee", OTHER_WEDDING))
+    bench.backup(place.source, job_id=EARLIER_JOB)
+    bench.backup(place.source, wedding=OTHER_WEDDING, job_id=JOB)
+    rework(place.source)
+    with bench.backing_up(place.source, job_id=CHECKPOINTED_JOB) as run:
+        next_unit = run.next_unit
+
+        def stopped(*, idle: bool) -> Unit | None:
+            unit = next_unit(idle=idle) if not run.progress.files_done else None
+            if unit is None:
+                run.interrupt()
+            return unit
+
+        run.next_unit = stopped  # type: ignore[method-assign]
+        bench.pool.submit(run)
+        assert isinstance(run.done.exception(), Cancelled)
+    bench.backup(place.source, job_id=JOB)
+    bench.pool.close()
+    bench.store.close()
 
 
 @dataclass(frozen=True, slots=True)
