@@ -189,6 +189,12 @@ def weddings_empty(status: Status) -> tuple[Line, ...]:
         )
     if status.status == "starting":
         return (line_of("The engine is starting …"),)
+    if status.status == "failed":
+        reason = next((clean(alert.message) for alert in status.alerts if alert.id == "repository"), "")
+        return (
+            line_of(Span("The repository could not be opened.", "strong")),
+            line_of(Span(reason or "health says what is wrong", "critical")),
+        )
     return (
         line_of(Span("No weddings yet.", "strong")),
         line_of("Press ", Span("a", "accent"), " to add one, or ", Span(":", "accent"), " and type"),

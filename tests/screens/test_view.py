@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.contract.events import Event
-from engine.contract.status import JobRow, Status, WeddingRow
+from engine.contract.status import AlertRow, JobRow, Status, WeddingRow
 from screens import view
 from screens.text import Line, Span, width_of
 from tests import samples
@@ -145,6 +145,17 @@ def test_the_heading_counts_today_and_all() -> None:
 def test_an_empty_home_says_which_key_helps() -> None:
     words = " ".join(text_of(line) for line in view.weddings_empty(samples.empty_status()))
     assert "There is no repository yet. Press i to make one in file:///srv/wedsync/repository." in words
+
+
+def test_a_repository_that_does_not_open_says_why() -> None:
+    alert = AlertRow(
+        id="repository", level="critical", since_ns=1, subject="repository",
+        message="this passphrase opens no key slot; check WEDSYNC_PASSPHRASE",
+    )  # fmt: skip
+    status = msgspec.structs.replace(samples.empty_status(), status="failed", alerts=(alert,), alerts_total=1)
+    words = " ".join(text_of(line) for line in view.weddings_empty(status))
+    assert "could not be opened. this passphrase opens no key slot; check WEDSYNC_PASSPHRASE" in words
+    assert "No weddings yet" not in words
 
 
 def test_a_register_without_weddings_says_what_to_type() -> None:
