@@ -100,8 +100,8 @@ class SocketServer:
     async def close(self) -> None:
         """Refuse, say goodbye to all who are there, and give them a moment to read it."""
         self.refuse()
-        self._held = list(self._open)
-        for connection in self._held:
+        for connection in list(self._open):
+            self._held.append(connection)
             connection.end(wire.Goodbye(), is_held=True)
         if self._open:
             self._emptied.clear()

@@ -1,11 +1,13 @@
 """What every `EngineHandle` keeps, embedded or behind a socket: one suite, held against each of them.
 
-A subclass gives `handle`: a running engine with a repository and the wedding `smith-jones`, without snapshots.
+A subclass gives `handle`: a running engine with a repository and the wedding `smith-jones`, without snapshots; and
+`stop`, which ends that engine. What each operation answers stands in `engine_scenarios`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,8 +17,10 @@ import pytest
 
 from engine.base.errors import NotFound, Unavailable, UsageError, WedSyncError
 from engine.contract import operations as ops
+from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED, STATUS_VERSION
+from tests.suites.engine_scenarios import SCENARIOS, furnish, standard_streams
 
 ANSWER_S = 60.0  # what no answer of a test takes
 
@@ -38,6 +42,36 @@ class EngineHandleSuite:
     def handle(self) -> EngineHandle:
         """A running engine; the subclass stops it."""
         raise NotImplementedError
+
+    def stop(self, handle: EngineHandle) -> None:
+        """End the engine, and come back when it has ended."""
+        handle.close(drain_s=0.0).result(ANSWER_S)
+        handle.close(drain_s=5.0).result(ANSWER_S)
+
+    def test_every_operation_of_the_catalog_answers_as_it_should(self, handle: EngineHandle, tmp_path: Path) -> None:
+        """Results of the kind its row says, and errors of the class and with the words that are ours."""
+        (tmp_path / "files").mkdir()
+        place = furnish(tmp_path / "files")
+        asked: set[type[ops.Operation]] = set()
+        for scenario in SCENARIOS:
+            operation = scenario.ask(place)
+            asked.add(type(operation))
+            if issubclass(scenario.expect, WedSyncError):
+                with pytest.raises(WedSyncError) as caught:
+                    handle.call(operation).result(ANSWER_S)
+                assert (scenario.name, type(caught.value)) == (scenario.name, scenario.expect)
+                assert scenario.says in caught.value.line()
+                continue
+            with standard_streams(b"what was said", tmp_path / "standard-output"):
+                answer = handle.call(operation).result(ANSWER_S)
+            assert (scenario.name, type(answer)) == (scenario.name, scenario.expect)
+            assert type(answer) in BY_ARGUMENTS[type(operation)].results
+            assert getattr(getattr(answer, "job", None), "state", "done") == "done"
+            place.answers[scenario.name] = answer
+            if scenario.name == "retrieve a stream":
+                assert (tmp_path / "standard-output").read_bytes() == b"what was said"
+        assert asked == set(BY_ARGUMENTS), "tests/suites/engine_scenarios.py asks each operation once"
+        assert os.listdir(os.fsencode(tmp_path / "files/back" / str(place.folder / "source").lstrip("/")))
 
     def test_status_is_there_at_once_and_moves_on(self, handle: EngineHandle) -> None:
         first = handle.status()
@@ -115,8 +149,7 @@ class EngineHandleSuite:
 
     def test_when_it_is_over_status_says_so_and_calls_are_unavailable(self, handle: EngineHandle) -> None:
         waiting = handle.call(ops.WaitForJobs())
-        handle.close(drain_s=0.0).result(ANSWER_S)
-        handle.close(drain_s=5.0).result(ANSWER_S)
+        self.stop(handle)
         assert waiting.done()
         assert handle.status().status == "stopped"
         with pytest.raises(Unavailable):

@@ -1,0 +1,172 @@
+"""Every operation of the catalog, asked once so that it works and at least once so that it fails.
+
+One list for every kind of handle: what an engine answers must not depend on the way to it. The rows are asked in this
+order, of one engine with a repository and the wedding `smith-jones`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
+from engine.contract import operations as ops
+from engine.contract import steering
+from engine.contract.operations import Operation, Result
+
+SMITH = "smith-jones"
+ODD_NAME = b"caf\xe9 \xff.jpg"  # as it comes off a card
+
+
+class Place(NamedTuple):
+    """Where the operations' files are, and what earlier answers gave."""
+
+    folder: Path
+    answers: dict[str, Result]
+
+    def job(self) -> str:
+        """The id of the backup."""
+        answer = self.answers["backup"]
+        assert isinstance(answer, ops.JobResult)
+        return answer.job.id
+
+    def key(self) -> str:
+        """The id of a key slot that is not in use."""
+        answer = self.answers["key_add"]
+        assert isinstance(answer, ops.KeyList)
+        return next(row.id for row in answer.keys if not row.current)
+
+
+class Scenario(NamedTuple):
+    """What is asked, and what must come: a result of this kind, or an error with these words."""
+
+    name: str
+    ask: Callable[[Place], Operation]
+    expect: type[Result] | type[WedSyncError]
+    says: str = ""
+
+
+def furnish(folder: Path) -> Place:
+    """The files that the operations speak of."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "a.txt").write_text("hello")
+    with open(os.fsencode(source) + b"/" + ODD_NAME, "wb") as odd:
+        odd.write(b"odd" * 1000)
+    (folder / "new-passphrase").write_text("staple battery\n")
+    return Place(folder, {})
+
+
+def _odd(place: Place) -> str:
+    return os.fsdecode(os.fsencode(place.folder / "source") + b"/" + ODD_NAME)
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("init", lambda _: ops.InitRepository(), Conflict, "repository"),
+    Scenario("status", lambda _: ops.ReadStatus(), ops.StatusResult),
+    Scenario("wedding_add", lambda _: ops.AddWedding(name="lee-kim", date=dt.date(2026, 7, 4)), ops.WeddingResult),
+    Scenario("added twice", lambda _: ops.AddWedding(name=SMITH, date=dt.date(2026, 7, 4)), Conflict, SMITH),
+    Scenario("edit", lambda _: ops.EditWedding(name="lee-kim", venue="Bath, Ünï"), ops.WeddingResult),
+    Scenario("archive", lambda _: ops.ArchiveWedding(name="lee-kim"), ops.WeddingResult),
+    Scenario("archive nobody", lambda _: ops.ArchiveWedding(name="nobody"), NotFound, "nobody"),
+    Scenario("weddings", lambda _: ops.ListWeddings(archived=True), ops.WeddingList),
+    Scenario(
+        "dry run",
+        lambda place: ops.StartBackup(wedding=SMITH, sources=(str(place.folder / "source"),), dry_run=True),
+        ops.BackupEstimate,
+    ),
+    Scenario(
+        "backup",
+        lambda place: ops.StartBackup(wedding=SMITH, sources=(str(place.folder / "source"),), wait=True),
+        ops.JobResult,
+    ),
+    Scenario(
+        "backup of an odd name",
+        lambda place: ops.StartBackup(wedding=SMITH, sources=(_odd(place),), wait=True),
+        ops.JobResult,
+    ),
+    Scenario(
+        "backup of nothing",
+        lambda place: ops.StartBackup(wedding=SMITH, sources=(str(place.folder / "nowhere \udcff"),)),
+        NotFound,
+        "give --from a file or folder that is there",
+    ),
+    Scenario(
+        "store",
+        lambda place: ops.StoreWeddingData(wedding=SMITH, name="b.txt", file=str(place.folder / "source" / "a.txt")),
+        ops.JobResult,
+    ),
+    Scenario("store a stream", lambda _: ops.StoreWeddingData(wedding=SMITH, name="stream"), ops.JobResult),
+    Scenario("store nothing", lambda _: ops.StoreWeddingData(wedding=SMITH, name=""), UsageError, "path of a file"),
+    Scenario("snapshots", lambda _: ops.ListSnapshots(wedding=SMITH), ops.SnapshotList),
+    Scenario("browse", lambda place: ops.Browse(wedding=SMITH, snapshot=place.job(), recursive=True), ops.EntryList),
+    Scenario("find", lambda _: ops.Find(wedding=SMITH, pattern="*"), ops.EntryList),
+    Scenario("diff", lambda place: ops.Diff(wedding=SMITH, older=place.job()), ops.DiffResult),
+    Scenario("diff of nothing", lambda _: ops.Diff(wedding=SMITH, older="0000"), NotFound, "0000"),
+    Scenario(
+        "retrieve",
+        lambda place: ops.RetrieveWeddingData(wedding=SMITH, snapshot=place.job(), to=str(place.folder / "back")),
+        ops.JobResult,
+    ),
+    Scenario(
+        "retrieve again",
+        lambda place: ops.RetrieveWeddingData(wedding=SMITH, snapshot=place.job(), to=str(place.folder / "back")),
+        Conflict,
+        "say --overwrite never",
+    ),
+    Scenario(
+        "retrieve a stream",
+        lambda _: ops.RetrieveWeddingData(wedding=SMITH, to="-", format="file", paths=("/stream",)),
+        ops.JobResult,
+    ),
+    Scenario(
+        "retrieve, dry",
+        lambda place: ops.RetrieveWeddingData(wedding=SMITH, to=str(place.folder / "dry"), dry_run=True),
+        ops.RetrievalPlan,
+    ),
+    Scenario("jobs", lambda _: ops.ListJobs(), ops.JobList),
+    Scenario("wait", lambda place: ops.WaitForJobs(job=place.job()), ops.JobList),
+    Scenario("cancel", lambda place: ops.CancelJob(job=place.job()), Conflict, "has ended already"),
+    Scenario("pause", lambda place: steering.PauseJob(job=place.job()), Conflict),
+    Scenario("resume", lambda place: steering.ResumeJob(job=place.job()), Conflict),
+    Scenario("prioritise", lambda _: steering.PrioritiseJob(job="ffff", priority="same-day"), NotFound, "ffff"),
+    Scenario("verify", lambda _: ops.Verify(wedding=SMITH, all=True), ops.VerifyReport),
+    Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
+    Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),
+    Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),
+    Scenario("keys", lambda _: ops.ListKeys(), ops.KeyList),
+    Scenario(
+        "key_add",
+        lambda place: ops.AddKey(label="Ada", passphrase_file=str(place.folder / "new-passphrase")),
+        ops.KeyList,
+    ),
+    Scenario("key_remove", lambda place: ops.RemoveKey(key=place.key()), ops.KeyList),
+    Scenario("key_remove nothing", lambda _: ops.RemoveKey(key="zz"), NotFound),
+    Scenario("configuration", lambda _: ops.ReadConfiguration(), ops.Configuration),
+    Scenario("configuration of nothing", lambda _: ops.ReadConfiguration(key="no.such"), NotFound, "no.such"),
+    Scenario("configure", lambda _: ops.Configure(key="engine.compression_level", value="4"), ops.ConfigureResult),
+    Scenario("configure wrongly", lambda _: ops.Configure(key="engine.streams", value="x"), UsageError),
+    Scenario("shutdown", lambda _: ops.Shutdown(drain="0s"), ops.Empty),
+)
+
+
+@contextlib.contextmanager
+def standard_streams(given: bytes, taken: Path) -> Iterator[None]:
+    """Inside the `with`, this process has `given` on its standard input, and its standard output goes to `taken`."""
+    kept = os.dup(0), os.dup(1)
+    source = taken.with_name("standard-input")
+    source.write_bytes(given)
+    opened = os.open(source, os.O_RDONLY), os.open(taken, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.dup2(opened[0], 0)
+        os.dup2(opened[1], 1)
+        yield
+    finally:
+        for number in (0, 1):
+            os.dup2(kept[number], number)
+            os.close(kept[number])
+            os.close(opened[number])
