@@ -17,7 +17,7 @@ FAILURE_STANDS_NS = 7 * 86_400 * 10**9
 WARNING_STANDS_NS = 86_400 * 10**9
 _AGAIN: dict[JobKind, str] = {
     "backup": "back it up again", "store": "store it again", "retrieve": "retrieve it again",
-    "verify": "the repository may be damaged",
+    "verify": "the repository may be damaged", "repair": "back up again what is lost",
 }  # fmt: skip
 
 

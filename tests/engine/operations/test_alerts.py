@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from engine.contract.status import JobKind, JobState
@@ -24,6 +26,12 @@ def test_a_failure_is_critical_and_says_why_and_what_to_do() -> None:
     (alert,) = job_alerts([_job("failed")], now_ns=NOW_NS)
     assert (alert.level, alert.subject, alert.since_ns) == ("critical", "smith-jones", NOW_NS - MINUTE_NS)
     assert alert.message == "backup failed: the card cannot be read; back it up again"
+
+
+@pytest.mark.parametrize("kind", get_args(JobKind))
+def test_a_failure_of_every_kind_says_what_to_do(kind: JobKind) -> None:
+    (alert,) = job_alerts([_job("failed", kind=kind)], now_ns=NOW_NS)
+    assert alert.message.startswith(f"{kind} failed: the card cannot be read; ")
 
 
 def test_a_better_job_of_the_same_kind_and_wedding_ends_it() -> None:
