@@ -49,9 +49,10 @@ def _open(
     except IntegrityError as error:
         yield from _all_spoilt([blob], f"pack {blob.location.pack.name.hex()}: {error.message}")
         return
+    id_key = vault.keys.id_key(blob.location.pack.pack_type)
     for place, piece in blob.uses:
         chunk = content[place.inner_offset : place.inner_offset + place.length]
-        if blake3(chunk, key=vault.keys.chunk_key).digest() != piece.chunk_id:
+        if blake3(chunk, key=id_key).digest() != piece.chunk_id:
             yield piece, None, f"chunk {piece.chunk_id.hex()} does not have the contents it is named after"
         else:
             buffers.spent("open", buffers.now_s() - begin_s, len(chunk))

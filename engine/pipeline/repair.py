@@ -138,7 +138,7 @@ class RepairRun(Run[RepairOutcome]):
         writer.open_unit(buffers.packs[0])
         sealed_bytes = 0
         for piece, data, _ in packcheck.open_all(self._vault, pack, buffers):
-            if data is None or not self._transaction.claim([piece.chunk_id])[0]:
+            if data is None or not self._transaction.claim([piece.chunk_id], pack.pack_type)[0]:
                 continue
             content, codec_used = press(data, buffers, pressed_format=False)
             place = writer.seal(content, codec_used)

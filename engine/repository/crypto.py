@@ -30,7 +30,7 @@ PACK_MAGIC: Final = b"WSPK"
 ZERO_NONCE: Final = bytes(12)
 
 # Object types; on disk, never change.
-CONFIG, KEY_SLOT, WEDDING_KEY, REGISTER, LEASE, MARK, FRAGMENT, SNAPSHOT, PACK_FOOTER = range(1, 10)
+CONFIG, KEY_SLOT, WEDDING_KEY, REGISTER, LEASE, MARK, FRAGMENT, SNAPSHOT = range(1, 9)
 DATA_PACK, METADATA_PACK = 10, 11
 
 _CONTEXTS: Final = {
@@ -41,9 +41,9 @@ _CONTEXTS: Final = {
     MARK: "wedsync 1 mark",
     FRAGMENT: "wedsync 1 index",
     SNAPSHOT: "wedsync 1 snapshot",
-    PACK_FOOTER: "wedsync 1 pack footer",
 }
 _PACK_CONTEXT: Final = "wedsync 1 pack"
+_FOOTER_CONTEXT: Final = "wedsync 1 pack footer"
 _FINGERPRINT_CONTEXT: Final = "wedsync 1 home"  # never in a repository
 _HEADER: Final = struct.Struct("<4sBBI32s")
 HEADER_BYTES: Final = _HEADER.size
@@ -61,9 +61,9 @@ def hash_bytes(data: bytes | memoryview) -> bytes:
     return blake3(data).digest()
 
 
-def chunk_id(data: bytes | memoryview, chunk_key: bytes) -> bytes:
+def chunk_id(data: bytes | memoryview, id_key: bytes) -> bytes:
     """A chunk's name: keyed BLAKE3, 32 bytes."""
-    return blake3(data, key=chunk_key).digest()
+    return blake3(data, key=id_key).digest()
 
 
 def fingerprint(master: bytes) -> str:
@@ -77,18 +77,17 @@ class Binding:
 
     object_type: int
     wedding: bytes  # 16 bytes; NO_WEDDING for what belongs to the repository
-    object_id: bytes | None  # its whole name; None when the name is a hash: then its own salt
+    object_id: bytes = b""  # its whole name; empty when the name is a hash, known only after sealing
 
     @classmethod
     def named(cls, object_type: int, name: str, wedding: bytes = NO_WEDDING) -> Binding:
         """The binding of an object that knows its name when it is sealed."""
         return cls(object_type, wedding, name.encode("ascii"))
 
-    def associated(self, salt: bytes) -> bytes:
-        """The associated data."""
+    def associated(self, header: bytes) -> bytes:
+        """The associated data: the whole header, salt included, and where the object belongs."""
         check(len(self.wedding) == len(NO_WEDDING), "a wedding id has 16 bytes")
-        prefix = OBJECT_MAGIC + bytes((VERSION, self.object_type)) + self.wedding
-        return prefix + (salt if self.object_id is None else self.object_id)
+        return header + self.wedding + self.object_id
 
 
 def seal_object(payload: bytes, binding: Binding, *, secret: bytes, epoch: int, entropy: Entropy) -> bytes:
@@ -96,7 +95,7 @@ def seal_object(payload: bytes, binding: Binding, *, secret: bytes, epoch: int, 
     salt = entropy.token(SALT_BYTES)
     key = derive(_CONTEXTS[binding.object_type], secret + salt)
     header = _HEADER.pack(OBJECT_MAGIC, VERSION, binding.object_type, epoch, salt)
-    return header + AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), binding.associated(salt))
+    return header + AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), binding.associated(header))
 
 
 def open_object(data: bytes, binding: Binding, *, secret_of: SecretOf, what: str) -> bytes:
@@ -110,23 +109,41 @@ def open_object(data: bytes, binding: Binding, *, secret_of: SecretOf, what: str
         raise IntegrityError(f"{what} has format version {version}", "a newer WedSync may read it")
     key = derive(_CONTEXTS[binding.object_type], secret_of(epoch) + salt)
     try:
-        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data[HEADER_BYTES:], binding.associated(salt))
+        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data[HEADER_BYTES:], binding.associated(data[:HEADER_BYTES]))
     except InvalidTag:
         raise IntegrityError(f"{what} is damaged or does not belong here") from None
     return codec.unframe(plaintext, what)
 
 
-def seal_footer(payload: bytes, binding: Binding, *, secret: bytes, footer_salt: bytes) -> bytes:
-    """A pack's footer, sealed under its own key; `binding` names the pack by its salt."""
-    key = derive(_CONTEXTS[PACK_FOOTER], secret + footer_salt)
-    return AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), binding.associated(b""))
+@dataclass(frozen=True, slots=True)
+class PackBinding:
+    """Which pack a blob or footer belongs to; goes into its associated data."""
+
+    header: bytes  # the pack's first bytes: version, type, key epoch, salt
+    wedding: bytes
+
+    @property
+    def salt(self) -> bytes:
+        """The pack's salt: the end of its header."""
+        return self.header[-SALT_BYTES:]
+
+    def associated(self, part: bytes) -> bytes:
+        """The associated data of one part of the pack; `part` tells its kinds apart."""
+        check(len(self.wedding) == len(NO_WEDDING), "a pack belongs to a wedding")
+        return self.header + self.wedding + part
 
 
-def open_footer(data: bytes, binding: Binding, *, secret: bytes, footer_salt: bytes, what: str) -> bytes:
+def seal_footer(payload: bytes, binding: PackBinding, *, secret: bytes, footer_salt: bytes) -> bytes:
+    """A pack's footer, sealed under its own key."""
+    key = derive(_FOOTER_CONTEXT, secret + footer_salt)
+    return AESGCM(key).encrypt(ZERO_NONCE, codec.frame(payload), binding.associated(footer_salt))
+
+
+def open_footer(data: bytes, binding: PackBinding, *, secret: bytes, footer_salt: bytes, what: str) -> bytes:
     """The payload of a pack's footer. Raises IntegrityError."""
-    key = derive(_CONTEXTS[PACK_FOOTER], secret + footer_salt)
+    key = derive(_FOOTER_CONTEXT, secret + footer_salt)
     try:
-        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data, binding.associated(b""))
+        plaintext = AESGCM(key).decrypt(ZERO_NONCE, data, binding.associated(footer_salt))
     except InvalidTag:
         raise IntegrityError(f"the footer of {what} is damaged") from None
     return codec.unframe(plaintext, what)
@@ -137,11 +154,9 @@ class PackCipher:
 
     __slots__ = ("_aead", "_associated")
 
-    def __init__(self, *, secret: bytes, wedding: bytes, salt: bytes, pack_type: int) -> None:
-        check(len(wedding) == len(NO_WEDDING) and len(salt) == SALT_BYTES, "a pack belongs to a wedding and has a salt")
-        self._aead = AESGCM(derive(_PACK_CONTEXT, secret + salt))
-        prefix = PACK_MAGIC + bytes((VERSION, pack_type)) + wedding + salt
-        self._associated = (prefix + bytes((codec.RAW,)), prefix + bytes((codec.ZSTD,)))
+    def __init__(self, binding: PackBinding, *, secret: bytes) -> None:
+        self._aead = AESGCM(derive(_PACK_CONTEXT, secret + binding.salt))
+        self._associated = tuple(binding.associated(bytes((codec_used,))) for codec_used in (codec.RAW, codec.ZSTD))
 
     def seal_into(self, content: bytes | memoryview, *, offset: int, codec_used: int, into: memoryview) -> int:
         """Seal `content` into the front of `into`; returns the stored length."""

@@ -67,7 +67,7 @@ def write(
         payload = FragmentObject(entries, b"".join(sorted(last.packs)), b"".join(sorted(last.fragments)))
         sealed = crypto.seal_object(
             codec.encode(payload),
-            crypto.Binding(crypto.FRAGMENT, keys.wedding, None),
+            crypto.Binding(crypto.FRAGMENT, keys.wedding),
             secret=keys.secret,
             epoch=keys.epoch,
             entropy=entropy,
@@ -83,7 +83,7 @@ def read(store: ObjectStore, keys: WeddingKeys, name: str) -> FragmentObject:
     data = store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
     if crypto.hash_bytes(data).hex() != name.rpartition("/")[2]:
         raise IntegrityError(f"{name} does not have the hash that is its name")
-    binding = crypto.Binding(crypto.FRAGMENT, keys.wedding, None)
+    binding = crypto.Binding(crypto.FRAGMENT, keys.wedding)
     payload = crypto.open_object(data, binding, secret_of=keys.secret_of, what=name)
     found = codec.decode(payload, FragmentObject, name)
     if len(found.dropped) % 32 or len(found.replaces) % 32:

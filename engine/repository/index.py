@@ -1,7 +1,8 @@
 """The index in memory: chunk id → where it lies, at most 64 bytes a chunk (docs/format.md, section 6.4).
 
 Only for weddings at work. A flat table of the first 24 bytes of each id and five u32: pack number, offset,
-stored length with the codec in its top bits, inner offset, length. Any thread; one lock, taken once a unit.
+stored length with the codec in its top bits, inner offset, length. What data and metadata packs hold is kept apart,
+so that neither is ever found in a pack of the other type. Any thread; one lock, taken once a unit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.base.invariants import check
+from engine.repository.crypto import DATA_PACK, METADATA_PACK
 from engine.repository.pack import PackEntry, split_records
 from engine.repository.table import Table
 
@@ -38,12 +40,14 @@ class Index:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._table = Table(key_bytes=KEY_BYTES, value_bytes=_VALUE.size)
+        self._tables = {
+            pack_type: Table(key_bytes=KEY_BYTES, value_bytes=_VALUE.size) for pack_type in (DATA_PACK, METADATA_PACK)
+        }
         self._packs: list[PackEntry] = []
         self._numbers: dict[bytes, int] = {}
 
     def __len__(self) -> int:
-        return len(self._table)
+        return sum(map(len, self._tables.values()))
 
     def packs(self) -> list[PackEntry]:
         """Every pack known, records left out."""
@@ -69,19 +73,21 @@ class Index:
                 number = len(self._packs)
                 self._packs.append(PackEntry(entry.name, entry.salt, entry.epoch, entry.pack_type, entry.size, b""))
                 self._numbers[entry.name] = number
+                table = self._tables[entry.pack_type]
                 for key, offset, stored, inner, length in rows:
-                    self._table.add(key, _VALUE.pack(number, offset, stored, inner, length))
+                    table.add(key, _VALUE.pack(number, offset, stored, inner, length))
 
-    def missing(self, ids: Sequence[bytes]) -> list[bool]:
-        """For each id, whether the index lacks it. One lock for the whole unit."""
+    def missing(self, ids: Sequence[bytes], pack_type: int = DATA_PACK) -> list[bool]:
+        """For each id, whether no pack of this type is known to hold it. One lock for the whole unit."""
         with self._lock:
-            table = self._table
+            table = self._tables[pack_type]
             return [chunk_id[:KEY_BYTES] not in table for chunk_id in ids]
 
-    def locate(self, ids: Sequence[bytes]) -> list[Location | None]:
-        """Where each id lies; None for what is not here."""
+    def locate(self, ids: Sequence[bytes], pack_type: int = DATA_PACK) -> list[Location | None]:
+        """Where each id lies in packs of this type; None for what is not there."""
         with self._lock:
-            values = [self._table.get(chunk_id[:KEY_BYTES]) for chunk_id in ids]
+            table = self._tables[pack_type]
+            values = [table.get(chunk_id[:KEY_BYTES]) for chunk_id in ids]
             packs = self._packs
         return [None if value is None else self._location(packs, value) for value in values]
 

@@ -125,8 +125,9 @@ class WeddingKeys:
     """A wedding's keys, ready for use."""
 
     wedding: bytes
-    chunk_key: bytes
-    chunker_seed: int
+    chunk_key: bytes = field(repr=False)  # names what data packs hold
+    metadata_key: bytes = field(repr=False)  # names what metadata packs hold: equal bytes have another name there
+    chunker_seed: int = field(repr=False)
     epoch: KeyEpoch  # the newest: what new objects use
     secrets: dict[int, bytes] = field(repr=False)
 
@@ -141,10 +142,15 @@ class WeddingKeys:
         return cls(
             wedding=wedding,
             chunk_key=crypto.derive("wedsync 1 chunk id", secrets.identity),
+            metadata_key=crypto.derive("wedsync 1 metadata id", secrets.identity),
             chunker_seed=seed or 1,
             epoch=KeyEpoch(numbers[-1]),
             secrets={epoch.epoch: epoch.secret for epoch in secrets.epochs},
         )
+
+    def id_key(self, pack_type: int) -> bytes:
+        """The key that names what packs of this type hold."""
+        return self.chunk_key if pack_type == crypto.DATA_PACK else self.metadata_key
 
     @property
     def secret(self) -> bytes:

@@ -11,7 +11,7 @@ import threading
 
 import msgspec
 
-from engine.base.errors import Conflict, NotFound, WedSyncError
+from engine.base.errors import Conflict, IntegrityError, NotFound, WedSyncError
 from engine.repository import codec, crypto, layout, numbered
 
 ENGINE, FENCED = "engine", "fenced"  # roles; on disk, never change
@@ -47,17 +47,17 @@ class Lease:
         with self._lock:
             marks = self._sealed.numbers(layout.MARKS)
             lease = msgspec.structs.replace(self._first, mark=marks[-1] if marks else 0)
-            try:
+            if not self._create(lease):  # what was there is of an earlier renewal, so this one is still to be shown
                 self._create(lease)
-            except Conflict:
-                raise Conflict("this engine was taken for dead and fenced off", "start it again") from None
 
     def check(self) -> None:
         """Raise Conflict when this lease was fenced: asked by a writer after its commit."""
         with self._lock:
             numbers = self._sealed.numbers(self._folder)
+            if numbers and numbers[-1] == self._number + 1 and self._is_ours(numbers[-1]):
+                return  # a renewal of ours, though it was reported as failed
             if not numbers or numbers[-1] != self._number:
-                raise Conflict("this engine was taken for dead and fenced off", "start it again")
+                raise _fenced()
 
     def release(self) -> None:
         """End the lease; errors are of no consequence, since it will be seen to be dead."""
@@ -66,7 +66,8 @@ class Lease:
                 with contextlib.suppress(WedSyncError):
                     self._sealed.store.delete(f"{self._folder}{number}")
 
-    def _create(self, lease: LeaseObject) -> None:
+    def _create(self, lease: LeaseObject) -> bool:
+        """Take the next number; False when a renewal of ours, stored and yet reported as failed, has it already."""
         number = self._number + 1
         name = f"{self._folder}{number}"
         sealed = crypto.seal_object(
@@ -76,8 +77,28 @@ class Lease:
             epoch=0,
             entropy=self._sealed.entropy,
         )
-        self._sealed.store.put(name, sealed)
+        is_new = True
+        try:
+            self._sealed.store.put(name, sealed)
+        except Conflict:
+            is_new = False
+            if not self._is_ours(number):
+                raise _fenced() from None
         self._number = number
         if number > 1:
             with contextlib.suppress(NotFound):
                 self._sealed.store.delete(f"{self._folder}{number - 1}")
+        return is_new
+
+    def _is_ours(self, number: int) -> bool:
+        """Whether a number says what this lease writes, and not that it is fenced."""
+        name = f"{self._folder}{number}"
+        try:
+            found = codec.decode(self._sealed.read(self._folder, number, crypto.LEASE), LeaseObject, name)
+        except (IntegrityError, NotFound):
+            return False
+        return msgspec.structs.replace(found, mark=0) == self._first
+
+
+def _fenced() -> Conflict:
+    return Conflict("this engine was taken for dead and fenced off", "start it again")

@@ -96,11 +96,16 @@ def split_records(entry: PackEntry) -> Iterator[Record]:
         yield record
 
 
+def make_header(pack_type: int, epoch: int, salt: bytes) -> bytes:
+    """A pack's first bytes."""
+    check(len(salt) == crypto.SALT_BYTES, "a pack has a salt")
+    return _HEADER.pack(crypto.PACK_MAGIC, crypto.VERSION, pack_type, KEY_KIND, _KEY_BLOCK_BYTES, epoch, salt)
+
+
 def pack_cipher(keys: WeddingKeys, entry: PackEntry) -> crypto.PackCipher:
     """The cipher of a pack that the index knows. Raises IntegrityError for an unknown epoch."""
-    return crypto.PackCipher(
-        secret=keys.secret_of(entry.epoch), wedding=keys.wedding, salt=entry.salt, pack_type=entry.pack_type
-    )
+    binding = crypto.PackBinding(make_header(entry.pack_type, entry.epoch, entry.salt), keys.wedding)
+    return crypto.PackCipher(binding, secret=keys.secret_of(entry.epoch))
 
 
 class PackWriter:
@@ -111,12 +116,14 @@ class PackWriter:
         self._keys = keys
         self._entropy = entropy
         self._pack_type = pack_type
-        self._salt = entropy.token(crypto.SALT_BYTES)
-        self._cipher = crypto.PackCipher(secret=keys.secret, wedding=keys.wedding, salt=self._salt, pack_type=pack_type)
+        header = make_header(pack_type, keys.epoch, entropy.token(crypto.SALT_BYTES))
+        self._binding = crypto.PackBinding(header, keys.wedding)
+        self._cipher = crypto.PackCipher(self._binding, secret=keys.secret)
         self._hasher = blake3()
         self._records = bytearray()
         self._base = 0  # where the buffer's front lies in the pack; a multiple of 4,096
         self._used = 0  # bytes of the buffer in use
+        self._hashed = 0  # of them, those the name's hash has seen; a blob is hashed while it is in the cache
         self._buffer: memoryview | None = None
 
     @property
@@ -137,19 +144,10 @@ class PackWriter:
     def open_unit(self, buffer: memoryview) -> None:
         """Begin a unit in `buffer`, which is page-aligned and stays the caller's."""
         check(self._buffer is None, "a pack has one unit open at a time")
-        self._buffer, self._used = buffer, 0
+        self._buffer, self._used, self._hashed = buffer, 0, 0
         if not self._base:
-            header = _HEADER.pack(
-                crypto.PACK_MAGIC,
-                crypto.VERSION,
-                self._pack_type,
-                KEY_KIND,
-                _KEY_BLOCK_BYTES,
-                self._keys.epoch,
-                self._salt,
-            )
-            buffer[: len(header)] = header
-            self._used = len(header)
+            buffer[:HEADER_BYTES] = self._binding.header
+            self._used = HEADER_BYTES
 
     def seal(self, content: bytes | memoryview, codec_used: int) -> tuple[int, int]:
         """Seal one blob into the unit; returns its offset in the pack and its stored length."""
@@ -159,6 +157,8 @@ class PackWriter:
             content, offset=offset, codec_used=codec_used, into=self._buffer[self._used :]
         )
         self._used += stored_bytes
+        self._hasher.update(self._buffer[self._hashed : self._used])
+        self._hashed = self._used
         return offset, stored_bytes
 
     def reopen(self, offset: int, stored_bytes: int, codec_used: int, into: memoryview) -> int:
@@ -181,9 +181,8 @@ class PackWriter:
             return 0  # nothing was sealed: the header is written with the first blob
         padded = -(-self._used // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         buffer[self._used : padded] = self._entropy.token(padded - self._used)
-        unit = buffer[:padded]
-        self._hasher.update(unit)
-        self._stage.append(unit)
+        self._hasher.update(buffer[self._hashed : padded])
+        self._stage.append(buffer[:padded])
         self._base += padded
         return padded
 
@@ -194,7 +193,7 @@ class PackWriter:
         records = bytes(self._records)
         footer = crypto.seal_footer(
             codec.encode(FooterObject(records)),
-            crypto.Binding(crypto.PACK_FOOTER, self._keys.wedding, self._salt),
+            self._binding,
             secret=self._keys.secret,
             footer_salt=footer_salt,
         )
@@ -207,7 +206,7 @@ class PackWriter:
         self._hasher.update(buffer[:total])
         self._stage.append(buffer[:total])
         name = PackName(self._hasher.digest())
-        entry = PackEntry(name, self._salt, self._keys.epoch, self._pack_type, self._base + total, records)
+        entry = PackEntry(name, self._binding.salt, self._keys.epoch, self._pack_type, self._base + total, records)
         return entry, self._stage.publish(store_folder + name.hex())
 
     def discard(self) -> None:
@@ -235,7 +234,7 @@ def read_footer(store: ObjectStore, keys: WeddingKeys, name: bytes) -> PackEntry
     store.read_into(object_name, footer_start, memoryview(footer))
     payload = crypto.open_footer(
         bytes(footer),
-        crypto.Binding(crypto.PACK_FOOTER, keys.wedding, salt),
+        crypto.PackBinding(bytes(header), keys.wedding),
         secret=keys.secret_of(epoch),
         footer_salt=footer_salt,
         what=f"pack {name.hex()}",

@@ -39,9 +39,9 @@ class Transaction:
 
     # --- data -------------------------------------------------------------------------------------------
 
-    def claim(self, ids: Sequence[bytes]) -> list[bool]:
-        """For each id, whether the caller has to store it: neither the index nor this job has it yet."""
-        missing = self._vault.index.missing(ids)
+    def claim(self, ids: Sequence[bytes], pack_type: int = crypto.DATA_PACK) -> list[bool]:
+        """For each id, whether the caller has to store it in a pack of this type: neither index nor job has it yet."""
+        missing = self._vault.index.missing(ids, pack_type)
         with self._lock:
             own = self._own
             for at, is_missing in enumerate(missing):
@@ -98,8 +98,8 @@ class Transaction:
 
     def add_metadata(self, content: bytes) -> bytes:
         """Keep a manifest segment or chunk list; returns its id. It is written with the next flush."""
-        chunk_id = crypto.chunk_id(content, self._vault.keys.chunk_key)
-        if self.claim([chunk_id])[0]:
+        chunk_id = crypto.chunk_id(content, self._vault.keys.metadata_key)
+        if self.claim([chunk_id], crypto.METADATA_PACK)[0]:
             with self._lock:
                 self._metadata.append((chunk_id, content))
                 self._metadata_bytes += len(content)

@@ -223,40 +223,49 @@ class WeddingVault:
             if of.body.inline_entries:
                 yield from decode_segment(of.body.inline_entries, f"the manifest of snapshot {of.id}")
             return
-        yield from read_entries(of.body.segments, self.read_chunk, start=start, damaged=damaged)
+        yield from read_entries(of.body.segments, self.read_metadata, start=start, damaged=damaged)
 
     def chunk_ids(self, entry: Entry) -> bytes:
         """All chunk ids of a file, 32 bytes each, in order. Raises IntegrityError."""
         if not entry.chunk_lists:
             return entry.chunks
         lists = (entry.chunk_lists[at : at + 32] for at in range(0, len(entry.chunk_lists), 32))
-        ids = b"".join(self.read_chunk(chunk_id) for chunk_id in lists)
+        ids = b"".join(map(self.read_metadata, lists))
         if len(ids) % 32:
             raise IntegrityError(f"the chunk list of {entry.path!r} is cut short")
         return ids
 
-    def places(self, ids: Sequence[bytes]) -> list[Location | None]:
-        """Where each chunk lies; None for what is nowhere.
+    def lacks(self, entries: Iterable[Entry]) -> bool:
+        """Whether the index lacks a chunk, or a chunk list, that one of `entries` names."""
+        chunks: list[bytes] = []
+        lists: list[bytes] = []
+        for entry in entries:
+            chunks += (entry.chunks[at : at + 32] for at in range(0, len(entry.chunks), 32))
+            lists += (entry.chunk_lists[at : at + 32] for at in range(0, len(entry.chunk_lists), 32))
+        return any(self.index.missing(chunks)) or any(self.index.missing(lists, crypto.METADATA_PACK))
+
+    def places(self, ids: Sequence[bytes], pack_type: int = crypto.DATA_PACK) -> list[Location | None]:
+        """Where each chunk lies in packs of this type; None for what is in none of them.
 
         For what the index lacks, the footers of packs are asked, once: a lost fragment must not cost a restore.
         """
-        found = self.index.locate(ids)
+        found = self.index.locate(ids, pack_type)
         if None not in found:
             return found
         with self._lock:
             if not self._has_asked_footers:
                 self._has_asked_footers = True
                 self._recover_from_footers()
-        again = self.index.locate(ids)
+        again = self.index.locate(ids, pack_type)
         if again.count(None) < found.count(None):
             with self._lock:
                 what = "the index lacked packs that snapshots need; their footers told of them"
                 self._problems.setdefault(layout.fragments(self.keys.wedding), what)
         return again
 
-    def locate(self, chunk_id: bytes) -> Location:
-        """Where a chunk lies. Raises IntegrityError when it is nowhere."""
-        location = self.places([chunk_id])[0]
+    def locate(self, chunk_id: bytes, pack_type: int = crypto.DATA_PACK) -> Location:
+        """Where a chunk lies. Raises IntegrityError when no pack of this type has it."""
+        location = self.places([chunk_id], pack_type)[0]
         if location is None:
             raise IntegrityError(f"chunk {chunk_id.hex()} is missing from the index", "run verify, then repair")
         return location
@@ -268,10 +277,14 @@ class WeddingVault:
             found = self._ciphers[pack.name] = pack_cipher(self.keys, pack)
         return found
 
-    def read_chunk(self, chunk_id: bytes) -> bytes:
-        """One chunk, checked. Raises IntegrityError, NotFound."""
-        location = self.locate(chunk_id)
+    def read_chunk(self, chunk_id: bytes, pack_type: int = crypto.DATA_PACK) -> bytes:
+        """One chunk out of a pack of this type, checked. Raises IntegrityError, NotFound."""
+        location = self.locate(chunk_id, pack_type)
         return self.take_chunk(chunk_id, location, self.read_blob(location))
+
+    def read_metadata(self, chunk_id: bytes) -> bytes:
+        """One manifest segment or chunk list, checked. Raises IntegrityError, NotFound."""
+        return self.read_chunk(chunk_id, crypto.METADATA_PACK)
 
     def read_blob(self, location: Location) -> memoryview:
         """The content of the blob that a chunk lies in. Raises IntegrityError, NotFound."""
@@ -282,7 +295,8 @@ class WeddingVault:
     def take_chunk(self, chunk_id: bytes, location: Location, content: memoryview) -> bytes:
         """A chunk out of its blob's content. Raises IntegrityError when it is not the one that was asked for."""
         chunk = content[location.inner_offset : location.inner_offset + location.length]
-        if len(chunk) != location.length or crypto.chunk_id(chunk, self.keys.chunk_key) != chunk_id:
+        id_key = self.keys.id_key(location.pack.pack_type)
+        if len(chunk) != location.length or crypto.chunk_id(chunk, id_key) != chunk_id:
             raise IntegrityError(f"chunk {chunk_id.hex()} does not have the contents it is named after")
         return bytes(chunk)
 

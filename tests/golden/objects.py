@@ -125,7 +125,7 @@ KINDS = {
 
 def _good(kind: Kind) -> bytes:
     """As the engine seals it."""
-    binding = crypto.Binding(kind.object_type, kind.wedding, kind.name.encode() or None)
+    binding = crypto.Binding(kind.object_type, kind.wedding, kind.name.encode())
     secret, epoch = (world.SEALING[-1], len(world.SEALING)) if kind.is_of_wedding else (world.MASTER, 0)
     entropy = RecordedEntropy(kind.title)
     return crypto.seal_object(codec.encode(kind.payload), binding, secret=secret, epoch=epoch, entropy=entropy)
@@ -153,6 +153,9 @@ def _seals(kind: Kind) -> Iterator[Vector]:
     yield bad("flipped-version", flip(good, 4, 1), "format version 3")
     yield bad("flipped-type", flip(good, 5), "another type in the header")
     yield bad("flipped-epoch", flip(good, 6), "another key epoch in the header")
+    if kind.is_of_wedding:
+        twice = bad("other-epoch", flip(good, 6), "another key epoch in the header, one of the same secret")
+        yield replace(twice, sealing=f"{SEALING_HEX} {world.SEALING[-1].hex()}")
     yield bad("flipped-salt", flip(good, 10), "one bit of the salt")
     yield bad("cut-to-header", good[:42], "nothing behind the header")
     yield bad("empty", b"", "no bytes at all")

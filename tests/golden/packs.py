@@ -22,7 +22,6 @@ from tests.golden.objects import SEALING_HEX, WEDDING_FOLDER
 from tests.golden.vector import Vector
 from tests.golden.world import RecordedEntropy, flip
 
-CHUNK_KEY = world.KEYS.chunk_key
 BUFFER_BYTES = 1 << 16
 LARGE = bytes(range(200)) * 3  # alone in its blob
 BUNDLE = (b"the first of three", b"the second", b"and the third")
@@ -31,9 +30,10 @@ TWIN = LARGE[::-1]  # as long as LARGE
 SEGMENT = codec.encode([Entry(b"srv", FOLDER, 0o755, 0, 0, world.NOW_NS)])
 
 
-def chunk_id(content: bytes) -> bytes:
-    """A chunk's id."""
-    return blake3(content, key=CHUNK_KEY).digest()
+def chunk_id(content: bytes, pack_type: int = crypto.DATA_PACK) -> bytes:
+    """The id of what a pack of this type holds, from the page."""
+    context = "wedsync 1 chunk id" if pack_type == crypto.DATA_PACK else "wedsync 1 metadata id"
+    return blake3(content, key=stranger.derive(context, world.IDENTITY)).digest()
 
 
 CHUNK_LIST = chunk_id(LARGE) + chunk_id(SAME)
@@ -49,7 +49,7 @@ def _write(pack_type: int, blobs: list[tuple[bytes, tuple[bytes, ...], int]], se
         place = writer.seal(stored, codec_used)
         inner = 0
         for content in contents:
-            writer.record(chunk_id(content), place, (inner, len(content)), codec_used)
+            writer.record(chunk_id(content, pack_type), place, (inner, len(content)), codec_used)
             inner += len(content)
     writer.close_unit()
     entry, published = writer.publish(f"{WEDDING_FOLDER}/packs/", buffer)
@@ -75,6 +75,9 @@ class Draft:
 
     salt: bytes = field(default_factory=lambda: world.salt("draft"))
     wedding: bytes = world.WEDDING
+    pack_type: int = crypto.DATA_PACK
+    names_as: int = 0  # the pack type by which its chunks are named; its own if 0
+    epoch: int = len(world.SEALING)
     body: bytearray = field(default_factory=bytearray)
     records: bytes = b""
 
@@ -82,22 +85,26 @@ class Draft:
         """Seal a blob, and record its content as one chunk, unless `record` says otherwise."""
         offset = 44 + len(self.body)
         key = stranger.derive("wedsync 1 pack", world.SEALING[-1] + self.salt)
-        associated = b"WSPK\x01\x0a" + self.wedding + self.salt + bytes([codec_used])
+        associated = self.header + self.wedding + bytes([codec_used])
         self.body += AESGCM(key).encrypt(offset.to_bytes(12, "little"), plaintext, associated)
         place = {
             "offset": offset, "stored": len(plaintext) + 16, "inner": 0, "length": len(content), "codec": codec_used,
         } | record  # fmt: skip
-        self.records += RECORD.pack(chunk_id(content), *place.values())
+        self.records += RECORD.pack(chunk_id(content, self.names_as or self.pack_type), *place.values())
+
+    @property
+    def header(self) -> bytes:
+        """Its first 44 bytes."""
+        return b"WSPK\x01" + bytes([self.pack_type]) + b"\x01\x24" + self.epoch.to_bytes(4, "little") + self.salt
 
     def whole(self) -> bytes:
         """The whole pack."""
-        epoch = len(world.SEALING)
-        head = b"WSPK\x01\x0a\x01\x24" + epoch.to_bytes(4, "little") + self.salt + self.body
+        head = self.header + self.body
         head += bytes(-len(head) % 4096)
         footer_salt = world.salt("draft footer")
         key = stranger.derive("wedsync 1 pack footer", world.SEALING[-1] + footer_salt)
         payload = world.frame(codec.encode(FooterObject(self.records)))
-        footer = AESGCM(key).encrypt(bytes(12), payload, b"WSOB\x01\x09" + self.wedding + self.salt)
+        footer = AESGCM(key).encrypt(bytes(12), payload, self.header + self.wedding + footer_salt)
         tail = footer + footer_salt + struct.pack("<I", len(footer)) + b"WSPK"
         return head + bytes(-len(tail) % 4096) + tail
 
@@ -162,6 +169,8 @@ def _headers(good: bytes) -> Iterator[Vector]:
         ("salt", flip(good, 12), "one bit of the salt"),
     ):
         yield _vector(f"header-{title}", data, comment)
+    twice = _vector("header-other-epoch", flip(good, 8), "another key epoch, one of the same secret")
+    yield replace(twice, sealing=f"{SEALING_HEX} {world.SEALING[-1].hex()}")
 
 
 def _ends(good: bytes) -> Iterator[Vector]:
@@ -200,7 +209,7 @@ def _records(good: bytes) -> list[tuple[bytes, int, int, int, int, int]]:
     """The records of the good pack, read from the page."""
     footer_bytes = int.from_bytes(good[-8:-4], "little")
     key = stranger.derive("wedsync 1 pack footer", world.SEALING[-1] + good[-40:-8])
-    associated = b"WSOB\x01\x09" + world.WEDDING + good[12:44]
+    associated = good[:44] + world.WEDDING + good[-40:-8]
     plaintext = AESGCM(key).decrypt(bytes(12), good[-40 - footer_bytes : -40], associated)
     return list(struct.iter_unpack("<32sIIIIB", stranger.unframe(plaintext)[0]))
 
@@ -210,6 +219,13 @@ def _drafts() -> Iterator[Vector]:
     foreign = Draft(wedding=world.OTHER_WEDDING)
     foreign.add(LARGE, LARGE)
     yield _vector("other-wedding", foreign.whole(), "a pack of another wedding")
+    for pack_type, title, comment in (
+        (crypto.DATA_PACK, "metadata-in-data", "a data pack whose chunk is named as metadata is"),
+        (crypto.METADATA_PACK, "data-in-metadata", "a metadata pack whose chunk is named as a file's is"),
+    ):
+        draft = Draft(pack_type=pack_type, names_as=crypto.DATA_PACK + crypto.METADATA_PACK - pack_type)
+        draft.add(LARGE, LARGE)
+        yield _vector(title, draft.whole(), comment)
     for title, stored, content, codec_used, record, comment in (
         (
             "record-codec",

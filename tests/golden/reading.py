@@ -88,16 +88,16 @@ def _under_master(vector: Vector, store: MemoryStore) -> bytes:
     return codec.encode(secrets)
 
 
-def _open_pack(vector: Vector) -> tuple[WeddingVault, list[bytes]]:
-    """A vault that knows the pack from its footer, and the ids in it."""
+def _open_pack(vector: Vector) -> tuple[WeddingVault, int, list[bytes]]:
+    """A vault that knows the pack from its footer, the pack's type, and the ids in it."""
     vault = WeddingVault(_store(vector), _keys(vector), SystemEntropy())
     entry = read_footer(vault.store, vault.keys, bytes.fromhex(vector.name.rpartition("/")[2]))
     vault.index.add([entry])
-    return vault, [record.chunk_id for record in split_records(entry)]
+    return vault, entry.pack_type, [record.chunk_id for record in split_records(entry)]
 
 
 def _whole_pack(vector: Vector) -> list[bytes]:
-    vault, ids = _open_pack(vector)
+    vault, pack_type, ids = _open_pack(vector)
     run = VerifyRun(vault, all_files=False)
     buffers = Buffers(SystemClock(), 1)
     while (unit := run.next_unit(idle=True)) is not None:
@@ -105,16 +105,16 @@ def _whole_pack(vector: Vector) -> list[bytes]:
     problems = run.conclude(buffers).problems
     if problems:
         raise IntegrityError(problems[0])
-    return [vault.read_chunk(chunk_id) for chunk_id in ids]
+    return [vault.read_chunk(chunk_id, pack_type) for chunk_id in ids]
 
 
 def at_random(vector: Vector) -> list[bytes]:
     """Each chunk of a pack by ranged reads of its own, the last first. Raises WedSyncError."""
-    _, ids = _open_pack(vector)
+    _, pack_type, ids = _open_pack(vector)
     found = {}
     for chunk_id in reversed(ids):
-        vault, _ = _open_pack(vector)
-        found[chunk_id] = vault.read_chunk(chunk_id)
+        vault, _, _ = _open_pack(vector)
+        found[chunk_id] = vault.read_chunk(chunk_id, pack_type)
     return [found[chunk_id] for chunk_id in ids]
 
 
@@ -152,4 +152,4 @@ def _pack_by_stranger(repository: stranger.Repository, vector: Vector) -> list[b
     wedding = stranger.Wedding(repository, bytes.fromhex(vector.wedding), secrets)
     _, entry = wedding.pack(bytes.fromhex(vector.name.rpartition("/")[2]))
     wedding.index([entry])
-    return [wedding.chunk(chunk_id) for chunk_id in wedding.records]
+    return [wedding.chunk(chunk_id, kind) for kind, chunk_id in wedding.records]

@@ -27,10 +27,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 KIB, MIB, U64 = 1 << 10, 1 << 20, (1 << 64) - 1
-CONFIG, WEDDING_KEY, REGISTER, FRAGMENT, SNAPSHOT, FOOTER = 1, 3, 4, 7, 8, 9
-CONTEXTS = {
-    1: "config", 3: "wedding key", 4: "register", 5: "lease", 7: "index", 8: "snapshot", 9: "pack footer",
-}  # fmt: skip
+CONFIG, WEDDING_KEY, REGISTER, FRAGMENT, SNAPSHOT, DATA, METADATA = 1, 3, 4, 7, 8, 10, 11
+CONTEXTS = {1: "config", 3: "wedding key", 4: "register", 5: "lease", 7: "index", 8: "snapshot"}
 FOLDER, FILE, SYMLINK, FIFO = 0, 1, 2, 3
 PATH, KIND, MODE, UID, GID, MTIME, GROUP, TARGET, XATTRS, SIZE, EXTENTS, CHUNKS, LISTS, HASH = (
     0, 1, 2, 3, 4, 5, 8, 10, 11, 12, 13, 14, 15, 16,
@@ -142,15 +140,14 @@ class Repository:
     def open(
         self, name: str, kind: int, secret: Callable[[int], bytes], *, wedding: bytes = bytes(16), hashed: bool = False
     ) -> Any:
-        """The payload of a sealed object. `hashed`: its name is its hash, so its salt is its id."""
+        """The payload of a sealed object. `hashed`: its name is its hash, so its id is empty."""
         raw = (self.folder / name).read_bytes()
         need(len(raw) >= 58 and raw[:6] == b"WSOB\x01" + bytes([kind]), f"{name}: not the object it should be")
         need(not hashed or blake3(raw).hexdigest() == name.rpartition("/")[2], f"{name}: not its hash")
         epoch = int.from_bytes(raw[6:10], "little")
         need(epoch == 0 or kind in (FRAGMENT, SNAPSHOT), f"{name}: an epoch on what the master key seals")
         key = derive(f"wedsync 1 {CONTEXTS[kind]}", secret(epoch) + raw[10:42])
-        object_id = raw[10:42] if hashed else name.encode()
-        return unframe(unseal(key, 0, raw[42:], raw[:6] + wedding + object_id))
+        return unframe(unseal(key, 0, raw[42:], raw[:42] + wedding + (b"" if hashed else name.encode())))
 
     def highest(self, prefix: str, kind: int, secret: Callable[[int], bytes], wedding: bytes = bytes(16)) -> Any:
         """The highest numbered object that authenticates."""
@@ -187,7 +184,8 @@ class Wedding:
         )
         need([epoch for epoch, _ in epochs] == list(range(1, len(epochs) + 1)), "epochs out of order")
         self.sealing = dict(epochs)
-        self.chunk_key = derive("wedsync 1 chunk id", identity)
+        kinds = (DATA, "wedsync 1 chunk id"), (METADATA, "wedsync 1 metadata id")
+        self.id_keys = {kind: derive(context, identity) for kind, context in kinds}
         self.seed = int.from_bytes(derive("wedsync 1 chunker seed", identity)[:8], "little") & (2**63 - 1) or 1
         self.pack_bytes = functools.lru_cache(maxsize=4)(self._pack_bytes)
         self.content = functools.lru_cache(maxsize=8)(self._content)
@@ -196,7 +194,7 @@ class Wedding:
         dropped = {name for fragment in fragments for name in strings32(fragment[1])}
         lists = [*(fragment[0] for fragment in fragments), *(body[11] for body in self.snapshots.values())]
         self.packs: dict[bytes, list[Any]] = {}
-        self.records: dict[bytes, tuple[bytes, tuple[int, ...]]] = {}
+        self.records: dict[tuple[int, bytes], tuple[bytes, tuple[int, ...]]] = {}
         self.index(pack for pack in itertools.chain(*lists) if pack[0] not in dropped)
 
     def index(self, packs: Iterable[list[Any]]) -> None:
@@ -204,7 +202,8 @@ class Wedding:
         for pack in packs:
             self.packs[pack[0]] = pack
             need(len(pack[5]) % 49 == 0, "broken records")
-            self.records.update((row[0], (pack[0], row[1:])) for row in struct.iter_unpack("<32sIIIIB", pack[5]))
+            for chunk_id, *place in struct.iter_unpack("<32sIIIIB", pack[5]):
+                self.records[pack[3], chunk_id] = pack[0], tuple(place)
 
     def _names(self, folder: str) -> list[str]:
         return self.repository.names(f"{self.home}/{folder}")
@@ -237,7 +236,7 @@ class Wedding:
         begin = size - 40 - int.from_bytes(raw[-8:-4], "little")
         need(raw[-4:] == b"WSPK" and begin >= 44, "a pack's end")
         key = derive("wedsync 1 pack footer", self._secret(epoch) + raw[-40:-8])
-        footer = unframe(unseal(key, 0, raw[begin:-40], b"WSOB\x01\x09" + self.id + salt))
+        footer = unframe(unseal(key, 0, raw[begin:-40], raw[:44] + self.id + raw[-40:-8]))
         return raw, [name, salt, epoch, raw[5], size, footer[0]]
 
     def _pack_bytes(self, name: bytes) -> bytes:
@@ -246,23 +245,23 @@ class Wedding:
         return raw
 
     def _content(self, name: bytes, offset: int, stored: int, codec: int) -> bytes:
-        raw, (_, salt, epoch, kind, _, _) = self.pack_bytes(name), self.packs[name]
+        raw, (_, salt, epoch, *_) = self.pack_bytes(name), self.packs[name]
         need(44 <= offset <= offset + stored <= len(raw) - 40 and stored >= 16, "a record that points outside")
         key = derive("wedsync 1 pack", self._secret(epoch) + salt)
-        associated = b"WSPK\x01" + bytes([kind]) + self.id + salt + bytes([codec])
+        associated = raw[:44] + self.id + bytes([codec])
         return unpress(codec, unseal(key, offset, raw[offset : offset + stored], associated), None, 8 * MIB)
 
-    def chunk(self, chunk_id: bytes) -> bytes:
-        """The bytes of one chunk."""
-        need(chunk_id in self.records, f"no record of {chunk_id.hex()}")
-        name, (offset, stored, inner, length, codec) = self.records[chunk_id]
+    def chunk(self, chunk_id: bytes, kind: int = DATA) -> bytes:
+        """The bytes of one chunk, out of a data or metadata pack."""
+        need((kind, chunk_id) in self.records, f"no record of {chunk_id.hex()}")
+        name, (offset, stored, inner, length, codec) = self.records[kind, chunk_id]
         data = self.content(name, offset, stored, codec)[inner : inner + length]
-        need(blake3(data, key=self.chunk_key).digest() == chunk_id, "a chunk that is not its id")
+        need(blake3(data, key=self.id_keys[kind]).digest() == chunk_id, "a chunk that is not its id")
         return data
 
     def entries(self, snapshot: Any) -> Iterator[Any]:
         """The manifest, in order."""
-        segments = [self.chunk(segment[0]) for segment in snapshot[9]] or [snapshot[10]]
+        segments = [self.chunk(segment[0], METADATA) for segment in snapshot[9]] or [snapshot[10]]
         last: list[bytes] = []
         inside = True
         for entry in itertools.chain.from_iterable(map(unpack, segments)):
@@ -274,7 +273,8 @@ class Wedding:
 
     def data(self, entry: Any, recut_limit: int) -> bytes:
         """The data of a file, checked by its hash; its first chunks, up to a limit, are cut again and compared."""
-        ids = strings32(entry[CHUNKS]) or strings32(b"".join(map(self.chunk, strings32(entry[LISTS]))))
+        lists = b"".join(self.chunk(list_id, METADATA) for list_id in strings32(entry[LISTS]))
+        ids = strings32(entry[CHUNKS] or lists)
         chunks = [self.chunk(chunk_id) for chunk_id in ids]
         data = b"".join(chunks)
         segments = [data[at : at + 64 * MIB] for at in range(0, len(data), 64 * MIB)] or [b""]

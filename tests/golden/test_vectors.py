@@ -110,7 +110,7 @@ def test_sealed_objects_are_made_again_identically(title: str) -> None:
     vector = load(title)
     payload = reading.by_engine(vector)
     salt = vector.data[10:42]
-    name = None if vector.kind == "fragment" else vector.name.encode()
+    name = b"" if vector.kind == "fragment" else vector.name.encode()
     binding = crypto.Binding(vector.data[5], bytes.fromhex(vector.wedding) or crypto.NO_WEDDING, name)
     secrets = [bytes.fromhex(secret) for secret in vector.sealing.split()]
     secret, epoch = (secrets[-1], len(secrets)) if secrets else (bytes.fromhex(vector.master), 0)
@@ -163,7 +163,7 @@ def test_packs_are_made_again_identically(title: str) -> None:
 
 def _plaintext(data: bytes, keys: WeddingKeys, salt: bytes, offset: int, record: Any) -> bytes:
     """A blob as it was sealed, before it is unpressed."""
-    cipher = crypto.PackCipher(secret=keys.secret, wedding=keys.wedding, salt=salt, pack_type=data[5])
+    cipher = crypto.PackCipher(crypto.PackBinding(data[:44], keys.wedding), secret=keys.secret)
     into = memoryview(bytearray(record.stored_bytes))
     stored = memoryview(bytearray(data[offset : offset + record.stored_bytes]))
     return bytes(into[: cipher.open_into(stored, offset=offset, codec_used=record.codec_used, into=into)])

@@ -73,11 +73,10 @@ def seal(
     wedding: bytes = bytes(16),
     salt: bytes,
 ) -> bytes:
-    """A sealed object around any plaintext; without a name its id is its salt."""
+    """A sealed object around any plaintext; without a name its id is empty."""
     key = stranger.derive(f"wedsync 1 {stranger.CONTEXTS[kind]}", secret + salt)
-    associated = b"WSOB\x01" + bytes([kind]) + wedding + (name.encode() or salt)
     header = b"WSOB\x01" + bytes([kind]) + epoch.to_bytes(4, "little") + salt
-    return header + AESGCM(key).encrypt(bytes(12), plaintext, associated)
+    return header + AESGCM(key).encrypt(bytes(12), plaintext, header + wedding + name.encode())
 
 
 def zstd_stored(content: bytes) -> bytes:

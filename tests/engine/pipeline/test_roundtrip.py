@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from engine.repository import crypto
 from engine.storage.stores.open import open_store
 from tests import strategies
 from tests.privileges import IS_ROOT, plain_user, shared_folder
 from tests.trees import Node, Tree, build, describe, file, folder, scratch, symlink
-from tests.vaults import Bench
+from tests.vaults import WEDDING, Bench
 
 
 def _round_trip(bench: Bench, folder_made: Path, tree: Tree) -> None:
@@ -122,6 +123,26 @@ def test_a_part_of_a_snapshot_can_be_had(bench: Bench, tmp_path: Path, path: byt
     wanted = {name for name in tree if name == path or name.startswith(path + b"/")}
     assert set(found) == wanted
     assert found == {name: thing for name, thing in describe(source).items() if name in wanted}
+
+
+def test_a_file_with_the_bytes_of_a_manifest_segment_is_data(bench: Bench, tmp_path: Path) -> None:
+    """Not taken for stored because metadata holds the same bytes: the two never share a pack."""
+    source, copies = tmp_path / "source", tmp_path / "copies"
+    build(source, {b"%03d" % number: file(b"x") for number in range(300)})
+    first = bench.backup(source)
+    with bench.repository.vault(WEDDING) as vault:
+        segments = [vault.read_metadata(segment.id) for segment in first.body.segments]
+    assert segments
+    build(copies, {b"%d" % number: file(segment) for number, segment in enumerate(segments)})
+    second = bench.backup(copies)
+    with bench.repository.vault(WEDDING) as vault:
+        chunks = [entry.chunks for entry in vault.entries(second) if entry.size]
+        types = {vault.locate(chunk_id).pack.pack_type for chunk_id in chunks}
+    assert len(chunks) == len(segments)
+    assert types == {crypto.DATA_PACK}
+    bench.retrieve(tmp_path / "back", strip=copies)
+    assert describe(tmp_path / "back") == describe(copies)
+    assert bench.verify().problems == []
 
 
 def test_the_repository_inside_the_source_is_left_out(tmp_path: Path) -> None:

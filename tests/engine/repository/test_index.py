@@ -64,6 +64,21 @@ def test_a_chunk_keeps_its_first_place() -> None:
     assert first.pack.records == b""
 
 
+def test_data_and_metadata_are_found_apart() -> None:
+    """A chunk in a pack of the other type is none: neither found nor taken for stored."""
+    index = Index()
+    index.add([replace(_pack(1, IDS[:2]), pack_type=crypto.METADATA_PACK)])
+    assert index.missing(IDS[:1]) == [True]
+    assert index.locate(IDS[:1]) == [None]
+    index.add([_pack(2, IDS[:1])])
+    for pack_type, number in ((crypto.DATA_PACK, 2), (crypto.METADATA_PACK, 1)):
+        assert index.missing(IDS[:1], pack_type) == [False]
+        (location,) = index.locate(IDS[:1], pack_type)
+        assert location is not None
+        assert location.pack.name == _pack(number, []).name
+    assert len(index) == 3
+
+
 @pytest.mark.parametrize("codec_used", [codec.RAW, codec.ZSTD])
 def test_a_place_comes_back_to_its_bounds(codec_used: int) -> None:
     """The largest offset, length and inner offset that a record may have, and its codec."""

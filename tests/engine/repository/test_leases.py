@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from engine.base.errors import Conflict
+import pytest
+from msgspec.structs import replace
+
+from engine.base.errors import Conflict, Unavailable
 from engine.repository import codec, crypto
 from engine.repository.leases import ENGINE, FENCED, Lease, LeaseObject
 from engine.repository.numbered import MasterSealed
+from engine.storage.stores.memory import MemoryStore
 from tests.engine.repository.parts import sealed_store
 
 
@@ -21,10 +25,12 @@ def _read(sealed: MasterSealed, lease: Lease, number: int) -> LeaseObject:
 
 def _fence(sealed: MasterSealed, lease: Lease, number: int) -> None:
     """What a pruner does to a lease that has not grown."""
-    payload = codec.encode(LeaseObject(FENCED, "pruner", 1, 0, 0))
-    name = f"{lease.folder}{number}"
+    _write(sealed, f"{lease.folder}{number}", LeaseObject(FENCED, "pruner", 1, 0, 0))
+
+
+def _write(sealed: MasterSealed, name: str, lease: LeaseObject) -> None:
     binding = crypto.Binding.named(crypto.LEASE, name)
-    data = crypto.seal_object(payload, binding, secret=sealed.master, epoch=0, entropy=sealed.entropy)
+    data = crypto.seal_object(codec.encode(lease), binding, secret=sealed.master, epoch=0, entropy=sealed.entropy)
     sealed.store.put(name, data)
 
 
@@ -67,6 +73,67 @@ def test_a_fenced_lease_is_told_at_renewal() -> None:
     lease = _lease(sealed)
     lease.renew()
     _fence(sealed, lease, 2)
+    with pytest.raises(Conflict):
+        lease.renew()
+
+
+class _Ambiguous(MemoryStore):
+    """A store that may keep an object and yet report that it did not."""
+
+    fails = False
+
+    def put(self, name: str, data: bytes) -> None:
+        super().put(name, data)
+        if self.fails:
+            raise Unavailable("the answer was lost")
+
+
+def _reported_as_failed(sealed: MasterSealed, lease: Lease) -> None:
+    assert isinstance(sealed.store, _Ambiguous)
+    sealed.store.fails = True
+    with pytest.raises(Unavailable):
+        lease.renew()
+    sealed.store.fails = False
+
+
+@pytest.mark.parametrize("renewals", [0, 2])
+def test_a_renewal_that_was_stored_but_reported_as_failed_does_not_fence(renewals: int) -> None:
+    """Its number is its own; the next renewal goes on behind it, with the newest mark."""
+    sealed = sealed_store(_Ambiguous())
+    lease = _lease(sealed)
+    for _ in range(renewals):
+        lease.renew()
+    _reported_as_failed(sealed, lease)
+    lease.check()
+    sealed.store.put("marks/3", b"mark")
+    lease.renew()
+    lease.check()
+    assert sealed.numbers(lease.folder) == [renewals + 2]
+    assert _read(sealed, lease, renewals + 2).mark == 3
+
+
+def test_a_lease_that_was_fenced_behind_such_a_renewal_is_told() -> None:
+    """At the next renewal, and when it asks."""
+    sealed = sealed_store(_Ambiguous())
+    lease = _lease(sealed)
+    lease.renew()
+    _reported_as_failed(sealed, lease)
+    _fence(sealed, lease, 3)
+    with pytest.raises(Conflict):
+        lease.check()
+    with pytest.raises(Conflict):
+        lease.renew()
+
+
+@pytest.mark.parametrize("changes", [{"role": FENCED}, {"host": "ops-2"}, {"process": 43}, {"started_ns": 8}])
+def test_what_another_process_wrote_is_not_taken_for_its_own(changes: dict[str, Any]) -> None:
+    """Nor its own words under the role of a fence."""
+    sealed = sealed_store()
+    lease = _lease(sealed)
+    lease.renew()
+    _write(sealed, f"{lease.folder}2", replace(_read(sealed, lease, 1), **changes))
+    with pytest.raises(Conflict):
+        lease.check()
     with pytest.raises(Conflict):
         lease.renew()
 

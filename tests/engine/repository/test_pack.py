@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
+
 import pytest
 from blake3 import blake3
 from hypothesis import given, settings
@@ -100,6 +103,21 @@ def test_a_header_says_what_the_index_says() -> None:
     entry, data = _pack(MemoryStore(), [[b"a"]])
     assert parse_header(data[:HEADER_BYTES], entry.name) == (crypto.DATA_PACK, 2, entry.salt)
     assert (entry.pack_type, entry.epoch) == (crypto.DATA_PACK, 2)
+
+
+def test_no_changed_header_goes_with_the_footer() -> None:
+    """No bit of it; also of the epoch, though every epoch has the same secret."""
+    entry, data = _pack(MemoryStore(), [[b"a"]])
+    keys = dataclasses.replace(world.KEYS, secrets=defaultdict(lambda: world.KEYS.secret))
+    store = MemoryStore()
+    name = FOLDER + entry.name.hex()
+    store.put(name, data)
+    assert read_footer(store, keys, entry.name) == entry
+    for number in range(8 * HEADER_BYTES):
+        store.delete(name)
+        store.put(name, world.flip(data, number // 8, number % 8))
+        with pytest.raises(IntegrityError):
+            read_footer(store, keys, entry.name)
 
 
 def test_packs_of_the_same_contents_are_different_packs() -> None:

@@ -142,7 +142,7 @@ def test_metadata_has_packs_of_its_own() -> None:
     _commit(transaction)
     assert sorted(pack.pack_type for pack in vault.index.packs()) == [crypto.DATA_PACK, crypto.METADATA_PACK]
     assert len(vault.index) == 2
-    assert vault.read_chunk(crypto.chunk_id(b"segment" * 99, world.KEYS.chunk_key)) == b"segment" * 99
+    assert vault.read_metadata(crypto.chunk_id(b"segment" * 99, world.KEYS.metadata_key)) == b"segment" * 99
 
 
 def test_much_metadata_is_flushed_in_units_that_fit_a_buffer() -> None:
@@ -155,7 +155,7 @@ def test_much_metadata_is_flushed_in_units_that_fit_a_buffer() -> None:
     transaction.flush_metadata(memoryview(bytearray(9 << 20)))
     assert not transaction.metadata_waits
     _commit(transaction)
-    assert [vault.read_chunk(chunk_id) for chunk_id in ids] == noise
+    assert [vault.read_metadata(chunk_id) for chunk_id in ids] == noise
     assert transaction.bytes_stored > sum(map(len, noise))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 
 import pytest
@@ -30,7 +31,7 @@ SNAPSHOTS = layout.snapshots(world.WEDDING)
 def _drop(store: MemoryStore, dropped: list[str]) -> None:
     """What prune writes before it deletes packs."""
     packs = b"".join(bytes.fromhex(name.rpartition("/")[2]) for name in dropped)
-    binding = crypto.Binding(crypto.FRAGMENT, world.WEDDING, None)
+    binding = crypto.Binding(crypto.FRAGMENT, world.WEDDING)
     payload = codec.encode(FragmentObject((), dropped=packs))
     data = crypto.seal_object(payload, binding, secret=world.KEYS.secret, epoch=world.KEYS.epoch, entropy=ENTROPY)
     store.put(layout.fragments(world.WEDDING) + crypto.hash_bytes(data).hex(), data)
@@ -334,6 +335,25 @@ def test_a_chunk_whose_bytes_are_not_its_own_is_refused() -> None:
     transaction.commit(Snapshot(SnapshotId(parts.job_id()), parts.body_of(transaction.take_inline())))
     with pytest.raises(IntegrityError, match="does not have the contents"):
         vault.read_chunk(wanted)
+
+
+def test_data_and_metadata_do_not_stand_in_for_each_other() -> None:
+    """The same bytes have one id among files' chunks and another among metadata, each good in its own packs only."""
+    vault = vault_on(MemoryObjects())
+    transaction = Transaction(vault, ENTROPY)
+    (data_id,) = parts.store_chunks(transaction, vault, [b"same"])
+    metadata_id = transaction.add_metadata(b"same")
+    transaction.publish_all(parts.buffer())
+    transaction.commit(Snapshot(SnapshotId(parts.job_id()), parts.body_of(transaction.take_inline())))
+    assert data_id != metadata_id
+    assert vault.read_chunk(data_id) == vault.read_metadata(metadata_id) == b"same"
+    with pytest.raises(IntegrityError):
+        vault.read_chunk(metadata_id)
+    with pytest.raises(IntegrityError):
+        vault.read_metadata(data_id)
+    mixed = dataclasses.replace(vault.locate(data_id), pack=vault.locate(metadata_id, crypto.METADATA_PACK).pack)
+    with pytest.raises(IntegrityError):
+        vault.take_chunk(data_id, mixed, memoryview(b"same"))
 
 
 def test_long_files_have_their_ids_in_blobs() -> None:
