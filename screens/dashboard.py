@@ -25,6 +25,7 @@ from screens import gauges, trail, view
 from screens.desk import Desk
 from screens.text import Line, Span, fit, line_of
 from screens.widgets.chart import Chart
+from screens.widgets.command_bar import CommandBar
 from screens.widgets.plot import Frame, Symbols, window_words
 from screens.widgets.rows import Rows
 
@@ -48,6 +49,7 @@ class DashboardScreen(Screen[None]):
         Binding("i", "init", "Make repository"),
         Binding("s", "snapshots", "Snapshots", show=False),
         Binding("w", "weddings", "Weddings", show=False),
+        Binding("c", "scale", "Streams", show=False),
         Binding("x", "cancel", "Cancel job", show=False),
         Binding("1", "go('weddings')", "Weddings", show=False),
         Binding("2", "go('jobs')", "Jobs", show=False),
@@ -88,6 +90,7 @@ class DashboardScreen(Screen[None]):
         with Horizontal(id="foot"):
             yield Rows(id="attention", fill=self._fill_attention)
             yield Rows(id="log", fill=self._fill_log)
+        yield CommandBar(self._desk)
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -194,6 +197,7 @@ class DashboardScreen(Screen[None]):
 
     def _fill_stages(self, rows: Rows) -> None:
         if self._status is not None:
+            rows.head(gauges.stages_heading(self._status))
             rows.show_lines(gauges.stage_lines(self._status, rows.text_width))
 
     def _fill_storage(self, rows: Rows) -> None:
@@ -273,6 +277,10 @@ class DashboardScreen(Screen[None]):
         """Verify the marked wedding; the report comes when it is ready."""
         if self.marked_wedding:
             self._desk.request(ops.Verify(wedding=self.marked_wedding))
+
+    def action_scale(self) -> None:
+        """The form for more or fewer streams."""
+        self._desk.open_form("scale_infrastructure", {})
 
     def action_add(self) -> None:
         """The form for a new wedding."""

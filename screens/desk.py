@@ -6,12 +6,12 @@ as a `Problem`, a line for people, never as an exception. Drawing thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from engine.contract.operations import Operation
+from engine.contract.operations import Operation, Result
 
 
 class Problem(NamedTuple):
@@ -47,6 +47,22 @@ class Desk(Protocol):
 
     def synopsis(self, line: str) -> str:
         """How the verb that `line` begins with is written; empty while there is none."""
+        ...
+
+    def submit(self, line: str) -> None:
+        """Run a line and remember it."""
+        ...
+
+    def recall(self, text: str, *, anywhere: bool) -> Sequence[str]:
+        """Lines written before: those that begin with `text`, oldest first; `anywhere`: that hold it, newest first."""
+        ...
+
+    def ask(self, operation: Operation, then: Callable[[Result | Problem], None]) -> None:
+        """Run an operation and hand over what comes back, later; nothing is shown."""
+        ...
+
+    def weddings(self) -> Sequence[tuple[str, str]]:
+        """Every wedding's name, and what tells it from others: as far as known now."""
         ...
 
     def request(self, operation: Operation) -> None:

@@ -5,17 +5,18 @@ Pure, like `view`. Each figure states its unit, and a percentile its window and 
 
 from __future__ import annotations
 
+import datetime as dt
 from itertools import pairwise
 from typing import NamedTuple
 
 from engine.base.units import format_bytes, format_rate, format_span
 from engine.contract.status import AutoScaling, Percentiles, StageTime, Status, TierRow
 from screens.text import Column, Line, Role, Span, bar, clean, columns_at, cut, fit, lay_out, line_of, percent
-from screens.view import SECOND_NS, clock
+from screens.view import SECOND_NS, clock, day_words
 
 _STAGE_WORDS = {
     "read": "reading", "chunk": "chunking", "index": "index", "compress": "compressing", "seal": "sealing",
-    "compare": "comparing", "write": "writing",
+    "compare": "comparing", "write": "writing", "fetch": "fetching", "open": "opening", "place": "placing",
 }  # fmt: skip
 
 
@@ -51,7 +52,8 @@ def _slowest(status: Status) -> Line:
     if not stages:
         return line_of(Span("nothing has run", "dim"))
     stage, share = max(stages, key=lambda pair: pair[1])
-    return line_of(f"{_STAGE_WORDS.get(stage.stage, stage.stage)} {percent(share)}")
+    p95 = Span(f", p95 {format_span(stage.unit.p95_s)}" if stage.unit.count else "", "dim")
+    return line_of(f"{_STAGE_WORDS.get(stage.stage, stage.stage)} {percent(share)}", p95)
 
 
 def _initiation_short(spread: Percentiles) -> Line:
@@ -65,14 +67,20 @@ def _hot(status: Status) -> TierRow | None:
 
 
 def _tier_short(tier: TierRow | None, room: int) -> Line:
-    if tier is None or tier.used_bytes is None:
-        return line_of(Span("not measured yet", "dim"))
-    if not tier.capacity_bytes:
-        return line_of(format_bytes(tier.used_bytes))
-    words = f"{format_bytes(tier.used_bytes)} of {format_bytes(tier.capacity_bytes)}"
-    share = tier.used_bytes / tier.capacity_bytes
+    if tier is None or tier.free_bytes is None or not tier.capacity_bytes:
+        used = None if tier is None else tier.used_bytes
+        return line_of(Span("not measured yet", "dim") if used is None else Span(format_bytes(used)))
+    share = fullness(tier)
+    words = f"{percent(share)} full, {format_bytes(tier.free_bytes)} free"
     length = min(8, room - len(words) - 1)
     return (*bar(share, length), Span(" " * (length > 0) + words, tier_role(share))) if length >= 3 else line_of(words)
+
+
+def fullness(tier: TierRow) -> float:
+    """The share of a tier's capacity that is not free, 0…1, whoever fills it."""
+    if not tier.capacity_bytes or tier.free_bytes is None:
+        return 0.0
+    return min(1.0, max(0.0, 1 - tier.free_bytes / tier.capacity_bytes))
 
 
 # --- initiation ---------------------------------------------------------------------------------------
@@ -108,28 +116,51 @@ def _shares(stages: tuple[StageTime, ...]) -> list[tuple[StageTime, float]]:
     return [(stage, stage.thread_s / total) for stage in stages] if total > 0 else []
 
 
-_STAGE_COLUMNS = (Column(11), Column(6, 40), Column(5, right=True), Column(18, from_width=44, right=True))
+_STAGE_COLUMNS = (
+    Column(11), Column(6, 40, from_width=52), Column(5, right=True), Column(6, 8, right=True),
+    Column(6, 8, right=True), Column(6, 8, right=True), Column(15, from_width=84, right=True),
+)  # fmt: skip
+_STAGE_HEADS = ("", "", "share", "p50", "p95", "p99", "one stream")
 
 
 def stage_lines(status: Status, width: int) -> tuple[Line, ...]:
-    """Share of the streams' time by stage, and the pace one stream makes in it."""
+    """Each stage's share of the streams' time since the start, and how long a unit spends in it."""
     stages = _shares(status.performance.stages)
     if not stages:
         return (line_of(Span("Nothing has run yet.", "dim")),)
     sizes = columns_at(_STAGE_COLUMNS, width)
     most = max(share for _, share in stages)
-    lines = []
+    heads = lay_out([line_of(Span(head, "dim")) for head in _STAGE_HEADS], _STAGE_COLUMNS, sizes)
+    lines = [fit(heads, width)]
     for stage, share in stages:
-        pace = f"{format_rate(stage.bytes / stage.thread_s)} each" if stage.thread_s > 0 and stage.bytes else ""
+        pace = f"{format_rate(stage.bytes / stage.thread_s)}" if stage.thread_s > 0 and stage.bytes else ""
         role: Role = "strong" if share == most else "plain"
+        unit = (stage.unit.p50_s, stage.unit.p95_s, stage.unit.p99_s)
         cells = (
             line_of(Span(_STAGE_WORDS.get(stage.stage, clean(stage.stage)), role)),
             bar(share, sizes[1]),
             line_of(Span(percent(share), role)),
+            *(line_of(Span(_short_span(seconds) if stage.unit.count else "–", role)) for seconds in unit),
             line_of(Span(pace, "dim")),
         )
-        lines.append(lay_out(cells, _STAGE_COLUMNS, sizes))
+        lines.append(fit(lay_out(cells, _STAGE_COLUMNS, sizes), width))
     return tuple(lines)
+
+
+def _short_span(seconds: float) -> str:
+    """As `format_span`, in at most six cells, and below 10 ms to a tenth."""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.1f} ms"
+    return format_span(seconds).split(" ")[0] if seconds >= 60 else format_span(seconds)
+
+
+def stages_heading(status: Status) -> str:
+    """`1,204 units, last 10 min`: what the percentiles are of."""
+    stages = [stage.unit for stage in status.performance.stages if stage.unit.count]
+    if not stages:
+        return ""
+    most = max(stages, key=lambda unit: unit.count)
+    return f"a unit; {most.count:,} in the last {format_span(most.window_s)}"
 
 
 # --- storage ------------------------------------------------------------------------------------------
@@ -141,7 +172,7 @@ def tier_role(share: float) -> Role:
 
 
 def storage_lines(status: Status, width: int) -> tuple[Line, ...]:
-    """Each tier: a bar, used of capacity, what is free; below it, where it is; last, what dedup saved."""
+    """Each tier: how full, what is free of what capacity; what of it is ours; where it is; last, what dedup saved."""
     lines: list[Line] = []
     for tier in status.storage.tiers:
         lines.extend(_tier_lines(tier, width))
@@ -154,21 +185,18 @@ def storage_lines(status: Status, width: int) -> tuple[Line, ...]:
 def _tier_lines(tier: TierRow, width: int) -> list[Line]:
     place = clean(tier.url.removeprefix("file://"))
     where = Labelled("", line_of(Span(cut(place, max(0, width - 8), keep_end=True), "dim"))).at(width)
-    free = "" if tier.free_bytes is None else f"{format_bytes(tier.free_bytes)} free"
-    if tier.used_bytes is None:
-        words = f"not measured yet{', ' + free if free else ''}"
-        return [Labelled(tier.tier, line_of(Span(words, "dim"))).at(width), where]
-    if not tier.capacity_bytes:
-        words = f"{format_bytes(tier.used_bytes)} used{', ' + free if free else ''}"
-        return [Labelled(tier.tier, line_of(words)).at(width), where]
-    share = tier.used_bytes / tier.capacity_bytes
-    words = f" {percent(share)}, {format_bytes(tier.used_bytes)} of {format_bytes(tier.capacity_bytes)}"
+    used = "being counted" if tier.used_bytes is None else f"{format_bytes(tier.used_bytes)} ours"
+    if tier.free_bytes is None or not tier.capacity_bytes:
+        return [Labelled(tier.tier, line_of(used)).at(width), where]
+    share, room = fullness(tier), format_bytes(tier.capacity_bytes)
+    words = f" {percent(share)} full, {format_bytes(tier.free_bytes)} free of {room}"
     length = width - 8 - len(words)
     if length >= 6:
         first = (*bar(share, min(length, 30)), Span(words, tier_role(share)))
     else:
         first = line_of(Span(words.strip(), tier_role(share)))
-    return [Labelled(tier.tier, first).at(width), where]
+    ours = "" if tier.used_bytes is None else f", {percent(tier.used_bytes / tier.capacity_bytes)} of it"
+    return [Labelled(tier.tier, first).at(width), Labelled("", line_of(Span(used + ours, "dim"))).at(width), where]
 
 
 # --- streams ------------------------------------------------------------------------------------------
@@ -184,9 +212,36 @@ def streams_bar(scaling: AutoScaling, width: int) -> Line:
     return (Span("▮" * busy, "bar"), Span("▯" * (marks - busy), "rail"), Span(f" {words}"))
 
 
+def until_words(ns: int) -> str:
+    """`Sat 18:00`, UTC."""
+    moment = dt.datetime.fromtimestamp(ns // SECOND_NS, tz=dt.UTC)
+    return f"{day_words(moment.date(), 2)} {moment:%H:%M}"
+
+
+def capacity_lines(status: Status) -> tuple[Line, ...]:
+    """What to know before the number of streams is changed."""
+    scaling, head = status.auto_scaling, status.dashboard
+    chosen = "set by hand" if scaling.mode == "manual" else "by default"
+    if scaling.until_ns is not None:
+        chosen += f" until {until_words(scaling.until_ns)} UTC"
+    machine = status.infrastructure
+    return (
+        line_of(Span(f"{scaling.streams} streams", "strong"), f" {chosen}, {scaling.streams_busy} busy"),
+        line_of(Span(f"{head.jobs_running} jobs running, {head.jobs_queued} waiting", "dim")),
+        line_of(
+            Span(
+                f"CPU {percent(machine.cpu_share)} of {machine.cpu_cores} cores, load {machine.load_one_minute:.1f}",
+                "dim",
+            )
+        ),
+    )
+
+
 def streams_lines(scaling: AutoScaling, width: int, rows: int) -> tuple[Line, ...]:
     """Streams now and whose choice that is, then the scaling timeline, newest first."""
     chosen = "set by hand" if scaling.mode == "manual" else "by default"
+    if scaling.until_ns is not None:
+        chosen += f" until {until_words(scaling.until_ns)}"
     if scaling.target != scaling.streams:
         chosen += f", going to {scaling.target}"
     first = (*streams_bar(scaling, max(0, min(24, width - 28))), Span(f" busy, {chosen}", "dim"))

@@ -13,6 +13,7 @@ from textual.widgets import Footer
 from engine.contract.catalog import CATALOG, OperationSpec, Role
 from screens.desk import Desk
 from screens.text import Row, Span, cut, fit, line_of
+from screens.widgets.command_bar import CommandBar
 from screens.widgets.rows import Rows
 
 KEYS: tuple[tuple[str, str], ...] = (
@@ -25,6 +26,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("v", "verify the marked wedding"),
     ("s  w", "snapshots of the marked wedding; all weddings"),
     ("a", "add a wedding"),
+    ("c", "change how many streams work, and until when"),
     ("x", "cancel the marked job"),
     ("i", "make the repository, while there is none"),
     ("o", "open the newest result again"),
@@ -52,6 +54,7 @@ class HelpScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "app.pop_screen", "Back", key_display="esc"),
         Binding("enter", "open", "Write the marked verb"),
+        Binding("colon", "line", "Command", key_display=":"),
     ]
 
     def __init__(self, desk: Desk, verb: str = "", usage: Sequence[str] = ()) -> None:
@@ -64,6 +67,7 @@ class HelpScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """One list."""
         yield Rows(id="help", fill=self._fill, choosable=True)
+        yield CommandBar(self._desk)
         yield Footer(compact=True)
 
     def _fill(self, rows: Rows) -> None:
@@ -85,9 +89,13 @@ class HelpScreen(Screen[None]):
         self.dismiss()
         self._desk.open_line(f"{event.key} ")
 
+    def action_line(self) -> None:
+        """The command line."""
+        self._desk.open_line()
+
     def action_open(self) -> None:
         """Enter."""
-        self.query_one(Rows).action_choose()
+        self.query_one("#help", Rows).action_choose()
 
 
 def _heading(text: str, width: int) -> Row:

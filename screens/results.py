@@ -17,6 +17,7 @@ from engine.contract.operations import Operation
 from screens.desk import Desk
 from screens.tables import Sheet, inside
 from screens.text import Column, Line, Role, Row, Span, cell_len, fit, lay_out, line_of
+from screens.widgets.command_bar import CommandBar
 from screens.widgets.rows import Rows
 
 WIDTH_SAMPLE = 5_000  # rows at either end that are measured for the width of a column
@@ -95,6 +96,7 @@ class ResultScreen(Screen[None]):
         Binding("enter", "open", "Open"),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("r", "again", "Read again"),
+        Binding("colon", "line", "Command", key_display=":"),
     ]
 
     def __init__(self, desk: Desk, operation: Operation, sheet: Sheet) -> None:
@@ -110,6 +112,7 @@ class ResultScreen(Screen[None]):
         yield Rows(id="heading", fill=self._fill_heading)
         yield SheetRows(self._sheet, id="sheet")
         yield Input(id="filter", placeholder="show rows with …", compact=True)
+        yield CommandBar(self._desk)
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -178,6 +181,10 @@ class ResultScreen(Screen[None]):
     def on_input_submitted(self) -> None:
         """Keep the filter and go to the rows."""
         self._rows.focus()
+
+    def action_line(self) -> None:
+        """The command line."""
+        self._desk.open_line()
 
     def action_again(self) -> None:
         """Ask the same again."""

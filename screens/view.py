@@ -175,8 +175,11 @@ def weddings_heading(status: Status) -> str:
     head = status.dashboard
     if not head.weddings_total:
         return ""
-    today = f"{head.weddings_today} today, {head.weddings_today_protected} protected"
-    return f"{today if head.weddings_today else 'none today'} · {head.weddings_total} in all"
+    unknown = f", {head.weddings_today_unknown} not counted yet" if head.weddings_today_unknown else ""
+    today = f"{head.weddings_today} today, {head.weddings_today_protected} protected{unknown}"
+    left = head.weddings_unknown - head.weddings_today_unknown
+    counting = f", {left:,} not counted yet" if left else ""
+    return f"{today if head.weddings_today else 'none today'} · {head.weddings_total:,} in all{counting}"
 
 
 def weddings_empty(status: Status) -> tuple[Line, ...]:
@@ -215,7 +218,14 @@ def job_share(job: JobRow) -> float | None:
         return job.bytes_read / job.bytes_total
     if job.files_total:
         return job.files_done / job.files_total
+    if job.bytes_expected:
+        return min(1.0, job.bytes_read / job.bytes_expected)
     return None
+
+
+def is_about(job: JobRow) -> bool:
+    """Whether its share is an estimate: the scan has not seen everything."""
+    return job.bytes_total is None and job.files_total is None and bool(job.bytes_expected)
 
 
 def job_order(status: Status) -> tuple[JobRow, ...]:
@@ -257,14 +267,15 @@ def job_rows(status: Status, width: int) -> tuple[Row, ...]:
 
 def _running_cells(job: JobRow, bar_width: int) -> tuple[Line, ...]:
     share = job_share(job)
-    total = "" if job.bytes_total is None else f" of {format_bytes(job.bytes_total)}"
+    whole, about = job.bytes_total or job.bytes_expected, is_about(job)
+    total = "" if whole is None else f" of {'about ' * about}{format_bytes(whole)}"
     files = f"{job.files_done:,}" + ("" if job.files_total is None else f" of {job.files_total:,}") + " files"
     so_far = f"{format_bytes(job.bytes_read)} so far"
     return (
         bar(share, bar_width) if share is not None else rail_with(so_far, bar_width),
-        line_of(Span("scan" if share is None else percent(share), "strong")),
+        line_of(Span("scan" if share is None else f"{'~' * about}{percent(share)}", "strong")),
         line_of(format_rate(job.rate_bytes_per_s)),
-        line_of(Span("" if job.eta_s is None else f"{format_span(job.eta_s)} left", "dim")),
+        line_of(Span("" if job.eta_s is None else f"{'~' * about}{format_span(job.eta_s)} left", "dim")),
         line_of(Span(f"{format_bytes(job.bytes_read)}{total}", "dim")),
         line_of(Span(files, "dim")),
         line_of(Span(f"▲ {job.warnings} warn" if job.warnings else "", "warning")),

@@ -28,11 +28,16 @@ from engine.contract.status import Status
 from screens import view
 from screens.dashboard import DashboardScreen
 from screens.dialogs.choice import leave
+from screens.dialogs.form import FormDialog
+from screens.dialogs.retrieve import RetrieveDialog
 from screens.text import Line
+from screens.widgets.command_bar import CommandBar
 from screens.widgets.plot import Symbols
 from wedsync_tui import terminal
 from wedsync_tui.courier import Courier
 from wedsync_tui.desk import ConsoleDesk
+from wedsync_tui.firststeps import FirstSteps
+from wedsync_tui.history import History
 from wedsync_tui.palette import Command, OperationProvider, operation_commands
 from wedsync_tui.script import Script
 from wedsync_tui.stage import Severity
@@ -102,6 +107,7 @@ class ConsoleApp(App[Outcome]):
         self._leaves_when_idle = self._is_asking = False
         self.courier = Courier(handle)
         self.desk = ConsoleDesk(self)
+        self.guide = FirstSteps(self, self.desk)
         self.stepper = Stepper(self, handle)
         self._dashboard = DashboardScreen(self.desk, symbols=symbols)
         if symbols == "ascii":
@@ -159,6 +165,7 @@ class ConsoleApp(App[Outcome]):
             severity: Severity = "information" if event.level == "info" else event.level
             self.tell(view.event_words(event), severity=severity)
         self._leave_if_over(status)
+        self.guide.look(status)
         if self._ticks:
             self.call_after_refresh(self._frame_took, started)
 
@@ -204,7 +211,7 @@ class ConsoleApp(App[Outcome]):
     @property
     def is_busy(self) -> bool:
         """See `Stage.is_busy`."""
-        return isinstance(self.screen, ModalScreen)
+        return isinstance(self.screen, ModalScreen) or any(bar.is_open for bar in self.screen.query(CommandBar))
 
     def status(self) -> Status:
         """See `Stage.status`."""
@@ -213,6 +220,18 @@ class ConsoleApp(App[Outcome]):
     def open(self, screen: Screen[Any], then: Callable[[Any], None] | None = None) -> None:
         """See `Stage.open`."""
         self.push_screen(screen, then)
+
+    def open_line(self, line: str) -> None:
+        """See `Stage.open_line`."""
+        for bar in self.screen.query(CommandBar):
+            bar.open(line)
+
+    def look_again(self) -> None:
+        """See `Stage.look_again`."""
+        if isinstance(self.screen, FormDialog | RetrieveDialog):
+            self.screen.look_again()
+        for bar in self.screen.query(CommandBar):
+            bar.look_again()
 
     def tell(self, words: str, *, severity: Severity = "information") -> None:
         """A toast. Its words are never read as markup."""
@@ -296,11 +315,17 @@ class ConsoleApp(App[Outcome]):
 
 
 def run_console(
-    handle: EngineHandle, *, settings: ConsoleSettings, script: Script | None = None, is_attached: bool = False
+    handle: EngineHandle,
+    *,
+    settings: ConsoleSettings,
+    script: Script | None = None,
+    history: History | None = None,
+    is_attached: bool = False,
 ) -> Outcome:
     """Draw the console until it ends, on the main thread. `script` is run in it, step by step, visibly."""
     symbols = symbols_for(os.environ)
     app = ConsoleApp(handle, settings=settings, symbols=symbols, script=script)
+    app.desk.history = history or app.desk.history
     app.is_guest = is_attached
     with terminal.guarded(
         hung_up=lambda: app.leave_from_signal(Outcome.DETACHED), ended=lambda: app.leave_from_signal(Outcome.TERMINATED)

@@ -19,6 +19,7 @@ from engine.contract.catalog import BY_VERB, CATALOG, OperationSpec
 from engine.contract.settings import Settings
 from engine.contract.status import Status
 from screens.desk import Suggestion
+from screens.fuzzy import NO_MATCH, distance
 from screens.text import clean
 from wedsync_tui.arguments import Argument, arguments_of
 from wedsync_tui.words import OpenQuote, split_words
@@ -73,7 +74,7 @@ def suggest(line: str, known: Known) -> tuple[Suggestion, ...]:
         start, partial = 0, " ".join([*words, partial]) if words else partial
     else:
         choices = _arguments(spec, words[len(spec.verb.split()) :], partial, known)
-    found = sorted(_fitting(choices, partial), key=lambda choice: not choice[0].startswith(partial))
+    found = _fitting(choices, partial)
     return tuple(
         Suggestion(line[:start] + _quoted(word, is_verb=spec is None), clean(word), meaning)
         for word, meaning in found[:SUGGESTIONS_MAX]
@@ -207,12 +208,13 @@ def _settings() -> tuple[Choice, ...]:
 
 
 def _fitting(choices: Iterable[Choice], partial: str) -> list[Choice]:
-    wanted = partial.casefold()
-    return [choice for choice in choices if choice[0].casefold().startswith(wanted) or _inside(wanted, choice[0])]
-
-
-def _inside(wanted: str, word: str) -> bool:
-    return len(wanted) >= 2 and not wanted.startswith("-") and "/" not in wanted and wanted in word.casefold()
+    """Those that begin so, then those with the letters inside; an option or a path only as it begins."""
+    if partial.startswith("-") or "/" in partial:
+        wanted = partial.casefold()
+        return [choice for choice in choices if choice[0].casefold().startswith(wanted)]
+    near = [(distance(partial, choice[0]), choice) for choice in choices]
+    near.sort(key=lambda pair: (pair[0], not pair[1][0].startswith(partial)) if partial else (0, False))
+    return [choice for how_far, choice in near if how_far < NO_MATCH]
 
 
 def _quoted(word: str, *, is_verb: bool) -> str:

@@ -20,7 +20,7 @@ from wedsync_tui.options import Options
 from wedsync_tui.output import Output, worse
 from wedsync_tui.passphrase import Passphrase
 from wedsync_tui.script import Script
-from wedsync_tui.wiring import OpenEngine, log_of
+from wedsync_tui.wiring import OpenEngine, history_file, log_of
 
 
 def open_console(options: Options, script: Script, entrance: Entrance, *, output: Output) -> int:
@@ -40,6 +40,7 @@ def open_console(options: Options, script: Script, entrance: Entrance, *, output
             opened.engine.close(drain_s=0.0)
             raise
     from wedsync_tui.app import Outcome, run_console
+    from wedsync_tui.history import History
 
     if entrance.passphrase is not None:
         entrance.passphrase.main = None  # from here on the terminal is the screen's
@@ -47,6 +48,7 @@ def open_console(options: Options, script: Script, entrance: Entrance, *, output
         opened.engine,
         settings=settings,
         script=script if script.steps else None,
+        history=History(history_file()),
         is_attached=opened.is_attached,
     )
     code = EXIT_DONE

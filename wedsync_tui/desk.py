@@ -8,8 +8,9 @@ Drawing thread.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -18,23 +19,29 @@ from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
 from screens.desk import HelpWanted, Problem, Suggestion
+from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import confirm
-from screens.dialogs.command_line import CommandLine
 from screens.dialogs.form import Field, FormDialog
+from screens.dialogs.retrieve import RetrieveDialog
+from screens.gauges import capacity_lines
 from screens.help import HelpScreen
 from screens.results import ResultScreen
 from screens.tables import sentence_of, sheet_of
 from screens.text import Span, clean, line_of
 from screens.view import is_ended
 from wedsync_tui.arguments import Argument, arguments_of
+from wedsync_tui.aside import Aside
 from wedsync_tui.commands import HelpRequest, format_command, parse_line
 from wedsync_tui.completion import known_from, suggest
+from wedsync_tui.folders import Folders
 from wedsync_tui.help import page
+from wedsync_tui.history import History
 from wedsync_tui.stage import Stage
 
-HISTORY_MAX = 500
 KEPT_MAX = 20
 LATE_S = 2.0
+REGISTER_FRESH_S = 10.0
+FORMS = frozenset({"start_backup", "retrieve_wedding_data", "scale_infrastructure", "wedding_add"})
 
 
 class ConsoleDesk:
@@ -42,7 +49,11 @@ class ConsoleDesk:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.history: deque[str] = deque(maxlen=HISTORY_MAX)
+        self.history = History()  # replaced by one that is kept
+        self._folders = Folders(Aside(), time_s=lambda: asyncio.get_running_loop().time())
+        self._folders.changed = stage.look_again
+        self._register: tuple[tuple[str, str], ...] = ()  # every wedding, where the status document has not all
+        self._register_s = float("-inf")
         self._kept: deque[tuple[str, Operation, msgspec.Struct]] = deque(maxlen=KEPT_MAX)
 
     # --- lines ---
@@ -60,7 +71,30 @@ class ConsoleDesk:
 
     def suggest(self, line: str) -> tuple[Suggestion, ...]:
         """See `Desk.suggest`."""
-        return suggest(line, known_from(self._stage.status()))
+        known = known_from(self._stage.status(), self._folders.names)
+        return suggest(line, dataclasses.replace(known, weddings=tuple(self.weddings())))
+
+    def recall(self, text: str, *, anywhere: bool) -> Sequence[str]:
+        """See `Desk.recall`."""
+        return self.history.containing(text) if anywhere else self.history.beginning(text)
+
+    def weddings(self) -> Sequence[tuple[str, str]]:
+        """See `Desk.weddings`."""
+        status = self._stage.status()
+        shown = [(row.name, f"{row.date} {clean(row.venue)}".strip()) for row in status.weddings]
+        if status.weddings_total <= len(shown):
+            return shown
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._register_s > REGISTER_FRESH_S:
+            self._register_s = now_s
+            self._stage.courier.send(ops.ListWeddings(), self._took_register)
+        return self._register or shown
+
+    def _took_register(self, answer: Result | Problem) -> None:
+        if isinstance(answer, ops.WeddingList):
+            rows = (row.wedding for row in answer.weddings)
+            self._register = tuple((row.name, f"{row.date} {clean(row.venue)}".strip()) for row in rows)
+            self._stage.look_again()
 
     def synopsis(self, line: str) -> str:
         """See `Desk.synopsis`."""
@@ -71,17 +105,18 @@ class ConsoleDesk:
 
     def choose(self, spec: OperationSpec) -> None:
         """What the palette does with a row: run it, or begin its line where it needs arguments."""
-        if any(row.required for row in arguments_of(spec)):
+        if spec.name in FORMS:
+            self.open_form(spec.name, {})
+        elif any(row.required for row in arguments_of(spec)):
             self.open_line(f"{spec.verb} ")
         else:
             self.submit(spec.verb)
 
     def submit(self, line: str) -> None:
         """Run a line and keep it in the history."""
-        if not line:
+        if not line.strip():
             return
-        if not self.history or self.history[-1] != line:
-            self.history.append(line)
+        self.history.add(line)
         meant = self.understand(line)
         if isinstance(meant, Problem):
             self._tell_problem(line, meant)
@@ -103,6 +138,10 @@ class ConsoleDesk:
             )
         else:
             self._send(operation)
+
+    def ask(self, operation: Operation, then: Callable[[Result | Problem], None]) -> None:
+        """See `Desk.ask`."""
+        self._stage.courier.send(operation, then)
 
     def _send(self, operation: Operation) -> None:
         line = clean(format_command(operation))
@@ -139,13 +178,19 @@ class ConsoleDesk:
 
     def open_line(self, line: str = "") -> None:
         """See `Desk.open_line`."""
-        self._stage.open(CommandLine(self, line, self.history), self._submit)
+        self._stage.open_line(line)
 
     def open_form(self, name: str, given: Mapping[str, str]) -> None:
         """See `Desk.open_form`."""
         spec = BY_NAME[name]
         fields = [_field(row) for row in arguments_of(spec)]
-        self._stage.open(FormDialog(self, spec.verb, fields, given), self._submit)
+        if name == "start_backup":
+            self._stage.open(BackupDialog(self, fields, given), self._submit)
+        elif name == "retrieve_wedding_data":
+            self._stage.open(RetrieveDialog(self, given.get("wedding", "")), self._submit)
+        else:
+            lead = capacity_lines(self._stage.status()) if name == "scale_infrastructure" else ()
+            self._stage.open(FormDialog(self, spec.verb, fields, given, lead=lead), self._submit)
 
     def _submit(self, line: str | None) -> None:
         self.submit(line or "")

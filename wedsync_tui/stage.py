@@ -35,6 +35,14 @@ class Stage(Protocol):
         """Put a screen over what is there; `then` gets its result."""
         ...
 
+    def open_line(self, line: str) -> None:
+        """Open the command line of the screen that is shown, with this in it."""
+        ...
+
+    def look_again(self) -> None:
+        """Have whatever suggests something suggest anew: more is known than a moment ago."""
+        ...
+
     def tell(self, words: str, *, severity: Severity = "information") -> None:
         """A toast. Its words are never read as markup."""
         ...

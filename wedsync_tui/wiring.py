@@ -41,6 +41,11 @@ def demo_home() -> Path:
     return default_home().with_name(f"{APPLICATION}-demo")
 
 
+def history_file() -> Path:
+    """Where the lines are kept that this person wrote in consoles."""
+    return platformdirs.user_state_path(APPLICATION, appauthor=False) / "history"
+
+
 def log_of(home: Path) -> Path:
     """Where the engine of this home writes its log."""
     return home / "logs" / "engine.jsonl"

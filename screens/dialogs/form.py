@@ -1,4 +1,4 @@
-"""`FormDialog`: any operation as a form, one line an argument, with suggestions and errors in place.
+"""`FormDialog`: any operation as a form, one line an argument, with suggestions, and what is wrong said as one types.
 
 Flows in: the operation's fields as a door describes them, and a desk. Flows out: the command line the form makes,
 once it is understood. A form is a way to write a line, so palette, scripts and forms can never differ.
@@ -20,7 +20,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from screens.desk import Desk, Problem, Suggestion
-from screens.text import Span, clean, cut, fit, line_of
+from screens.text import Line, Span, clean, cut, fit, line_of
 from screens.widgets.rows import Rows
 from screens.widgets.tick import Tick
 
@@ -50,8 +50,20 @@ class FormDialog(ModalScreen[str]):
         Binding("ctrl+s", "run", "Run", priority=True),
     ]
 
-    def __init__(self, desk: Desk, verb: str, fields: Sequence[Field], given: Mapping[str, str]) -> None:
+    RUN = "Run"  # what the button says
+
+    def __init__(
+        self,
+        desk: Desk,
+        verb: str,
+        fields: Sequence[Field],
+        given: Mapping[str, str],
+        *,
+        lead: Sequence[Line] = (),
+    ) -> None:
+        """`given` fills fields by name; `lead` stands above them: what one should know before one chooses."""
         super().__init__()
+        self._lead = lead
         self._desk = desk
         self._verb = verb
         self._fields = sorted(fields, key=lambda field: (not field.required, field.switch))
@@ -61,21 +73,33 @@ class FormDialog(ModalScreen[str]):
         self._suggestions: tuple[Suggestion, ...] = ()
         self._marked = -1
         self._filled = ""
+        self._start = 0  # where in a suggested line the value of the field begins
 
     def compose(self) -> ComposeResult:
         """Title, fields, suggestions, what the line would be, buttons."""
         with Vertical(classes="dialog form"):
             yield Static(Content.styled(self._verb, "bold"), classes="dialog-title")
+            if self._lead:
+                yield Rows(id="lead", fill=self._fill_lead)
             with VerticalScroll(id="fields", can_focus=False):
                 for field in self._fields:
                     yield from self._compose_field(field)
             yield Rows(id="suggestions", fill=self._fill_suggestions)
             yield Rows(id="words", fill=self._fill_words)
+            yield from self.compose_more()
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
-                if any(field.name == "dry_run" for field in self._fields):
-                    yield Button("Dry run", id="dry", variant="primary", compact=True)
-                yield Button("Run", id="run", variant="success", compact=True)
+                yield from self.compose_buttons()
+
+    def compose_more(self) -> ComposeResult:
+        """What stands between the words and the buttons."""
+        yield from ()
+
+    def compose_buttons(self) -> ComposeResult:
+        """The buttons after Cancel."""
+        if any(field.name == "dry_run" for field in self._fields):
+            yield Button("Dry run", id="dry", variant="primary", compact=True)
+        yield Button(self.RUN, id="run", variant="success", compact=True)
 
     def _compose_field(self, field: Field) -> ComposeResult:
         with Horizontal(classes="field"):
@@ -95,6 +119,11 @@ class FormDialog(ModalScreen[str]):
             box.cursor_blink = False
         empty = next((field.name for field in self._fields if field.required and not self._given.get(field.name)), "")
         (self.query_one(f"#{empty}") if empty else self.query_one("#run")).focus()
+        if self._lead:
+            self.query_one("#lead").styles.height = len(self._lead)
+
+    def _fill_lead(self, rows: Rows) -> None:
+        rows.show_lines([fit(line, rows.text_width) for line in self._lead])
 
     # --- the line it makes ---
 
@@ -111,6 +140,18 @@ class FormDialog(ModalScreen[str]):
             if text:
                 words += [field.flag] * bool(field.flag) + (_listed(text) if field.many else [shlex.quote(text)])
         return " ".join(words)
+
+    def _judge(self) -> None:
+        """What is wrong with the line, once all that it needs is there; what is half written is not wrong yet."""
+        self._problem = ""
+        if not self._missing():
+            meant = self._desk.understand(self.line())
+            self._problem = meant.line if isinstance(meant, Problem) else ""
+
+    def _missing(self) -> str:
+        """The first field that must be filled and is not."""
+        needed = (field for field in self._fields if field.required and not field.switch)
+        return next((field.name for field in needed if not self._value(field)), "")
 
     def _run(self, *, dry: bool = False) -> None:
         meant = self._desk.understand(self.line(dry=dry))
@@ -138,11 +179,19 @@ class FormDialog(ModalScreen[str]):
             lines.append(fit((Span(mark, "accent"), shown, Span(f"  {clean(one.help)}", "dim")), rows.text_width))
         rows.show_lines(lines)
 
+    def look_again(self) -> None:
+        """More is known than a moment ago: suggest anew where somebody writes."""
+        box = self.focused
+        field = self._field(box.id) if isinstance(box, Input) else None
+        if field is not None and isinstance(box, Input) and self._marked < 0:
+            self._suggest(field, box.value)
+
     def _suggest(self, field: Field, text: str) -> None:
         """What the command line would suggest at this argument's place."""
         places = [one for one in self._fields if not one.flag and not one.switch]
         before = [shlex.quote(self._value(one) or "x") for one in places if one != field]
         start = " ".join([self._verb, *before, *([field.flag] if field.flag else [])])
+        self._start = len(start) + 1
         found = self._desk.suggest(f"{start} {text}")
         self._suggestions = tuple(one for one in found if not one.shown.startswith("-"))
         self._marked = -1
@@ -166,8 +215,9 @@ class FormDialog(ModalScreen[str]):
         self.query_one("#words", Rows).refill()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Suggest as it is typed."""
-        self._problem = ""
+        """Suggest as it is typed, and say what is wrong with what is there."""
+        event.stop()
+        self._judge()
         field = self._field(event.input.id)
         if field is not None and event.input.has_focus and event.value != self._filled:
             self._filled = ""
@@ -176,7 +226,7 @@ class FormDialog(ModalScreen[str]):
 
     def on_tick_changed(self) -> None:
         """Show the line anew."""
-        self._problem = ""
+        self._judge()
         self.query_one("#words", Rows).refill()
 
     # --- keys ---
@@ -188,10 +238,11 @@ class FormDialog(ModalScreen[str]):
             return
         step = 1 if event.key == "down" else -1
         self._marked = (self._marked + step) % len(self._suggestions) if self._marked >= 0 or step > 0 else -1
-        word = self._suggestions[self._marked].shown
+        chosen, field = self._suggestions[self._marked], self._field(box.id)
+        is_many = field is not None and field.many  # several values are written as on a line, one as it is
+        word = chosen.line[self._start :].rstrip(" ") if is_many else chosen.shown
         self._filled = box.value = word
         box.cursor_position = len(word)
-        field = self._field(box.id)
         if len(self._suggestions) == 1 and field is not None:  # a folder: what is in it comes next
             self._suggest(field, word)
         self.query_one("#suggestions", Rows).refill()
@@ -200,11 +251,11 @@ class FormDialog(ModalScreen[str]):
 
     def on_input_submitted(self) -> None:
         """Enter goes to the next field that must be filled, else runs."""
-        for field in self._fields:
-            if field.required and not field.switch and not self._value(field):
-                self.query_one(f"#{field.name}").focus()
-                return
-        self._run()
+        missing = self._missing()
+        if missing:
+            self.query_one(f"#{missing}").focus()
+        else:
+            self._run()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Run, or go back."""

@@ -44,25 +44,41 @@ def test_percentiles_of_nothing_say_so() -> None:
     assert words(gauges.initiation_lines(st.Percentiles(count=0, window_s=60.0), 60)) == ["No job has started yet."]
 
 
-def test_the_slowest_stage_is_told_with_its_share() -> None:
+def test_each_stage_is_told_with_its_share_and_what_a_unit_takes() -> None:
     lines = words(gauges.stage_lines(samples.status(), 60))
+    assert lines[0].split() == ["share", "p50", "p95", "p99"]
     assert lines[-1].startswith("writing")
+    assert lines[-1].split()[-6:] == ["15", "ms", "34", "ms", "84", "ms"]
     assert "41 %" in lines[-1]
-    assert lines[-1].endswith("819 MB/s each")
-    assert words(gauges.pace_lines(samples.status(), 32))[1] == "slowest writing 41 %"
+    assert words(gauges.stage_lines(samples.status(), 100))[-1].endswith("819 MB/s")
+    assert gauges.stages_heading(samples.status()) == "a unit; 1,540 in the last 10m"
+    assert words(gauges.pace_lines(samples.status(), 32))[1] == "slowest writing 41 %, p95 34 ms"
 
 
-def test_the_hot_store_tells_used_capacity_and_place() -> None:
+def test_a_stage_without_a_recent_unit_has_no_percentiles() -> None:
+    old = st.StageTime(stage="fetch", thread_s=2.0, bytes=10)
+    performance = msgspec.structs.replace(samples.performance(), stages=(old,))
+    status = samples.status(performance=performance)
+    assert words(gauges.stage_lines(status, 60))[-1].split()[-4:] == ["%", "–", "–", "–"]
+    assert gauges.stages_heading(status) == ""
+
+
+def test_the_hot_store_tells_how_full_it_is_what_is_ours_and_the_place() -> None:
     lines = words(gauges.storage_lines(samples.status(), 60))
     assert lines[0].startswith("hot     ━")
-    assert lines[0].endswith("12 %, 254 GB of 2.00 TB")
-    assert lines[1].strip() == "/srv/wedsync/repository"
-    assert lines[2] == "dedup   1.17 : 1 since the start"
+    assert lines[0].endswith("20 % full, 1.60 TB free of 2.00 TB")
+    assert lines[1].strip() == "254 GB ours, 12 % of it"
+    assert lines[2].strip() == "/srv/wedsync/repository"
+    assert lines[3] == "dedup   1.17 : 1 since the start"
 
 
-def test_a_store_that_was_not_measured_says_so() -> None:
+def test_a_store_whose_objects_are_not_counted_says_so_and_tells_its_room_all_the_same() -> None:
     lines = words(gauges.storage_lines(samples.empty_status(), 60))
-    assert lines[0] == "hot     not measured yet, 1.60 TB free"
+    assert lines[0].endswith("20 % full, 1.60 TB free of 2.00 TB")
+    assert lines[1].strip() == "being counted"
+    unknown = st.TierRow(tier="hot", url="memory://", used_bytes=7, free_bytes=None, capacity_bytes=None)
+    status = samples.status(storage=st.Storage(tiers=(unknown,), repository=""))
+    assert words(gauges.storage_lines(status, 60))[0] == "hot     7 B ours"
 
 
 @pytest.mark.parametrize(("share", "role"), [(0.2, "plain"), (0.86, "warning"), (0.99, "critical")])
@@ -75,6 +91,14 @@ def test_streams_tell_whose_choice_they_are() -> None:
     assert words(gauges.streams_lines(scaling, 60, 5))[0] == "▮▮▮▮▮▮▯▯▯ 6/9 busy, by default"
     by_hand = msgspec.structs.replace(scaling, mode="manual", target=12)
     assert words(gauges.streams_lines(by_hand, 60, 5))[0].endswith("busy, set by hand, going to 12")
+    until = msgspec.structs.replace(scaling, mode="manual", until_ns=samples.NOW_NS + 4 * 3_600 * samples.SECOND_NS)
+    assert words(gauges.streams_lines(until, 60, 5))[0].endswith("busy, set by hand until Sat 20 Jun 18:00")
+
+
+def test_capacity_is_told_before_it_is_changed() -> None:
+    assert words(gauges.capacity_lines(samples.status())) == [
+        "9 streams by default, 6 busy", "1 jobs running, 1 waiting", "CPU 42 % of 8 cores, load 3.1",
+    ]  # fmt: skip
 
 
 def test_the_scaling_timeline_is_newest_first_and_tells_each_step() -> None:

@@ -7,15 +7,17 @@ from concurrent.futures import Future
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from engine.base.errors import NotFound, Unavailable
 from engine.contract import operations as ops
 from engine.contract.status import Status
+from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import ChoiceDialog
-from screens.dialogs.command_line import CommandLine
 from screens.dialogs.form import FormDialog
 from screens.help import HelpScreen
 from screens.results import ResultScreen
+from screens.widgets.command_bar import CommandBar
 from screens.widgets.rows import Rows
 from tests import samples
 from tests.consoles import opened, panel, settled, shown, toasts, typed, without_colours_of_ours
@@ -88,17 +90,6 @@ async def test_an_event_is_told_and_logged(engine: FakeEngine) -> None:
         assert toasts(app) == ["backup of smith-jones: done"]
 
 
-async def test_an_empty_home_offers_to_make_a_repository() -> None:
-    engine = FakeEngine(initialised=False)
-    async with opened(engine) as (app, pilot):
-        assert "There is no repository yet." in panel(app, "weddings")
-        assert "i Make repository" in shown(app)
-        await pilot.press("i")
-        await settled(pilot)
-        assert engine.operations == [ops.InitRepository()]
-        assert "the repository is made in file:///srv/wedsync/repository" in toasts(app)
-
-
 @pytest.mark.parametrize("size", [(20, 4), (40, 10), (60, 16), (250, 80)])
 async def test_every_size_is_drawn_without_a_crash(engine: FakeEngine, size: tuple[int, int]) -> None:
     async with opened(engine, size) as (app, pilot):
@@ -157,7 +148,7 @@ async def test_the_end_of_a_job_is_told_once(engine: FakeEngine) -> None:
 async def test_a_wrong_line_is_explained_in_place_and_nothing_runs(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
         await typed(pilot, "bakup smith-jones")
-        assert isinstance(app.screen, CommandLine)
+        assert app.screen.query_one(CommandBar).is_open
         assert 'unknown verb "bakup"; did you mean backup?' in panel(app, "words")
         assert engine.operations == []
 
@@ -261,7 +252,7 @@ async def test_an_answer_that_comes_while_somebody_types_waits_to_be_opened(engi
         )
         waiting.set_result(report)
         await settled(pilot)
-        assert isinstance(app.screen, CommandLine)
+        assert app.screen.query_one(CommandBar).is_open
         assert "verify smith-jones is ready; o opens it" in toasts(app)
         await pilot.press("escape", "o")
         await settled(pilot)
@@ -300,26 +291,44 @@ async def test_danger_asks_first_and_enter_is_harmless(engine: FakeEngine) -> No
         assert engine.operations == [ops.ArchiveWedding(name="smith-jones")]
 
 
-async def test_b_opens_a_form_for_the_marked_wedding_and_runs_its_line(engine: FakeEngine) -> None:
+async def test_b_looks_first_and_then_starts_what_was_looked_at(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
         await pilot.press("down", "b")
         await pilot.pause()
-        assert isinstance(app.screen, FormDialog)
+        assert isinstance(app.screen, BackupDialog)
         await pilot.press(*"/card")
         await pilot.pause()
         assert ": backup smith-jones --from /card" in panel(app, "words")
         await pilot.press("enter")
         await settled(pilot)
-        assert engine.operations == [ops.StartBackup(wedding="smith-jones", sources=("/card",))]
-
-
-async def test_a_form_can_be_tried_dry_and_shows_the_estimate(engine: FakeEngine) -> None:
-    async with opened(engine) as (app, pilot):
-        await pilot.press("b", *"/card")
-        await pilot.click("#dry")
+        wanted = ops.StartBackup(wedding="smith-jones", sources=("/card",))
+        assert engine.operations == [msgspec.structs.replace(wanted, dry_run=True)]
+        assert "to read of" in panel(app, "estimate")
+        await pilot.press("enter")
         await settled(pilot)
-        assert engine.operations == [ops.StartBackup(wedding="okafor-lind", sources=("/card",), dry_run=True)]
-        assert "bytes to read" in panel(app, "facts") or "to read" in panel(app, "facts")
+        assert engine.operations[1:] == [wanted]
+        assert not isinstance(app.screen, BackupDialog)
+
+
+async def test_a_changed_backup_is_looked_at_again(engine: FakeEngine) -> None:
+    async with opened(engine) as (app, pilot):
+        await pilot.press("b", *"/card", "enter")
+        await settled(pilot)
+        app.screen.query_one("#sources", Input).value = "/other"
+        await pilot.pause()
+        assert "starts nothing yet" in panel(app, "estimate")
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+        assert [operation.dry_run for operation in engine.operations] == [True, True]  # type: ignore[attr-defined]
+
+
+async def test_what_a_look_finds_wrong_is_said_in_place(engine: FakeEngine) -> None:
+    engine.answer(ops.StartBackup, NotFound("/card: no such file", "give --from a folder that is there"))
+    async with opened(engine) as (app, pilot):
+        await pilot.press("b", *"/card", "enter")
+        await settled(pilot)
+        assert isinstance(app.screen, BackupDialog)
+        assert "/card: no such file" in panel(app, "words")
 
 
 async def test_a_form_says_what_is_wrong_and_stays(engine: FakeEngine) -> None:
@@ -328,15 +337,6 @@ async def test_a_form_says_what_is_wrong_and_stays(engine: FakeEngine) -> None:
         await pilot.pause()
         assert isinstance(app.screen, FormDialog)
         assert "'June' is not a date; write it like 2026-06-20" in panel(app, "words")
-
-
-async def test_a_switch_that_is_on_by_default_can_be_turned_off(engine: FakeEngine) -> None:
-    async with opened(engine) as (app, pilot):
-        await pilot.press("r", *"/back")
-        app.screen.query_one("#wait").value = False  # type: ignore[attr-defined]
-        await pilot.press("ctrl+s")
-        await settled(pilot)
-        assert engine.operations == [ops.RetrieveWeddingData(wedding="okafor-lind", to="/back", wait=False)]
 
 
 async def test_keys_on_lists_act_on_what_is_marked(engine: FakeEngine) -> None:

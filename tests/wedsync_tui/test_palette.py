@@ -6,11 +6,14 @@ from textual.widgets import Input
 
 from engine.contract.catalog import CATALOG
 from screens.dialogs.choice import ChoiceDialog
-from screens.dialogs.command_line import CommandLine
+from screens.dialogs.form import FormDialog
+from screens.dialogs.retrieve import RetrieveDialog
+from screens.widgets.command_bar import CommandBar
 from tests import samples
 from tests.consoles import opened, panel, settled, shown
 from tests.fakes import FakeEngine
 from wedsync_tui.arguments import arguments_of
+from wedsync_tui.desk import FORMS
 from wedsync_tui.palette import OperationProvider, help_of, operation_commands
 
 
@@ -29,8 +32,11 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
         for spec, row in zip(CATALOG, app.palette_commands(), strict=False):
             row.act()
             await pilot.pause()
-            if any(argument.required for argument in arguments_of(spec)):
-                assert isinstance(app.screen, CommandLine), spec
+            if spec.name in FORMS:
+                assert isinstance(app.screen, FormDialog | RetrieveDialog), spec
+                assert engine.operations == [], spec
+            elif any(argument.required for argument in arguments_of(spec)):
+                assert app.screen.query_one(CommandBar).is_open, spec
                 assert app.screen.query_one("#line", Input).value == f"{spec.verb} "
                 assert panel(app, "words").startswith(spec.verb)
                 assert engine.operations == [], spec
@@ -41,6 +47,8 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
                     await settled(pilot)
                 assert [type(operation) for operation in engine.operations] == [spec.arguments]
             engine.operations.clear()
+            for bar in app.screen.query(CommandBar):
+                bar.close()
             while len(app.screen_stack) > 1:
                 app.pop_screen()
 
