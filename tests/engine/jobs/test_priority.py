@@ -50,6 +50,15 @@ def test_the_night_the_clocks_go_forward_has_its_day() -> None:
     assert local_day("Europe/London", ns("2026-03-29T06:00:00", "Europe/London")) == dt.date(2026, 3, 29)
 
 
+def test_zones_are_known_where_the_system_has_none() -> None:
+    """As in a small container image."""
+    zoneinfo.reset_tzpath(to=())
+    try:
+        assert zoneinfo.ZoneInfo.no_cache("Europe/London").key == "Europe/London"
+    finally:
+        zoneinfo.reset_tzpath()
+
+
 def test_an_unknown_zone_counts_as_utc_and_is_called_a_problem() -> None:
     now = ns("2026-06-20T12:00:00", "UTC")
     assert local_day("Middle-earth/Bree", now) == dt.date(2026, 6, 20)
