@@ -39,7 +39,7 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
     tags = checked_tags(operation.tags)
     sources = await engine.offload.run(wedding.id, lambda: checked_sources(operation.sources))
     if operation.dry_run:
-        what = Selection(sources, operation.exclude, operation.one_file_system)
+        what = Selection(sources, operation.exclude, operation.one_file_system, engine.home.restless)
         counts = await with_vault(engine, operation.wedding, lambda vault: estimate(vault, what, engine.clock))
         return ops.BackupEstimate(
             files=counts.files,
@@ -72,6 +72,7 @@ def backup_spec(engine: Engine, operation: ops.StartBackup, wedding: Wedding) ->
             host=os.uname().nodename,
             exclude=operation.exclude,
             one_file_system=operation.one_file_system,
+            own=engine.home.restless,
         )
         with _backup_run(engine, job, request) as prepared:
             yield prepared

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from engine.base.errors import Conflict, LimitReached, NotPermitted
 from engine.contract.settings import Settings
+from engine.contract.wire import SOCKET_NAME
 from engine.jobs.journal import open_journal
 
 
@@ -66,6 +67,12 @@ class Home:
     def logs(self) -> Path:
         """Where the logs stand."""
         return self.path / "logs"
+
+    @property
+    def restless(self) -> tuple[bytes, ...]:
+        """What changes here while an engine runs: no backup of a folder around the home reads it."""
+        journal = [f"journal.db{ending}" for ending in ("", "-wal", "-shm")]
+        return tuple(os.fsencode(self.path / name) for name in (*journal, "engine.lock", SOCKET_NAME, "logs"))
 
     def hot_url(self, settings: Settings) -> str:
         """The hot store: what the settings say, else `repository/` in here."""

@@ -27,7 +27,7 @@ from engine.pipeline import units
 from engine.pipeline.census import Census, known_before
 from engine.pipeline.commit import JobCommits, Tally
 from engine.pipeline.fair import FILE_COST_BYTES
-from engine.pipeline.parents import Selection, choose_parents, open_scan, open_walk
+from engine.pipeline.parents import choose_parents, open_scan, open_walk, selection_of
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
 from engine.pipeline.recorder import Recorder, Slot, with_chunks
@@ -97,7 +97,7 @@ class BackupRun(Run[BackupOutcome]):
 
     def _begin_scan(self) -> str:
         """Open the scan; the id of what it is compared with first."""
-        what = Selection(self._request.sources, self._request.exclude, self._request.one_file_system)
+        what = selection_of(self._request)
         check_sources(what.sources)
         parents = choose_parents(self._vault, what.sources)
         touched = open_touched_scan(self._vault, self._request, parents, self._clock)

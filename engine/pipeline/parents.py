@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from engine.base.clock import Clock
+from engine.base.errors import UsageError
 from engine.pipeline.excludes import Excludes
+from engine.pipeline.folders import Identity
+from engine.pipeline.request import BackupRequest
 from engine.pipeline.scan import Scan
 from engine.pipeline.source import entry_of
 from engine.pipeline.walk import Only, WalkItem, WalkWarning, walk
@@ -26,6 +30,12 @@ class Selection:
     sources: tuple[bytes, ...]
     exclude: tuple[str, ...] = ()
     one_file_system: bool = False
+    own: tuple[bytes, ...] = ()  # what of the engine itself is passed over, beside the store
+
+
+def selection_of(request: BackupRequest) -> Selection:
+    """What of the source `request` wants."""
+    return Selection(request.sources, request.exclude, request.one_file_system, request.own)
 
 
 def choose_parents(vault: WeddingVault, sources: Sequence[bytes]) -> list[Snapshot]:
@@ -68,12 +78,18 @@ def merged_entries(vault: WeddingVault, parents: Sequence[Snapshot]) -> Iterator
 
 
 def open_walk(vault: WeddingVault, what: Selection, only: Only | None = None) -> Iterator[WalkItem | WalkWarning]:
-    """The walk over the sources, or `only` over what of them that leads to; the store's own folder is passed over."""
+    """The walk over the sources, or `only` over what of them that leads to; what is the engine's own is passed over.
+
+    Raises UsageError for a source inside the store.
+    """
+    store = own_folders(vault.store)
+    for source in what.sources:
+        _refuse_own(source, store)
     return walk(
         what.sources,
         excludes=Excludes(what.exclude),
         one_file_system=what.one_file_system,
-        skip=own_folders(vault.store),
+        skip=store | _identities(what.own),
         only=only,
     )
 
@@ -87,12 +103,27 @@ def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot],
     return Scan(open_walk(vault, what), merged_entries(vault, parents), describe=describe)
 
 
-def own_folders(store: ObjectStore) -> frozenset[tuple[int, int]]:
+def own_folders(store: ObjectStore) -> frozenset[Identity]:
     """The store's own folder, which is never backed up into itself."""
-    if not store.url.startswith("file://"):
-        return frozenset()
-    try:
-        stat = os.stat(unquote_to_bytes(store.url.removeprefix("file://")))
-    except OSError:
-        return frozenset()
-    return frozenset({(stat.st_dev, stat.st_ino)})
+    path = unquote_to_bytes(store.url.removeprefix("file://"))
+    return _identities([path] if store.url.startswith("file://") else [])
+
+
+def _identities(paths: Iterable[bytes]) -> frozenset[Identity]:
+    found = set()
+    for path in paths:
+        with suppress(OSError):
+            stat = os.stat(path)
+            found.add((stat.st_dev, stat.st_ino))
+    return frozenset(found)
+
+
+def _refuse_own(source: bytes, own: frozenset[Identity]) -> None:
+    """Raise UsageError for a source that is one of `own`, or lies in one."""
+    path = os.path.realpath(source)
+    while not own & _identities([path]):
+        if path == b"/":
+            return
+        path = os.path.dirname(path)
+    shown = source.decode("utf-8", "backslashreplace")
+    raise UsageError(f"{shown} is the repository itself, or inside it", "back up what it was made from")

@@ -26,6 +26,7 @@ class BackupRequest:
     one_file_system: bool = False
     stream: tuple[bytes, int] | None = None
     changed: tuple[bytes, ...] = ()
+    own: tuple[bytes, ...] = ()  # files and folders of the engine that are passed over, beside the store
 
 
 def head_of(request: BackupRequest, *, wedding: bytes, parent: str, started_ns: int) -> SnapshotObject:

@@ -211,7 +211,6 @@ class RestoreRun(Run[RestoreOutcome]):
             if opened is None or opened.pieces_left or not opened.is_planned:
                 return
             del self._open[owner]
-        shown = opened.entry.path.decode("utf-8", "backslashreplace")
         if opened.spoilt:
             opened.writer.abort(opened.spoilt)
             with self._lock:

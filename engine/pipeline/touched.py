@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from engine.base.clock import Clock
 from engine.base.errors import IntegrityError, NotFound
 from engine.pipeline.excludes import IGNORE_FILE
-from engine.pipeline.parents import Selection, open_walk
+from engine.pipeline.parents import open_walk, selection_of
 from engine.pipeline.request import BackupRequest
 from engine.pipeline.scan import Scan, Scanned, place_of
 from engine.pipeline.source import entry_of
@@ -103,7 +103,7 @@ def open_touched_scan(
         return None
     if body.counts.warnings >= WARNINGS_KEPT or not _are_apart(request.sources):
         return None
-    what = Selection(request.sources, request.exclude, request.one_file_system)
+    what = selection_of(request)
     warned = [b"/" + warning.path for warning in body.warnings]
     roots = changed_roots([*request.changed, *warned], what.sources)
     if roots is None or len(roots) > CHANGED_MAX:

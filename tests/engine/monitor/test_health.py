@@ -11,8 +11,8 @@ from engine.monitor.health import JobFacts, health_of
 IDLE = JobFacts(running=0, queued=0, limit=100)
 MACHINE = Infrastructure(
     host="h", engine_version="1", started_ns=0, cpu_share=0.2, cpu_cores=4, memory_used_bytes=20,
-    memory_total_bytes=100, engine_memory_bytes=5, load_one_minute=0.5, disk_read_bytes_per_s=0, disk_write_bytes_per_s=0,
-    network_sent_bytes_per_s=0, network_received_bytes_per_s=0, engine_lag_s=0.002,
+    memory_total_bytes=100, engine_memory_bytes=5, load_one_minute=0.5, disk_read_bytes_per_s=0,
+    disk_write_bytes_per_s=0, network_sent_bytes_per_s=0, network_received_bytes_per_s=0, engine_lag_s=0.002,
 )  # fmt: skip
 
 

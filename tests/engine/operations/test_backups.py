@@ -12,8 +12,10 @@ import pytest
 
 from engine.base.errors import NotFound, UsageError
 from engine.contract import operations as ops
+from engine.local import LocalEngine
 from engine.operations.backups import checked_sources, checked_tags, is_inside
-from tests.engine.operations.conftest import Asking, fresh_wedding, make_source
+from tests.engine.homes import PASSPHRASE, home_with_repository
+from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
 
 
 def test_sources_are_absolute_once_each_and_none_lies_in_another(
@@ -70,6 +72,30 @@ def test_a_backup_without_wait_comes_back_with_its_job(asking: Asking) -> None:
     assert job.state in ("queued", "running", "done")
     (row,) = asking.ask(ops.WaitForJobs(job=job.id), ops.JobList).jobs
     assert (row.state, row.snapshot) == ("done", job.id)
+
+
+def test_a_folder_around_the_home_is_backed_up_without_the_repository_and_what_never_rests(tmp_path: Path) -> None:
+    (tmp_path / "wedding").mkdir()
+    (tmp_path / "wedding" / "a.jpg").write_bytes(b"picture")
+    home = home_with_repository(tmp_path / "home")
+    (home / "config.toml").write_text("[engine]\nstreams = 2\n")
+    engine = LocalEngine.start(home, PASSPHRASE)
+    made = Asking(engine, tmp_path)
+    fresh_wedding(made, "all-of-it")
+    jobs = [made.ask(backup_of("all-of-it", tmp_path), ops.JobResult).job for _ in range(2)]  # then there are packs
+    assert [(job.state, job.first_warnings) for job in jobs] == [("done", ())] * 2
+    found = made.ask(ops.Browse(wedding="all-of-it", path=str(tmp_path), recursive=True), ops.EntryList).entries
+    estimate = made.ask(
+        ops.StartBackup(wedding="all-of-it", sources=(str(tmp_path),), dry_run=True), ops.BackupEstimate
+    )
+    for inside in (home / "repository", home / "repository" / "weddings"):
+        row = made.ask(backup_of("all-of-it", inside), ops.JobResult).job
+        assert (row.state, row.code) == ("failed", "usage")
+        assert "is the repository itself" in row.message
+    engine.close(drain_s=0.0).result(ANSWER_S)
+    names = {row.path.removeprefix(f"{tmp_path}/") for row in found}
+    assert names - {"home/seen.json"} == {"home", "home/config.toml", "wedding", "wedding/a.jpg"}
+    assert estimate.files == jobs[1].files_total
 
 
 def test_a_file_that_cannot_be_read_makes_a_job_with_warnings(asking: Asking) -> None:
