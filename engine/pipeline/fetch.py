@@ -31,7 +31,12 @@ def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers, room: Room | Non
     try:
         vault.store.read_into(name, wanted.offset, stored)
     except (IntegrityError, NotFound) as error:
-        yield from _all_spoilt(wanted.blobs, error.message)
+        if len(wanted.blobs) == 1:
+            yield from _all_spoilt(wanted.blobs, error.message)
+            return
+        for blob in wanted.blobs:  # one by one: those before the end of a pack that was cut short are still good
+            alone = Range(wanted.pack, blob.location.offset, blob.location.stored_bytes, [blob])
+            yield from fetch(vault, alone, buffers, room)
         return
     buffers.spent("fetch", buffers.now_s() - begin_s, wanted.length)
     for blob in wanted.blobs:

@@ -193,6 +193,9 @@ class LocalStore:
         except OSError as error:
             if name and error.errno in _NO_OBJECT:
                 raise _not_found(name) from None
+            if name and error.errno == errno.EIO:  # a bad sector costs the object that lies on it, and no other
+                hint = "look at the kernel's log and the disk's health, and run verify"
+                raise IntegrityError(f"the disk cannot read {name} ({os.strerror(errno.EIO)})", hint) from error
             raise explain(error, self._root) from error
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
