@@ -55,7 +55,8 @@ class VerifyRun(Run[VerifyOutcome]):
         self._outcome = VerifyOutcome()
         self._snapshots = deque(vault.snapshots(partial=True))
         self._fragments = deque(vault.fragments())
-        for problem in vault.problems:
+        self._found = vault.problems
+        for problem in self._found:
             self._report(problem)
         self._packs = deque(vault.index.packs())
         self._files: Iterator[tuple[Snapshot, Entry]] | None = None
@@ -86,6 +87,9 @@ class VerifyRun(Run[VerifyOutcome]):
 
     def conclude(self, buffers: Buffers) -> VerifyOutcome:
         """See `Run.conclude`."""
+        for problem in self._vault.problems:
+            if problem not in self._found:
+                self._report(problem)  # met on the way, as by a vault that had to ask footers
         return self._outcome
 
     def _report(self, problem: str) -> None:
