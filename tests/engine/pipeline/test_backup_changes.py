@@ -305,15 +305,15 @@ def large(tmp_path: Path, small_segments: None) -> Path:
     return made
 
 
-@pytest.mark.parametrize("after", [0, 2, 5])
+@pytest.mark.parametrize("after", [0, 2, 4])
 def test_a_large_file_that_changes_once_is_read_again(
     bench: Bench, large: Path, while_reading: WhileReading, after: int
 ) -> None:
-    """At the first, a middle and the last of its units."""
+    """At the first, a middle and a late one of its units, of which it has five or more by where its cuts fall."""
     while_reading.do("victim", lambda path: _overwrite(path, b"new bytes", 20 * MIB), after=after)
     snapshot = bench.backup(large)
     assert _warnings(snapshot) == {}
-    assert while_reading.reads >= 12
+    assert while_reading.reads >= 10
     assert describe(_back(bench, large, large.parent / "back")) == describe(large)
 
 
@@ -362,7 +362,7 @@ def test_a_large_file_that_grows_is_kept(bench: Bench, large: Path, while_readin
     assert describe(_back(bench, large, large.parent / "back")) == describe(large)
 
 
-@pytest.mark.parametrize("unit", [1, 3, 6])
+@pytest.mark.parametrize("unit", [1, 3, 5])
 def test_a_large_file_that_cannot_be_read_on_is_a_warning(
     bench: Bench, large: Path, monkeypatch: pytest.MonkeyPatch, unit: int
 ) -> None:

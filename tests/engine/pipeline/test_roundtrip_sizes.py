@@ -88,7 +88,7 @@ def test_a_file_of_more_than_4_gib_comes_back_with_its_holes(bench: Bench, tmp_p
     _reads_nothing_again(bench, source)
 
 
-@pytest.mark.parametrize("mebibytes", [4, 20, 70])
+@pytest.mark.parametrize("mebibytes", [12, 20, 70])  # at least three chunks of 4 MiB
 def test_many_chunks_go_into_lists_of_their_own(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mebibytes: int
 ) -> None:
