@@ -56,6 +56,18 @@ def run_child(function: Callable[..., None], *arguments: object) -> int:
     return child.exitcode
 
 
+def run_children(*jobs: tuple[Callable[..., None], *tuple[object, ...]]) -> list[int]:
+    """Exit codes of several processes that run side by side; each gets a barrier to begin at, as its last argument."""
+    together = _FORKS.Barrier(len(jobs))
+    children = [_FORKS.Process(target=function, args=(*arguments, together)) for function, *arguments in jobs]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(_ENDED_S)
+    assert all(child.exitcode is not None for child in children)
+    return [child.exitcode or 0 for child in children]
+
+
 def run_child_for(seconds: float, function: Callable[..., None], *arguments: object) -> int:
     """As `run_child`, but killed when it is still at work after `seconds`."""
     child = _FORKS.Process(target=function, args=arguments)

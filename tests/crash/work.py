@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -28,7 +29,7 @@ from engine.storage.stores import committer
 from engine.storage.stores.local import LocalStore
 from tests.crash.seam import Cut, Log, Seam
 from tests.trees import Tree, build, file, symlink
-from tests.vaults import CHEAP, OTHER_WEDDING, PASSPHRASE, WEDDING, Bench
+from tests.vaults import CHEAP, OTHER_WEDDING, PASSPHRASE, WEDDING, Bench, new_job
 
 Bytes = bytes | memoryview
 
@@ -261,6 +262,16 @@ def carry_on(place: Place) -> None:
     with opened(place, streams=3) as bench:
         bench.backup(place.source, job_id=JOB)
     promised.add("done")
+
+
+def work_beside_others(place: Place, home: Path, wedding: str, rounds: int, together: Barrier) -> None:
+    """Child: an engine with a home of its own on a repository that others use too; all begin at once."""
+    together.wait(60)
+    with Bench(LocalStore(place.store, create=False), streams=2, seen=home / "seen.json") as bench:
+        for number in range(rounds):
+            bench.repository.register.put(couple(f"{home.name}-{number}", new_job()))
+            bench.backup(place.source, wedding=wedding)
+            (place.source / "changes").write_bytes(b"%d" % number * 1000)
 
 
 def promise_commits(promised: Log) -> None:
