@@ -129,7 +129,7 @@ def _child(mode: str, seconds: float, report: Path) -> None:
     report.write_text(json.dumps((spent[1] - spent[0]) / seconds))
 
 
-def _measure(mode: str, size: tuple[int, int], seconds: float) -> tuple[float, float]:
+def measure(mode: str, size: tuple[int, int], seconds: float) -> tuple[float, float]:
     """Share of a core, and bytes a frame."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report"
@@ -162,7 +162,7 @@ def main() -> None:
     print(f"{'size':8} {'what':8} {'share of a core':>16} {'kB a frame':>11}")
     for size in SIZES:
         for mode in MODES:
-            share, frame_bytes = _measure(mode, size, seconds)
+            share, frame_bytes = measure(mode, size, seconds)
             print(f"{size[0]}x{size[1]:<4} {mode:8} {share:>15.1%} {frame_bytes / 1000:>11.1f}")
 
 

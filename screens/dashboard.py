@@ -15,7 +15,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from engine.base.units import format_rate, format_span
 from engine.contract import operations as ops
@@ -26,8 +25,9 @@ from screens.desk import Desk
 from screens.text import Line, Span, fit, line_of
 from screens.widgets.chart import Chart
 from screens.widgets.command_bar import CommandBar
+from screens.widgets.keyline import KeyLine
 from screens.widgets.plot import Frame, Symbols, window_words
-from screens.widgets.rows import Rows
+from screens.widgets.rows import Lines, Rows
 
 LOG_LINES = 200
 TRAIL_SAMPLES = 3_600
@@ -72,26 +72,26 @@ class DashboardScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """All panels; the style sheet decides which of them a terminal has room for."""
-        yield Rows(id="top", fill=self._fill_top)
+        yield Lines(id="top", fill=self._fill_top)
         with Horizontal(id="board"):
             with Vertical(id="main"):
                 yield Rows(id="weddings", fill=self._fill_weddings, choosable=True)
                 yield Rows(id="jobs", fill=self._fill_jobs, choosable=True)
                 with Horizontal(id="speed"):
                     yield Chart(id="throughput", fill=self._fill_throughput)
-                    yield Rows(id="pace", fill=self._fill_pace)
+                    yield Lines(id="pace", fill=self._fill_pace)
             with Vertical(id="side"):
                 yield Chart(id="latency", fill=self._fill_latency)
-                yield Rows(id="initiation", fill=self._fill_initiation)
+                yield Lines(id="initiation", fill=self._fill_initiation)
                 yield Rows(id="stages", fill=self._fill_stages)
-                yield Rows(id="storage", fill=self._fill_storage)
-                yield Rows(id="streams", fill=self._fill_streams)
-                yield Rows(id="machine", fill=self._fill_machine)
+                yield Lines(id="storage", fill=self._fill_storage)
+                yield Lines(id="streams", fill=self._fill_streams)
+                yield Lines(id="machine", fill=self._fill_machine)
         with Horizontal(id="foot"):
-            yield Rows(id="attention", fill=self._fill_attention)
-            yield Rows(id="log", fill=self._fill_log)
+            yield Lines(id="attention", fill=self._fill_attention)
+            yield Lines(id="log", fill=self._fill_log)
         yield CommandBar(self._desk)
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Name the panels."""

@@ -227,7 +227,7 @@ def capacity_lines(status: Status) -> tuple[Line, ...]:
     machine = status.infrastructure
     return (
         line_of(Span(f"{scaling.streams} streams", "strong"), f" {chosen}, {scaling.streams_busy} busy"),
-        line_of(Span(f"{head.jobs_running} jobs running, {head.jobs_queued} waiting", "dim")),
+        line_of(Span(f"jobs: {head.jobs_running} running, {head.jobs_queued} waiting", "dim")),
         line_of(
             Span(
                 f"CPU {percent(machine.cpu_share)} of {machine.cpu_cores} cores, load {machine.load_one_minute:.1f}",

@@ -8,12 +8,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from engine.contract.catalog import CATALOG, OperationSpec, Role
 from screens.desk import Desk
 from screens.text import Row, Span, cut, fit, line_of
 from screens.widgets.command_bar import CommandBar
+from screens.widgets.keyline import KeyLine
 from screens.widgets.rows import Rows
 
 KEYS: tuple[tuple[str, str], ...] = (
@@ -68,7 +68,7 @@ class HelpScreen(Screen[None]):
         """One list."""
         yield Rows(id="help", fill=self._fill, choosable=True)
         yield CommandBar(self._desk)
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def _fill(self, rows: Rows) -> None:
         width = rows.text_width

@@ -11,13 +11,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from engine.contract.operations import Operation
 from screens.desk import Desk
 from screens.tables import Sheet, inside
 from screens.text import Column, Line, Role, Row, Span, cell_len, fit, lay_out, line_of
 from screens.widgets.command_bar import CommandBar
+from screens.widgets.keyline import KeyLine
 from screens.widgets.rows import Rows
 
 WIDTH_SAMPLE = 5_000  # rows at either end that are measured for the width of a column
@@ -113,7 +114,7 @@ class ResultScreen(Screen[None]):
         yield SheetRows(self._sheet, id="sheet")
         yield Input(id="filter", placeholder="show rows with …", compact=True)
         yield CommandBar(self._desk)
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Facts take what room they need, and a screen without a table all of it."""

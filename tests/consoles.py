@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -47,6 +48,15 @@ async def typed(pilot: Driver, line: str) -> None:
     pilot.app.screen.query_one("#line", Input).value = line
     await pilot.press("enter")
     await settled(pilot)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Come back once `condition` holds; what is done on other threads takes its time. Fails after 20 seconds."""
+    for _ in range(4_000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to be")
 
 
 def shown(app: ConsoleApp) -> str:

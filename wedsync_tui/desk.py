@@ -189,8 +189,9 @@ class ConsoleDesk:
         elif name == "retrieve_wedding_data":
             self._stage.open(RetrieveDialog(self, given.get("wedding", "")), self._submit)
         else:
-            lead = capacity_lines(self._stage.status()) if name == "scale_infrastructure" else ()
-            self._stage.open(FormDialog(self, spec.verb, fields, given, lead=lead), self._submit)
+            about = line_of(Span(spec.help, "dim"))
+            facts = capacity_lines(self._stage.status()) if name == "scale_infrastructure" else ()
+            self._stage.open(FormDialog(self, spec.verb, fields, given, lead=(about, *facts)), self._submit)
 
     def _submit(self, line: str | None) -> None:
         self.submit(line or "")
@@ -228,10 +229,13 @@ def not_here(operation: Operation) -> str:
     return ""
 
 
+_LABELS = {"target": "streams", "timezone": "time zone", "at": "position", "name": "name"}
+
+
 def _field(row: Argument) -> Field:
     default = "yes" if row.default is True else ""
     words = f"{row.help} ({'|'.join(row.choices)})" if row.choices else row.help
-    label = (row.flag.removeprefix("--") or row.title.lower()).replace("-", " ")
+    label = _LABELS.get(row.field) or (row.flag.removeprefix("--") or row.title.lower()).replace("-", " ")
     return Field(
         row.field, row.flag, label, words, row.required, row.kind == "switch", row.kind == "list", default, row.negative
     )

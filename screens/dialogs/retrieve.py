@@ -33,8 +33,8 @@ ENTRIES_MAX = 2_000
 _NAME_COLUMNS = (Column(14, 30), Column(10, 60))
 _HINTS = {
     "wedding": "letters narrow the list · ↑ ↓ mark · Enter takes it",
-    "snapshot": "the newest stands first · Enter takes it",
-    "files": "Enter opens a folder · space chooses · nothing chosen: all of it · ^s goes on",
+    "snapshot": "the newest stands first, times are UTC · Enter takes it",
+    "files": "Enter opens · space chooses · nothing chosen: all of it · ^s next",
     "target": "Enter looks at what it will take, and starts nothing yet",
 }
 
@@ -326,8 +326,10 @@ class RetrieveDialog(ModalScreen[str]):
         self.look_again()
 
     def on_key(self, event: Key) -> None:
-        """Down leads from the letters into the list, and takes a folder that is suggested."""
+        """Down leads from the letters into the list, or takes a suggested folder; Enter takes what is picked."""
         box = self.focused
+        if event.key == "enter" and isinstance(box, Pick):
+            self.action_next()
         if event.key not in ("down", "up") or not isinstance(box, Input):
             return
         if box.id == "wedding-filter":
@@ -369,7 +371,9 @@ class RetrieveDialog(ModalScreen[str]):
         if self._problem:
             line = line_of(Span(f"✗ {clean(self._problem)}", "critical"))
         else:
-            hint = "Enter starts it" if self._plan is not None else _HINTS.get(self._page, "")
+            hint = _HINTS.get(self._page, "")
+            if self._plan is not None:
+                hint = "→ changes the choice · Enter starts it" if self._plan.conflicts else "Enter starts it"
             line = line_of(Span(self._waiting or hint, "dim"))
         rows.show_lines((fit(line, rows.text_width),))
 

@@ -18,6 +18,7 @@ Source = Callable[[int], tuple[Series, ...]]  # samples wanted → series
 class Chart(Rows):
     """Series over time."""
 
+    never_scrolls = True
     _drawn: object = None  # what the plot on screen was made from
 
     def samples(self, symbols: Symbols) -> int:

@@ -12,15 +12,23 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Key
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from screens.desk import Desk, Problem, Suggestion
 from screens.text import Span, clean, cut, fit, line_of
-from screens.widgets.rows import Rows
+from screens.widgets.rows import Lines, Rows
 
 SHOWN_MAX = 8
 HINT = "Tab completes · ↑ ↓ history · ^r searches it · Enter runs · Esc goes back"
+
+
+class LineInput(Input):
+    """An input whose box never changes with what is written, so that a letter lays nothing out anew."""
+
+    virtual_size = Reactive(Size(0, 0), layout=False)
 
 
 class CommandBar(Vertical):
@@ -42,11 +50,11 @@ class CommandBar(Vertical):
 
     def compose(self) -> ComposeResult:
         """Suggestions, a line of words, the line itself."""
-        yield Rows(id="suggestions", fill=self._fill_suggestions)
-        yield Rows(id="words", fill=self._fill_words)
+        yield Lines(id="suggestions", fill=self._fill_suggestions)
+        yield Lines(id="words", fill=self._fill_words)
         with Horizontal(id="entry"):
             yield Label(":", id="colon")
-            yield Input(id="line", compact=True, select_on_focus=False)
+            yield LineInput(id="line", compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
         """It waits out of sight."""
@@ -66,6 +74,7 @@ class CommandBar(Vertical):
         """Begin a line, at the end of what is given."""
         if not self.is_open:
             self._before = self.screen.focused
+            self.query_one("#suggestions").styles.height = min(SHOWN_MAX, max(0, self.screen.size.height - 5))
         self.display = True
         self._problem, self._back, self._searches = "", 0, False
         self._written = line
@@ -97,11 +106,7 @@ class CommandBar(Vertical):
         self._show()
 
     def _show(self) -> None:
-        suggestions = self.query_one("#suggestions", Rows)
-        height = min(SHOWN_MAX, len(self._suggestions), max(0, self.screen.size.height - 4))
-        if suggestions.styles.height is None or suggestions.styles.height.value != height:
-            suggestions.styles.height = height
-        suggestions.refill()
+        self.query_one("#suggestions", Rows).refill()
         self.query_one("#words", Rows).refill()
 
     def _fill_suggestions(self, rows: Rows) -> None:

@@ -39,6 +39,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
     """Lines. With `choosable`, one of them is marked, and arrows, j and k move the mark."""
 
     ALLOW_SELECT = False
+    never_scrolls = False  # lines that do not fit are cut off: a change of their number lays nothing out anew
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
@@ -116,6 +117,8 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         self.show(tuple(Row("", line) for line in lines))
 
     def _measure(self) -> None:
+        if self.never_scrolls:
+            return
         size = Size(self.line_width(), len(self._rows))
         if size != self.virtual_size:
             self.virtual_size = size
@@ -243,3 +246,9 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
     def on_blur(self) -> None:
         """Hide the mark."""
         self.refresh()
+
+
+class Lines(Rows):
+    """Lines that are as many as there is room for; nothing to choose, and never scrolled."""
+
+    never_scrolls = True

@@ -97,7 +97,7 @@ def test_streams_tell_whose_choice_they_are() -> None:
 
 def test_capacity_is_told_before_it_is_changed() -> None:
     assert words(gauges.capacity_lines(samples.status())) == [
-        "9 streams by default, 6 busy", "1 jobs running, 1 waiting", "CPU 42 % of 8 cores, load 3.1",
+        "9 streams by default, 6 busy", "jobs: 1 running, 1 waiting", "CPU 42 % of 8 cores, load 3.1",
     ]  # fmt: skip
 
 
