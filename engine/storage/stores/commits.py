@@ -18,6 +18,8 @@ from engine.storage.stores.names import folders_of, parent_folder
 from engine.storage.stores.staging import TemporaryFile
 
 SETTLED_MAX = 16_384
+MAKES_MAX = 10  # how often a folder is made anew that others remove before a name is in it
+_OWN_DEPTH = 2  # `leases/ID`: who makes such a folder is alone in it, so it goes with the last object
 
 
 class Folders:
@@ -29,6 +31,7 @@ class Folders:
     def __init__(self, root: str) -> None:
         self._root = root
         self._settled: set[str] = set()
+        self._own: set[str] = set()  # made by this store, at the depth where folders have one owner
 
     def path(self, name: str) -> str:
         """Where the object or folder `name` lies."""
@@ -41,6 +44,8 @@ class Folders:
             if level not in self._settled:
                 with suppress(FileExistsError):
                     syscalls.make_folder(self.path(level))
+                    if level.count("/") + 1 == _OWN_DEPTH:
+                        self._own.add(level)
                 touched[self.path(parent_folder(level))] = None
         return tuple(touched)
 
@@ -54,9 +59,22 @@ class Folders:
         """Something failed in `folder`: make and fsync it and those above anew next time."""
         self._settled.difference_update(folders_of(folder))
 
+    def remove_if_left(self, folder: str) -> None:
+        """Remove a folder that this store made for itself, once nothing is in it any more.
+
+        Others may create in it all the same: they find it gone, and make it again. That it is gone need not last.
+        """
+        if folder in self._own:
+            with suppress(OSError):
+                syscalls.remove_folder(self.path(folder))
+                self._own.discard(folder)
+                self._settled.discard(folder)
+
 
 class _FileCommit(ABC):
     """What publishing and putting share: the bytes first, then the name, then the folders."""
+
+    needs_folders = True
 
     def __init__(self, file: TemporaryFile, name: str, folders: Folders) -> None:
         self._file = file
@@ -73,14 +91,11 @@ class _FileCommit(ABC):
 
     def reveal(self) -> Sequence[str]:
         """See `Commit.reveal`. A name that is there already is made to last too before that is told."""
-        try:
-            touched = self._folders.make(self._folder)
-            self._enter()
-        except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.EISDIR):
-                raise Conflict(f"{self._name} cannot be both an object and a folder of the store") from error
-            raise
-        return touched
+        for _ in range(MAKES_MAX - 1):
+            with suppress(FileNotFoundError):  # who made the folder has removed it since
+                return self._make_and_enter()
+            self._folders.forget(self._folder)
+        return self._make_and_enter()
 
     def finish(self, *, durable: bool) -> WedSyncError | None:
         """See `Commit.finish`."""
@@ -90,6 +105,16 @@ class _FileCommit(ABC):
         else:
             self._folders.forget(self._folder)
         return self._declined
+
+    def _make_and_enter(self) -> Sequence[str]:
+        try:
+            touched = self._folders.make(self._folder)
+            self._enter()
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.EISDIR):
+                raise Conflict(f"{self._name} cannot be both an object and a folder of the store") from error
+            raise
+        return touched
 
     @abstractmethod
     def _enter(self) -> None:
@@ -126,6 +151,8 @@ class PutCommit(_FileCommit):
 class DeleteCommit:
     """The end of an object."""
 
+    needs_folders = False
+
     def __init__(self, name: str, folders: Folders) -> None:
         self._name = name
         self._folders = folders
@@ -143,4 +170,6 @@ class DeleteCommit:
 
     def finish(self, *, durable: bool) -> WedSyncError | None:
         """See `Commit.finish`."""
+        if durable:
+            self._folders.remove_if_left(parent_folder(self._name))
         return None

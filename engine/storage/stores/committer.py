@@ -7,6 +7,7 @@ folder touched, then the futures; so many small objects share the waits that one
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ class Commit(Protocol):
 
     A step raises OSError or WedSyncError; after that only `finish` is called.
     """
+
+    needs_folders: bool  # False: it is done, too, when a folder is gone that it touched
 
     def sync(self) -> None:
         """Wait until the bytes are on the medium."""
@@ -118,12 +121,22 @@ class Committer:
         for queued in group:
             self._step(queued, queued.reveal)
         for folder in dict.fromkeys(folder for queued in group for folder in queued.touched):
-            error = self._failure(partial(syscalls.fsync_folder, folder))
-            for queued in group:
-                if error is not None and folder in queued.touched:
-                    queued.error = queued.error or error
+            touching = [queued for queued in group if folder in queued.touched]
+            needed = any(queued.commit.needs_folders for queued in touching)
+            error = self._failure(partial(self._sync_folder, folder, needed=needed))
+            for queued in touching:
+                queued.error = queued.error or error
         for queued in group:
             queued.finish()
+
+    def _sync_folder(self, folder: str, *, needed: bool) -> None:
+        """Fsync a folder, or, if it is gone and that is as good, the one it was in. Raises OSError."""
+        try:
+            syscalls.fsync_folder(folder)
+        except FileNotFoundError:
+            if needed or len(folder) <= len(self._root):
+                raise
+            self._sync_folder(os.path.dirname(folder), needed=False)
 
     def _step(self, queued: _Queued, step: Callable[[], object]) -> None:
         if queued.error is None:

@@ -108,6 +108,8 @@ def test_a_group_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 class Step:
     """A commit that only writes down its steps."""
 
+    needs_folders = True
+
     def __init__(self, steps: list[str], name: str, *, error: str = "") -> None:
         self._steps = steps
         self._name = name
@@ -267,11 +269,9 @@ def test_a_folder_another_engine_made_is_made_to_last_too(root: Path, store: Loc
     assert disk.count("fsync_folder", str(root)) == 1
 
 
-def test_a_folder_somebody_removed_is_made_anew_after_one_failure(root: Path, store: LocalStore) -> None:
+def test_a_folder_somebody_removed_is_made_anew(root: Path, store: LocalStore) -> None:
     store.put("weddings/0a/leases/1", b"")
     shutil.rmtree(root / "weddings")
-    with pytest.raises(Unavailable):
-        store.put("weddings/0a/leases/2", b"")
     store.put("weddings/0a/leases/2", b"")
     assert names_in(store) == ["weddings/0a/leases/2"]
 
