@@ -109,7 +109,7 @@ class _Door:
                     headless.prepare_demo(self._home(), wait=True)
                 if is_run:
                     code = headless.run(script)
-                    ended = headless.leave(code, to_jobs=False, drain_s=options.drain_s)
+                    ended = headless.leave(code, to_jobs=False, drain_s=0.0)
                 else:
                     code = headless.serve()
                     ended = headless.stop(drain_s=options.drain_s)

@@ -92,13 +92,13 @@ class Headless:
 
     def _go_on(self, code: int) -> None:
         """Until nobody uses the engine any more, or a signal comes."""
+        heard = self.main.signals
         users = people.users_of(self.engine.status())
         if self.background is not None:
             self.output.note(f"the engine goes on in the background for {users}; the next start finds it")
             self.background.let_go(code)
         else:
             self.output.note(f"the engine goes on here for {users}; Ctrl-C ends it")
-        heard = self.main.signals
         while self.main.signals == heard and self.engine.status().status not in {"draining", "stopped"}:
             self.main.pause(GOING_ON_LOOK_S)
             self._tell_events()
