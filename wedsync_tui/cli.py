@@ -7,6 +7,7 @@ one line; no traceback leaves here. Main thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -23,7 +24,7 @@ from wedsync_tui.options import PROGRAM, Options, read_options
 from wedsync_tui.output import Output, worse
 from wedsync_tui.passphrase import Passphrase
 from wedsync_tui.script import PROBLEMS_SHOWN, HelpStep, Script, read_commands, read_script
-from wedsync_tui.wiring import default_home, demo_home, log_of
+from wedsync_tui.wiring import attach, default_home, demo_home, log_of
 
 
 def main() -> None:
@@ -81,6 +82,9 @@ class _Door:
         options = self._options
         if options.help or options.version:
             self._output.page(_page(options))
+            return EXIT_DONE
+        if options.completion or options.complete is not None:
+            self._output.page(_completion(options, self._home()))
             return EXIT_DONE
         script = self._script()
         if script.problems:
@@ -189,6 +193,21 @@ def _home(options: Options, environment: MutableMapping[str, str]) -> Path:
     if environment.get("WEDSYNC_HOME"):
         return Path(environment["WEDSYNC_HOME"]).expanduser().absolute()
     return default_home()
+
+
+def _completion(options: Options, home: Path) -> str:
+    """What the shell asked for. Names come from the engine of the home, if one runs; none is started."""
+    from wedsync_tui import completion, shells
+
+    if options.completion:
+        return shells.BASH
+    known = completion.Known(list_folder=completion.folder_names)
+    with contextlib.suppress(WedSyncError):
+        opened = attach(home)
+        if opened is not None:
+            known = completion.known_from(opened.engine.status())
+            opened.engine.close(drain_s=0.0)
+    return shells.page(shells.candidates(options.complete or "", known))
 
 
 def _page(options: Options) -> str:

@@ -18,6 +18,7 @@ from wedsync_tui.arguments import Argument, ArgumentKind
 from wedsync_tui.binding import Form, bind_values, convert_values
 
 PROGRAM = "wedsync-tui"
+SHELLS = ("bash",)
 SHORT = {"-c": "--command", "-h": "--help"}
 
 
@@ -39,6 +40,8 @@ OPTIONS: tuple[Argument, ...] = (
     _option(
         "passphrase_file", "text", "FILE", "the repository's passphrase is the first line of this file", default=""
     ),
+    _option("completion", "text", "SHELL", "print what bash loads to complete commands: bash", default=""),
+    _option("complete", "text", "LINE", "print the words that a command may go on with; for the shell"),
     _option("version", "switch", "", "the version", default=False),
     _option("help", "switch", "", "this page; help VERB tells of one command", default=False),
 )
@@ -59,6 +62,8 @@ class Options:
     streams: int | None = None
     drain_s: float = 10.0
     passphrase_file: str = ""
+    completion: str = ""
+    complete: str | None = None  # the line, which may be empty
     version: bool = False
     help: bool = False
 
@@ -79,6 +84,9 @@ def read_options(argv: Sequence[str]) -> Options:
     streams = cast("int | None", given["streams"])
     if streams is not None and streams > STREAMS_MAX:
         raise UsageError(f"--streams: {streams} is too many", f"{STREAMS_MAX} is the most")
+    completion = str(given["completion"] or "")
+    if completion not in ("", *SHELLS):
+        raise UsageError(f"there is no completion for {completion}", f"there is for {', '.join(SHELLS)}")
     return Options(
         home=str(given["home"] or ""),
         commands=commands,
@@ -89,6 +97,8 @@ def read_options(argv: Sequence[str]) -> Options:
         streams=streams,
         drain_s=units.parse_span(str(given["drain"] or "0s")),
         passphrase_file=str(given["passphrase_file"] or ""),
+        completion=completion,
+        complete=None if given["complete"] is None else str(given["complete"]),
         version=bool(given["version"]),
         help=bool(given["help"]),
     )
