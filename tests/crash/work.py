@@ -11,6 +11,9 @@ import datetime as dt
 import hashlib
 import os
 import random
+import signal
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +22,19 @@ from threading import Barrier
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.base.errors import NotFound, WedSyncError
+from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.contract.weddings import Wedding
-from engine.pipeline import backup, commit, recorder
-from engine.pipeline.pool import Cancelled, Unit
+from engine.pipeline import backup, commit, recorder, source
+from engine.pipeline.pool import Cancelled, Run, Unit
 from engine.repository import crypto, keyring, manifest, transaction
 from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
 from engine.storage.stores import committer
 from engine.storage.stores.local import LocalStore
-from tests.crash.seam import Cut, Log, Seam
+from tests.crash.seam import Cut, Log, Seam, read_log
 from tests.trees import Tree, build, file, symlink
 from tests.vaults import CHEAP, OTHER_WEDDING, PASSPHRASE, WEDDING, Bench, new_job
+from wedsync_tui import cli
 
 Bytes = bytes | memoryview
 
@@ -136,11 +141,11 @@ def one_snapshot(place: Place) -> None:
     rework(place.source)
 
 
-def rework(source: Path) -> None:
+def rework(folder: Path) -> None:
     """Make the source what `photos(1)` is."""
     for path, node in photos(1).items():
         if node.kind == "file":
-            (source / os.fsdecode(path)).write_bytes(b"".join(data for _, data in node.data))
+            (folder / os.fsdecode(path)).write_bytes(b"".join(data for _, data in node.data))
 
 
 def make_repository(place: Place, promised: Log) -> None:
@@ -272,6 +277,46 @@ def work_beside_others(place: Place, home: Path, wedding: str, rounds: int, toge
             bench.repository.register.put(couple(f"{home.name}-{number}", new_job()))
             bench.backup(place.source, wedding=wedding)
             (place.source / "changes").write_bytes(b"%d" % number * 1000)
+
+
+def enter(arguments: list[str], home: Path, logs: Path, number: int) -> None:
+    """Child: the program itself, which gets signal `number` in the middle of the first large file; 0: none.
+
+    Once at least one segment of the file is read and, for a kill, a checkpoint is committed.
+    """
+    logs.mkdir(exist_ok=True)
+    setattr(source, "FRESH_NS", 0)  # noqa: B010 - what the test has just written is as good as old
+    if number == signal.SIGKILL:
+        setattr(commit, "CHECKPOINT_BYTES", 1)  # noqa: B010
+    for fd, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(logs / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), fd)
+    reads, promised = Log(logs / "reads"), Log(logs / "promised")
+    promise_commits(promised)
+    stopping = threading.Event()
+    read_into, interrupt = source.SourceFile.read_into, Run.interrupt
+    total_bytes = 0
+
+    def signalled(self: source.SourceFile, buffer: memoryview, data_offset: int) -> int:
+        nonlocal total_bytes
+        count = read_into(self, buffer, data_offset)
+        total_bytes += count
+        reads.add(count)
+        is_due = total_bytes > SEGMENT_BYTES + UNIT_BYTES
+        if number == signal.SIGKILL:
+            is_due = is_due and bool(read_log(logs / "promised"))
+        if number and is_due and not stopping.is_set():
+            os.kill(os.getpid(), number)
+            assert stopping.wait(60)
+        return count
+
+    def interrupted(self: Run[object]) -> None:
+        interrupt(self)
+        stopping.set()
+
+    setattr(source.SourceFile, "read_into", signalled)  # noqa: B010
+    setattr(Run, "interrupt", interrupted)  # noqa: B010
+    environment = {"WEDSYNC_HOME": str(home), "WEDSYNC_PASSPHRASE": "correct-horse"}
+    sys.exit(cli.run(["--no-ui", "--streams", "1", *arguments], environment))
 
 
 def promise_commits(promised: Log) -> None:
