@@ -33,24 +33,26 @@ from engine.contract.settings import LEASE_RENEWAL_S, Settings
 from engine.contract.status import Status
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.offload import Means, Offload
-from engine.jobs.records import JobTable, record_of
+from engine.jobs.records import record_of
 from engine.monitor.sampler import Sampler
-from engine.operations import dispatch, process, resuming, rounds, status
+from engine.operations import dispatch, hooks, process, rounds, status
 from engine.operations.configuration import read_settings
 from engine.operations.context import Caller, Engine, Measured, user_name
+from engine.operations.coverage import Coverage
 from engine.operations.descriptors import CallerStreams
 from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
+from engine.operations.keeping import Kept
 from engine.operations.opening import Opening, Passphrase
 from engine.operations.rationing import Rationing
+from engine.operations.standing import Standing
 from engine.operations.streams import Streams, default_streams
 from engine.pipeline.pool import StreamPool
 
 PUBLISH_S = 0.25
 SAMPLE_S = 1.0
 ROOM_S = 5.0
-LAG_TICK_S = 0.1
 INTERRUPT_S = 60.0  # how long checkpoints of interrupted jobs may take
 LAST_CALLS_S = 1.0  # how long calls may still be answered when no job is left
 
@@ -201,10 +203,10 @@ class _Life:
         self._answering: set[asyncio.Task[None]] = set()
         self._stop_at_s = math.inf
         self._stop_wanted = asyncio.Event()
-        self._has_gone_on = False  # with what an earlier engine did not end
         self._is_left = False
         self._is_over = False  # no call is taken any more
         self._engine: Engine
+        self._standing: Standing
         self._server: SocketServer
         self._group: asyncio.TaskGroup
         self.events = EventLog(self._clock)
@@ -216,9 +218,11 @@ class _Life:
         try:
             async with asyncio.TaskGroup() as self._group:
                 sampler = Sampler(self._clock, engine_version=VERSION)
-                engine = self._engine = self._assemble(self._means(offload), sampler)
+                means = self._means(offload)
+                engine = self._engine = self._assemble(means, sampler)
+                self._standing = Standing(engine, means)
                 self._server = SocketServer.of(engine, self.begin, lambda: self.document)
-                await resuming.remember_ended(engine)
+                await self._standing.remember()
                 engine.opening.when_settled(self._settled)
                 engine.opening.begin()
                 self._publish()
@@ -229,6 +233,7 @@ class _Life:
                 await self._stop_wanted.wait()
                 all_ended = await self._wind_down()
                 await self._server.close()
+                self._standing.close()
                 self._is_over = True
                 for task in list(self._tasks):
                     task.cancel()
@@ -301,7 +306,7 @@ class _Life:
 
     def _assemble(self, means: Means, sampler: Sampler) -> Engine:
         wanted = self._streams or self._settings.engine.streams
-        job_table = JobTable(self._home.journal)
+        kept = Kept.of(self._home.journal)
         pool = StreamPool(
             wanted or default_streams(),
             clock=self._clock,
@@ -311,8 +316,8 @@ class _Life:
             pool,
             means,
             settings=lambda: self._engine.settings.engine,
-            announce=self.events.announce_job,
-            keep=lambda job: job_table.put(record_of(job)),
+            announce=lambda kind, job: hooks.announced(self._engine, means, kind, job),
+            keep=lambda job: kept.jobs.put(record_of(job)),
         )
         return Engine(
             home=self._home,
@@ -329,11 +334,12 @@ class _Life:
             pool=pool,
             streams=Streams(pool, mode="manual" if wanted else "default", clock=self._clock),
             dispatcher=dispatcher,
-            job_table=job_table,
+            kept=kept,
             rationing=Rationing(pool, dispatcher),
             events=self.events,
             facts=Facts(),
             measured=Measured(sampler.sample(engine_lag_s=0.0)),
+            coverage=Coverage(),
             stop=self.stop,
         )
 
@@ -348,9 +354,7 @@ class _Life:
         repository = self._engine.opening.repository
         if repository is not None and not self._engine.stopping:
             self._engine.facts.take_register(repository.register.all())
-            if not self._has_gone_on:
-                self._has_gone_on = True
-                self._spawn(self._once(lambda: resuming.go_on(self._engine)))
+            self._spawn(self._once(self._standing.go_on))
             self._spawn(self._once(lambda: rounds.look_at_register(self._engine)))
             self._spawn(self._once(lambda: rounds.measure_room(self._engine)))
         self._publish()
@@ -362,12 +366,18 @@ class _Life:
             self._publish()
             self._stop_if_unused()
 
-        self._spawn(self._every(PUBLISH_S, publish))
-        self._spawn(self._every(SAMPLE_S, measuring.round))
-        self._spawn(self._every(ROOM_S, lambda: rounds.measure_room(self._engine)))
-        self._spawn(self._every(LEASE_RENEWAL_S, lambda: rounds.renew_lease(self._engine)))
-        self._spawn(self._every(LEASE_RENEWAL_S, lambda: rounds.look_at_register(self._engine)))
-        self._spawn(self._watch_lag(measuring))
+        engine = self._engine
+        for seconds, action in (
+            (PUBLISH_S, publish),
+            (SAMPLE_S, measuring.round),
+            (SAMPLE_S, self._standing.round),
+            (ROOM_S, lambda: rounds.measure_room(engine)),
+            (LEASE_RENEWAL_S, lambda: rounds.renew_lease(engine)),
+            (LEASE_RENEWAL_S, lambda: rounds.look_at_register(engine)),
+        ):
+            self._spawn(self._every(seconds, action))
+        for task in (measuring.watch_lag(), *self._standing.tasks()):
+            self._spawn(task)
 
     async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -382,13 +392,6 @@ class _Life:
             _LOG.warning("a round of the engine failed: %s", error.line())
         except Exception:
             _LOG.exception("a round of the engine met a bug")
-
-    async def _watch_lag(self, measuring: rounds.Measuring) -> None:
-        """How late the loop runs what was due: the worst of each second."""
-        while True:
-            before_s = self._clock.monotonic_s()
-            await self._clock.sleep(LAG_TICK_S)
-            measuring.lag_s = max(measuring.lag_s, self._clock.monotonic_s() - before_s - LAG_TICK_S)
 
     def _publish(self) -> None:
         self.document = status.build(self._engine)

@@ -15,6 +15,7 @@ import msgspec
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
 from engine.contract import operations as ops
+from engine.contract import steering
 from engine.contract.status import JobRow
 from screens.text import clean
 from screens.view import KIND_DOING
@@ -155,6 +156,7 @@ def _is_table(result: msgspec.Struct, name: str, value: object) -> bool:
 _TABLE_FIELDS: dict[type, tuple[str, ...]] = {
     ops.WeddingList: ("weddings",), ops.SnapshotList: ("snapshots",), ops.EntryList: ("entries",),
     ops.DiffResult: ("rows",), ops.JobList: ("jobs",), ops.KeyList: ("keys",), ops.Configuration: ("settings",),
+    steering.WatchList: ("watches",), steering.ScheduleList: ("schedules",),
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import events as ev
 from engine.contract import operations as ops
 from engine.contract import status as st
+from engine.contract import steering
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
 from tests import samples
@@ -312,6 +313,50 @@ class FakeEngine:
                 self._job_rows[name] = msgspec.structs.replace(row, state="cancelled")
                 return ops.JobResult(job=self._job_rows[name])
         raise NotFound(f"no job is named {operation.job}", "jobs lists them")
+
+    def _job_pause(self, operation: steering.PauseJob) -> ops.Result:
+        return self._as(operation.job, "paused")
+
+    def _job_resume(self, operation: steering.ResumeJob) -> ops.Result:
+        return self._as(operation.job, "queued")
+
+    def _job_prioritise(self, operation: steering.PrioritiseJob) -> ops.Result:
+        return self._as(operation.job, "running")
+
+    def _as(self, job: str, state: st.JobState) -> ops.Result:
+        for name, row in self._job_rows.items():
+            if name.startswith(job) or name.lstrip("0") == job:
+                self._job_rows[name] = msgspec.structs.replace(row, state=state)
+                return ops.JobResult(job=self._job_rows[name])
+        raise NotFound(f"no job is named {job}", "jobs lists them")
+
+    def _watch(self, operation: steering.WatchWedding) -> ops.Result:
+        self._wedding(operation.wedding)
+        row = steering.WatchRow(
+            wedding=operation.wedding, paths=operation.paths, exclude=(), state="watching", folders=12,
+            changes_waiting=0, lag_s=0.4,
+        )  # fmt: skip
+        return steering.WatchList(watches=(row,))
+
+    def _unwatch(self, operation: steering.UnwatchWedding) -> ops.Result:
+        self._wedding(operation.wedding)
+        return steering.WatchList(watches=())
+
+    def _watches(self, _: steering.ListWatches) -> ops.Result:
+        return steering.WatchList(watches=())
+
+    def _schedule_add(self, operation: steering.AddSchedule) -> ops.Result:
+        row = steering.ScheduleRow(
+            name=operation.name, when=operation.when, timezone=operation.timezone, command=operation.run, next=None,
+            last=None,
+        )  # fmt: skip
+        return steering.ScheduleList(schedules=(row,))
+
+    def _schedule_remove(self, _: steering.RemoveSchedule) -> ops.Result:
+        return steering.ScheduleList(schedules=())
+
+    def _schedules(self, _: steering.ListSchedules) -> ops.Result:
+        return steering.ScheduleList(schedules=())
 
     def _verify(self, operation: ops.Verify) -> ops.Result:
         job = self._new_job("verify", operation.wedding).job

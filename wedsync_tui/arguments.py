@@ -47,7 +47,7 @@ class Argument:
     @property
     def usage(self) -> str:
         """How it stands in a synopsis: `WEDDING`, `[--wait]`, `--from PATH…`."""
-        value = "|".join(self.choices) or self.title
+        value = "|".join(self.choices if self.flag else ()) or self.title
         if self.kind == "list":
             value += "…"
         text = value if not self.flag else self.flag if self.kind == "switch" else f"{self.flag} {value}"

@@ -8,6 +8,7 @@ its arguments. `format_command` is the way back. Pure; any thread.
 from __future__ import annotations
 
 import functools
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.base.errors import UsageError
+from engine.base.shapes import convert
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, BY_VERB, CATALOG, OperationSpec
 from engine.contract.operations import Operation
+from engine.contract.paths import with_absolute_paths
+from engine.contract.steering import AddSchedule
 from wedsync_tui.arguments import Argument, arguments_of
 from wedsync_tui.binding import Form, RawValue, bind_values, convert_values, nearest, shown
 from wedsync_tui.words import split_words
@@ -69,9 +73,22 @@ def build(bound: BoundWords) -> Operation:
     """Convert the values and make the operation. Raises UsageError."""
     values = convert_values(form_of(bound.spec), bound.values)
     try:
-        return msgspec.convert(values, bound.spec.arguments)
+        operation = convert(values, bound.spec.arguments)
+        return _with_command(operation) if isinstance(operation, AddSchedule) else operation
     except msgspec.ValidationError as problem:
         raise UsageError(f"{bound.spec.verb}: {problem}", f"help {bound.spec.verb} tells what it takes") from None
+
+
+def _with_command(schedule: AddSchedule) -> AddSchedule:
+    """A schedule whose command, written as in a script, is an operation with its arguments. Raises UsageError."""
+    if not schedule.run or schedule.operation:
+        return schedule
+    wanted = parse_line(schedule.run)
+    if isinstance(wanted, HelpRequest):
+        raise UsageError("help cannot be scheduled", "write a command, as verify smith-jones")
+    absolute = with_absolute_paths(wanted)
+    arguments = json.dumps(msgspec.to_builtins(absolute))
+    return msgspec.structs.replace(schedule, operation=BY_ARGUMENTS[type(wanted)].name, arguments=arguments)
 
 
 def synopsis(spec: OperationSpec) -> str:
@@ -90,6 +107,8 @@ def format_command(operation: Operation) -> str:
             continue
         if row.flag:
             flags += _flag_words(row, value)
+        elif isinstance(value, tuple):
+            places += map(str, value)
         else:
             places.append(str(value))
     if any(place.startswith("-") for place in places):

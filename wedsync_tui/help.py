@@ -17,10 +17,11 @@ WIDTH = 100
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The vault", ("init", "status", "verify", "repair", "keys", "key add", "key remove")),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
-    ("Backing up", ("backup", "store")),
+    ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
     ("What is kept", ("snapshots", "browse", "find", "diff")),
     ("Getting it back", ("retrieve",)),
-    ("Jobs", ("jobs", "wait", "cancel")),
+    ("Jobs", ("jobs", "wait", "cancel", "pause", "resume", "prioritise")),
+    ("Schedules", ("schedules", "schedule add", "schedule remove")),
     ("The engine", ("scale", "config get", "config set", "shutdown")),
 )
 
@@ -44,7 +45,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "wedding add": (
         'wedding add smith-jones --date 2026-06-20 --tz Europe/London --venue "Bath, UK" --at 51.38,-2.36',
     ),
-    "wedding edit": ("wedding edit smith-jones --date 2026-06-27",),
+    "wedding edit": (
+        "wedding edit smith-jones --date 2026-06-27",
+        "wedding edit smith-jones --source /cards/A /cards/B",
+    ),
     "wedding archive": ("wedding archive smith-jones", "wedding archive smith-jones --undo"),
     "snapshots": ("snapshots smith-jones", "snapshots smith-jones --tag second-shooter"),
     "browse": ("browse smith-jones /cards/A --recursive",),
@@ -53,6 +57,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "jobs": ("jobs --state running", "jobs --wedding smith-jones --limit 20"),
     "wait": ("wait", "wait 5f0c --timeout 10m"),
     "cancel": ("cancel 5f0c",),
+    "pause": ("pause 5f0c",),
+    "resume": ("resume 5f0c",),
+    "prioritise": ("prioritise 5f0c same-day", "prioritise 5f0c auto"),
+    "watch": ("watch smith-jones /cards/A /cards/B", "watch smith-jones --exclude '*.tmp'"),
+    "unwatch": ("unwatch smith-jones", "unwatch smith-jones /cards/A"),
+    "watches": ("watches", "watches smith-jones"),
+    "schedules": ("schedules", "schedules nightly"),
+    "schedule add": (
+        "schedule add nightly --when '0 3 * * *' --tz Europe/London --run 'verify smith-jones --all'",
+        "schedule add hourly --when 'every 1h' --run 'backup smith-jones'",
+    ),
+    "schedule remove": ("schedule remove nightly",),
     "verify": ("verify smith-jones --all",),
     "scale": ("scale 8", "scale auto"),
     "keys": ("keys",),

@@ -61,6 +61,12 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("job_pause", "pause", _O, steering.PauseJob, (ops.JobResult,)),
     OperationSpec("job_resume", "resume", _O, steering.ResumeJob, (ops.JobResult,)),
     OperationSpec("job_prioritise", "prioritise", _O, steering.PrioritiseJob, (ops.JobResult,)),
+    OperationSpec("watch", "watch", _O, steering.WatchWedding, (steering.WatchList,)),
+    OperationSpec("unwatch", "unwatch", _O, steering.UnwatchWedding, (steering.WatchList,)),
+    OperationSpec("watches", "watches", _V, steering.ListWatches, (steering.WatchList,)),
+    OperationSpec("schedule_add", "schedule add", _A, steering.AddSchedule, (steering.ScheduleList,)),
+    OperationSpec("schedule_remove", "schedule remove", _A, steering.RemoveSchedule, (steering.ScheduleList,)),
+    OperationSpec("schedules", "schedules", _V, steering.ListSchedules, (steering.ScheduleList,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult)),
     OperationSpec(

@@ -110,6 +110,9 @@ class EditWedding(Operation, frozen=True, kw_only=True):
     timezone: Annotated[str | None, _words("the venue's time zone", title="ZONE", flag="--tz")] = None
     venue: Annotated[str | None, _words("the venue", title="TEXT")] = None
     at: Annotated[str | None, _words("the venue's position", title="LAT,LON")] = None
+    sources: Annotated[
+        Paths, _words("where its files lie here, in place of before", title="PATH", flag="--source", path=True)
+    ] = ()
 
 
 class ArchiveWedding(Operation, frozen=True, kw_only=True):
@@ -132,7 +135,9 @@ class StartBackup(Operation, frozen=True, kw_only=True):
     """Queue a backup job."""
 
     wedding: WeddingName
-    sources: Annotated[Paths, _words("files and folders to back up", title="PATH", flag="--from", path=True)]
+    sources: Annotated[
+        Paths, _words("files and folders to back up; none: the wedding's own", title="PATH", flag="--from", path=True)
+    ] = ()
     priority: Annotated[PriorityClass | None, _words("instead of the class the date gives")] = None
     tags: Annotated[Paths, _words("a word kept with the snapshot", title="TAG", flag="--tag")] = ()
     exclude: Annotated[Paths, _words("leave out what matches, as .gitignore would", title="GLOB")] = ()

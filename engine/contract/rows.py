@@ -16,6 +16,8 @@ class WeddingSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     priority: PriorityClass
     protected_since: str | None = None  # ISO 8601
     snapshots: int | None = None
+    sources: tuple[str, ...] = ()  # where its files lie on this machine, as far as the engine was told
+    watched: bool = False
 
 
 class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -6,7 +6,7 @@ retry, cache and loop of the engine has its limit here or beside its owner.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -51,7 +51,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         bool, msgspec.Meta(description="decrypt and compare each blob before its pack leaves")
     ] = True
     jobs_queued_max: Annotated[Positive, msgspec.Meta(description="jobs accepted and not ended")] = 10_000
-    jobs_active_max: Annotated[Positive, msgspec.Meta(description="jobs worked on at once")] = 1_250
+    jobs_active_max: Annotated[Positive, msgspec.Meta(description="jobs worked on at once")] = 1_600
     job_attempts_max: Annotated[
         Positive, msgspec.Meta(description="attempts of a job whose store does not answer, before it has failed")
     ] = 10
@@ -105,6 +105,16 @@ class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     theme: Annotated[str, msgspec.Meta(description="theme of the console")] = "wedsync-dark"
 
 
+class ScheduleSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[schedules]]` of the file: an operation that runs again and again."""
+
+    name: str
+    when: str  # "0 3 * * *" or "every 6h"
+    operation: str  # by its name in the API
+    timezone: str = "UTC"
+    arguments: dict[str, Any] = {}  # wedding = "*": each that is not archived
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole of `config.toml`."""
 
@@ -114,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limits: LimitSettings = LimitSettings()
     watch: WatchSettings = WatchSettings()
     hooks: HookSettings = HookSettings()
+    schedules: tuple[ScheduleSetting, ...] = ()
     console: ConsoleSettings = ConsoleSettings()
 
 

@@ -57,6 +57,17 @@ class JobRow(_Document, frozen=True, kw_only=True):
     attempts: int = 0  # times it was begun; more than one after a pause, a restart, or a failure that may pass
 
 
+class WeddingWatch(_Document, frozen=True, kw_only=True):
+    """What is watched of a wedding, and how far behind it is: its recovery point."""
+
+    state: Literal["starting", "watching", "polling", "gone"]
+    changes_waiting: int  # changed paths that are not protected yet, as far as known
+    unprotected_since_ns: int | None = None  # when the oldest of them was seen; None: everything is protected
+    protected_ns: int | None = None  # when the newest change was protected that is
+    lag_s: float | None = None  # how long that took after it was seen
+    problem: str = ""
+
+
 class WeddingRow(_Document, frozen=True, kw_only=True):
     """One wedding and how safe it is."""
 
@@ -70,6 +81,7 @@ class WeddingRow(_Document, frozen=True, kw_only=True):
     snapshots: int | None = None  # None: not counted since this engine started
     bytes_source: int | None = None
     running_jobs: int = 0
+    watch: WeddingWatch | None = None
 
 
 class AlertRow(_Document, frozen=True, kw_only=True):
@@ -143,6 +155,24 @@ class RatePoint(_Document, frozen=True, kw_only=True):
     restored_bytes_per_s: float
 
 
+class ClassRow(_Document, frozen=True, kw_only=True):
+    """One priority class: what it is entitled to, what it gets, and how it keeps its deadline."""
+
+    priority: PriorityClass
+    weight: int
+    entitled_share: float  # of the streams, while every class has work
+    share: float  # of what streams did in the last 10 s, by cost (bytes + 64 KiB a file)
+    limit_bytes_per_s: float | None  # in force now; None: no limit
+    jobs_running: int
+    jobs_queued: int
+    jobs_paused: int
+    oldest_queued_s: float  # how long the one that waits longest has waited; 0 when none does
+    deadline_s: float  # accepted → protected
+    protected: Percentiles  # how long that took
+    backups_done: int
+    backups_in_time: int
+
+
 class Performance(_Document, frozen=True, kw_only=True):
     """How fast, measured."""
 
@@ -155,6 +185,8 @@ class Performance(_Document, frozen=True, kw_only=True):
     dedup_ratio: float  # source bytes ÷ bytes that had to be stored before compression, since the start
     initiation: Percentiles
     stages: tuple[StageTime, ...] = ()
+    bottleneck: str = ""  # the stage that costs most now, `limit`, `source`; empty while the streams are not at work
+    classes: tuple[ClassRow, ...] = ()
     history: tuple[RatePoint, ...] = ()  # a point a second, newest last
 
 

@@ -15,7 +15,7 @@ from engine.contract.operations import JobName, Operation, Paths, Result, Weddin
 
 
 class PauseJob(Operation, frozen=True, kw_only=True):
-    """Take a job from the streams; it is checkpointed, and goes on when it is resumed, also after a restart."""
+    """Take a job from the streams; checkpointed, it goes on when it is resumed, also after a restart."""
 
     job: JobName
 
@@ -32,7 +32,7 @@ class PrioritiseJob(Operation, frozen=True, kw_only=True):
     job: JobName
     priority: Annotated[
         Literal["same-day", "next-day", "standard", "auto"],
-        _words("the class; auto: the one that the wedding's date gives", positional=True),
+        _words("same-day, next-day or standard; auto: what the wedding's date gives", positional=True),
     ]
 
 

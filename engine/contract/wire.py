@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 
 from engine.base.errors import UsageError, WedSyncError
+from engine.base.shapes import convert, msgpack_decoder
 from engine.contract.catalog import BY_NAME, CATALOG
 from engine.contract.events import Event
 from engine.contract.operations import Operation, Result
@@ -240,8 +241,8 @@ def _error_kinds() -> dict[str, type[WedSyncError]]:
 
 
 # --- encoding and decoding ------------------------------------------------------------------------------
-# msgspec 0.22 crashes when two threads look into a struct type for the first time at once. So each side makes its
-# decoders before its thread starts: `argument_decoders` the engine, `result_decoders` the door.
+# Each side makes its decoders before its thread starts, so that no answer waits for that: `argument_decoders` the engine,
+# `result_decoders` the door.
 
 
 @functools.cache
@@ -250,7 +251,7 @@ def argument_decoders() -> dict[str, msgspec.msgpack.Decoder[Operation]]:
     _requests()
     decoders: dict[str, msgspec.msgpack.Decoder[Operation]] = {}
     for name, spec in BY_NAME.items():
-        decoders[name] = msgspec.msgpack.Decoder(spec.arguments, ext_hook=_extension)
+        decoders[name] = msgpack_decoder(spec.arguments, _extension)
     return decoders
 
 
@@ -261,23 +262,23 @@ def result_decoders() -> dict[str, msgspec.msgpack.Decoder[Result]]:
     _status()
     decoders: dict[str, msgspec.msgpack.Decoder[Result]] = {}
     for kind in {kind for spec in CATALOG for kind in spec.results}:
-        decoders[kind.__name__] = msgspec.msgpack.Decoder(kind, ext_hook=_extension)
+        decoders[kind.__name__] = msgpack_decoder(kind, _extension)
     return decoders
 
 
 @functools.cache
 def _requests() -> msgspec.msgpack.Decoder[Request]:
-    return msgspec.msgpack.Decoder(Request, ext_hook=_extension)
+    return msgpack_decoder(Request, _extension)
 
 
 @functools.cache
 def _replies() -> msgspec.msgpack.Decoder[Reply]:
-    return msgspec.msgpack.Decoder(Reply, ext_hook=_extension)
+    return msgpack_decoder(Reply, _extension)
 
 
 @functools.cache
 def _status() -> msgspec.msgpack.Decoder[Status]:
-    return msgspec.msgpack.Decoder(Status, ext_hook=_extension)
+    return msgpack_decoder(Status, _extension)
 
 
 def _encoded(value: msgspec.Struct, *, exactly: bool = False) -> bytes:
@@ -297,7 +298,7 @@ def _decoded(decoder: msgspec.msgpack.Decoder[Decoded], data: bytes) -> Decoded:
         try:
             return decoder.decode(data)
         except msgspec.ValidationError:  # also: an extension where a text should be
-            return msgspec.convert(msgspec.msgpack.decode(data, ext_hook=_extension), decoder.type)
+            return convert(msgspec.msgpack.decode(data, ext_hook=_extension), decoder.type)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(str(error)) from None
 

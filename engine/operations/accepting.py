@@ -17,12 +17,13 @@ from engine.jobs.job import Job
 from engine.jobs.records import arguments_text
 from engine.jobs.roster import JobSpec
 from engine.operations.context import Engine
+from engine.operations.hooks import with_hook
 from engine.repository.repository import Repository
 
 
 async def accept(engine: Engine, spec: JobSpec) -> Job:
     """Take a job on; comes back when that is durable. Raises LimitReached, Unavailable, NotPermitted."""
-    job = engine.dispatcher.accept(spec)
+    job = engine.dispatcher.accept(with_hook(spec, engine.settings.hooks))
     await engine.dispatcher.accepted(job)
     return job
 

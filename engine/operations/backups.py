@@ -37,7 +37,8 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
     """See `ops.StartBackup`. Raises NotFound for a source that is not there."""
     wedding = engine.facts.find(operation.wedding)
     tags = checked_tags(operation.tags)
-    sources = await engine.offload.run(wedding.id, lambda: checked_sources(operation.sources))
+    named = operation.sources or tuple(map(os.fsdecode, engine.kept.sources_of(wedding.id)))
+    sources = await engine.offload.run(wedding.id, lambda: checked_sources(named))
     if operation.dry_run:
         what = Selection(sources, operation.exclude, operation.one_file_system, engine.home.restless)
         counts = await with_vault(engine, operation.wedding, lambda vault: estimate(vault, what, engine.clock))
@@ -59,8 +60,13 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
     return ops.JobResult(job=engine.dispatcher.row(job))
 
 
-def backup_spec(engine: Engine, operation: ops.StartBackup, wedding: Wedding) -> JobSpec:
-    """The job that `operation` asks for, now or after a restart. Its sources are absolute."""
+def backup_spec(
+    engine: Engine, operation: ops.StartBackup, wedding: Wedding, changed: tuple[bytes, ...] = ()
+) -> JobSpec:
+    """The job that `operation` asks for, now or after a restart. Its sources are absolute.
+
+    `changed` is what a watch says has changed; it counts for the first attempt only, later ones look at everything.
+    """
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
@@ -73,6 +79,7 @@ def backup_spec(engine: Engine, operation: ops.StartBackup, wedding: Wedding) ->
             exclude=operation.exclude,
             one_file_system=operation.one_file_system,
             own=engine.home.restless,
+            changed=changed if job.attempts == 1 else (),
         )
         with _backup_run(engine, job, request) as prepared:
             yield prepared
@@ -161,7 +168,7 @@ def checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
     """Absolute paths of what to back up, those inside another left out. Blocks. Raises UsageError, NotFound."""
     if not sources:
-        raise UsageError("nothing to back up", "give --from PATH")
+        raise UsageError("nothing to back up", "give --from PATH, or name the wedding's sources with wedding edit")
     found: list[bytes] = []
     for source in sources:
         path = os.path.abspath(os.path.expanduser(os.fsencode(source)))

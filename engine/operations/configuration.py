@@ -17,11 +17,13 @@ import msgspec
 
 from engine.base.atomic import replace_file
 from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError
+from engine.base.shapes import convert
 from engine.base.units import parse_bytes, parse_span
 from engine.contract.operations import SettingRow
 from engine.contract.settings import Settings
 from engine.jobs.priority import zone_problem
 from engine.operations.rationing import windows_of
+from engine.operations.scheduling import check_schedule
 
 SETTINGS_BYTES_MAX = 1 << 20
 SPANS = (  # settings that are spans of time
@@ -43,6 +45,8 @@ class Setting:
 
 def _settings() -> Iterator[Setting]:
     for section, kind in get_type_hints(Settings).items():
+        if section == "schedules":
+            continue  # a list of tables, changed in the file or by `schedule add`
         hints = get_type_hints(kind, include_extras=True)
         for field in msgspec.structs.fields(kind):
             hint = hints[field.name]
@@ -114,7 +118,7 @@ def parse_settings(text: str, where: str) -> Settings:
         if key not in SETTINGS:
             raise UsageError(f"{where}: there is no setting {key!r}", _nearest(key))
     try:
-        settings = msgspec.convert(document, Settings)
+        settings = convert(document, Settings)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {error}", "config get shows what each setting is") from None
     _check_capacity(settings.storage.capacity, where)
@@ -160,7 +164,7 @@ def parsed_value(setting: Setting, value: str) -> Any:
     if isinstance(setting.default, bool):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
     try:
-        return msgspec.convert(word, setting.type, strict=False)
+        return convert(word, setting.type, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(f"{setting.key} cannot be {value!r}: {_lowered(str(error))}", setting.help) from None
 
@@ -168,7 +172,7 @@ def parsed_value(setting: Setting, value: str) -> Any:
 def _parsed_list(setting: Setting, value: str) -> Any:
     """A list of words as JSON and TOML both write it. Raises UsageError."""
     try:
-        return list(msgspec.convert(json.loads(value), setting.type))
+        return list(convert(json.loads(value), setting.type))
     except (ValueError, msgspec.ValidationError):
         raise UsageError(f"{setting.key} cannot be {value!r}", 'write a list like ["/usr/local/bin/hook"]') from None
 
@@ -214,6 +218,8 @@ def setting_rows(settings: Settings, key: str = "") -> tuple[SettingRow, ...]:
 
 def _written_keys(document: Mapping[str, object]) -> Iterator[str]:
     for section, contents in document.items():
+        if section == "schedules":
+            continue
         if isinstance(contents, Mapping):
             yield from (f"{section}.{name}" for name in contents)
         else:
@@ -242,6 +248,14 @@ def _check_classes(settings: Settings, where: str) -> None:
                 raise ValueError(f"{key} is more than nothing")
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from None
+    names = [schedule.name for schedule in settings.schedules]
+    for schedule in settings.schedules:
+        if names.count(schedule.name) > 1:
+            raise UsageError(f"{where}: two schedules are called {schedule.name!r}", "give each a name of its own")
+        try:
+            check_schedule(schedule)
+        except UsageError as error:
+            raise UsageError(f"{where}: the schedule {schedule.name!r}: {error.message}", error.hint) from None
     problem = zone_problem(settings.limits.timezone)
     if problem:
         raise UsageError(f"{where}: limits.timezone: {problem}", "write it like Europe/London")

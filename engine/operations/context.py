@@ -6,23 +6,23 @@ import pwd
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
 from engine.contract.catalog import Role
 from engine.contract.operations import Result
 from engine.contract.settings import Settings
-from engine.contract.status import Infrastructure, RatePoint, TierRow
+from engine.contract.status import AlertRow, Infrastructure, RatePoint, TierRow
 from engine.contract.weddings import Wedding
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.offload import Offload
-from engine.jobs.records import JobTable
 from engine.jobs.roster import JobSpec
 from engine.operations.descriptors import CallerStreams
 from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
+from engine.operations.keeping import Kept
 from engine.operations.opening import Opening
 from engine.operations.rationing import Rationing
 from engine.operations.room import Room
@@ -59,6 +59,14 @@ class Measured:
     history: deque[RatePoint] = field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
 
 
+class AlertSource(Protocol):
+    """Whatever has alerts to tell."""
+
+    def alerts(self, engine: Engine) -> tuple[AlertRow, ...]:
+        """The alerts there are now."""
+        ...
+
+
 @dataclass(slots=True)
 class Engine:
     """One engine's parts."""
@@ -72,11 +80,12 @@ class Engine:
     pool: StreamPool
     streams: Streams
     dispatcher: Dispatcher
-    job_table: JobTable
+    kept: Kept
     rationing: Rationing
     events: EventLog
     facts: Facts
     measured: Measured
+    coverage: AlertSource
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
     stopping: bool = False
     status_seq: int = 0

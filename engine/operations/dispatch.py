@@ -11,9 +11,21 @@ import logging
 import msgspec
 
 from engine.base.errors import NotPermitted, Unavailable, UsageError, WedSyncError
+from engine.base.shapes import convert
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
-from engine.operations import administration, backups, browsing, capacity, queue, retrievals, upkeep, weddings
+from engine.operations import (
+    administration,
+    backups,
+    browsing,
+    capacity,
+    queue,
+    retrievals,
+    scheduling,
+    upkeep,
+    watching,
+    weddings,
+)
 from engine.operations.context import Caller, Engine, Handler, StreamHandler
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +37,9 @@ HANDLERS: dict[str, Handler] = {
     **capacity.HANDLERS,
     **queue.HANDLERS,
     **retrievals.HANDLERS,
+    **scheduling.HANDLERS,
     **upkeep.HANDLERS,
+    **watching.HANDLERS,
     **weddings.HANDLERS,
 }
 STREAM_HANDLERS: dict[str, StreamHandler] = {  # of these, the same with the caller's standard input and output
@@ -42,7 +56,7 @@ def operation_from(name: str, arguments: dict[str, object]) -> Operation:
         near = difflib.get_close_matches(name, BY_NAME, n=1)
         raise UsageError(f"there is no operation {name!r}", f"did you mean {near[0]}?" if near else "see the catalog")
     try:
-        return msgspec.convert(arguments, spec.arguments)
+        return convert(arguments, spec.arguments)
     except msgspec.ValidationError as error:
         raise UsageError(f"{name}: {error}") from None
 

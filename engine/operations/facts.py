@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.base.errors import NotFound
-from engine.contract.status import WeddingRow
+from engine.contract.status import WeddingRow, WeddingWatch
 from engine.contract.weddings import PriorityClass, Wedding
 from engine.jobs.priority import class_on, local_day
 
@@ -116,7 +116,9 @@ class Facts:
             self._listed_minute = minute
         return self._listing
 
-    def row(self, wedding: Wedding, priority: PriorityClass, running_jobs: int) -> WeddingRow:
+    def row(
+        self, wedding: Wedding, priority: PriorityClass, running_jobs: int, watch: WeddingWatch | None = None
+    ) -> WeddingRow:
         """A wedding as the status document has it."""
         safety = self.safety(wedding.id)
         return WeddingRow(
@@ -130,6 +132,7 @@ class Facts:
             snapshots=safety.snapshots,
             bytes_source=safety.bytes_source,
             running_jobs=running_jobs,
+            watch=watch,
         )
 
     def _set(self, wedding_id: str, safety: Safety) -> None:

@@ -7,14 +7,33 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 from engine.base.units import parse_span
 from engine.contract.settings import ClassSettings, LimitSettings, Settings
+from engine.contract.status import ClassRow
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 from engine.jobs.bandwidth import Window, limit_at, parse_windows
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.priority import local_time
 from engine.pipeline.pool import StreamPool
+
+SAMPLES = 11  # one a second: ten seconds
+AT_WORK_SHARE = 0.3  # of the streams' time; below, something outside of them holds jobs up
+Key = TypeVar("Key", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What streams had done at a moment."""
+
+    time_s: float
+    served: Mapping[PriorityClass, float]
+    stages: Mapping[str, float]  # thread seconds
+
 
 _windows = functools.lru_cache(maxsize=64)(parse_windows)
 
@@ -27,6 +46,7 @@ class Rationing:
         self._dispatcher = dispatcher
         self._classes: ClassSettings | None = None
         self.limits: dict[PriorityClass, float | None] = dict.fromkeys(PRIORITY_CLASSES)  # in force
+        self._samples: deque[_Sample] = deque(maxlen=SAMPLES)
 
     def apply(self, settings: Settings, now_ns: int) -> None:
         """Bring everything to what holds at `now_ns`."""
@@ -39,6 +59,57 @@ class Rationing:
             if limit != self.limits[name]:
                 self.limits[name] = limit
                 self._pool.set_limit(name, limit)
+
+    def sample(self, now_s: float) -> None:
+        """Note what the streams have done so far; called once a second."""
+        stages: dict[str, float] = {stage: figure.thread_s for stage, figure in self._pool.stages().items()}
+        self._samples.append(_Sample(now_s, dict(self._pool.served), stages))
+
+    def classes(self, now_ns: int) -> tuple[ClassRow, ...]:
+        """How each class stands."""
+        counts, records = self._dispatcher.roster.by_class(), self._dispatcher.figures.deadlines()
+        weights = weights_of(self._classes or ClassSettings())
+        served = self._grown(lambda sample: sample.served)
+        total = sum(served.values())
+        return tuple(
+            ClassRow(
+                priority=name,
+                weight=weights[name],
+                entitled_share=weights[name] / sum(weights.values()),
+                share=served.get(name, 0) / total if total else 0.0,
+                limit_bytes_per_s=self.limits[name],
+                jobs_running=counts[name].running,
+                jobs_queued=counts[name].queued,
+                jobs_paused=counts[name].paused,
+                oldest_queued_s=(now_ns - counts[name].oldest_ns) / 1e9 if counts[name].oldest_ns else 0.0,
+                deadline_s=self._dispatcher.figures.deadlines_s[name],
+                protected=records[name].protected,
+                backups_done=records[name].ended,
+                backups_in_time=records[name].in_time,
+            )
+            for name in PRIORITY_CLASSES
+        )
+
+    def bottleneck(self) -> str:
+        """What holds the streams up most, over the last samples; empty while they are not at work."""
+        if len(self._samples) < 2:
+            return ""
+        spent = self._grown(lambda sample: sample.stages)
+        span_s = self._samples[-1].time_s - self._samples[0].time_s
+        at_work = sum(spent.values()) / max(1e-3, span_s * self._pool.size)
+        if at_work >= AT_WORK_SHARE:
+            return max(spent, key=spent.__getitem__)
+        waits = any(counts.running for counts in self._dispatcher.roster.by_class().values())
+        if not waits:
+            return ""
+        return "limit" if any(limit is not None for limit in self.limits.values()) else "source"
+
+    def _grown(self, of: Callable[[_Sample], Mapping[Key, float]]) -> dict[Key, float]:
+        """By how much a figure has grown from the first to the last sample."""
+        if len(self._samples) < 2:
+            return {}
+        first, last = of(self._samples[0]), of(self._samples[-1])
+        return {key: value - first.get(key, 0) for key, value in last.items()}
 
 
 # --- pure ---------------------------------------------------------------------------------------------

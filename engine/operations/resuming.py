@@ -15,6 +15,7 @@ from engine.jobs.records import JobRecord, job_of, operation_of, record_of
 from engine.jobs.roster import ENDED_KEPT
 from engine.operations import backups, retrievals, upkeep
 from engine.operations.context import Engine, Resumer
+from engine.operations.hooks import with_hook
 
 RESUMERS: dict[str, Resumer] = {**backups.RESUMERS, **retrievals.RESUMERS, **upkeep.RESUMERS}
 
@@ -24,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 async def remember_ended(engine: Engine) -> None:
     """Show what ended in earlier lives of this home."""
-    records = await engine.offload.run("journal", lambda: engine.job_table.ended_jobs(ENDED_KEPT))
+    records = await engine.offload.run("journal", lambda: engine.kept.jobs.ended_jobs(ENDED_KEPT))
     now_s = engine.clock.monotonic_s()
     for record in reversed(records):
         engine.dispatcher.remember(job_of(record, monotonic_s=now_s))
@@ -32,7 +33,7 @@ async def remember_ended(engine: Engine) -> None:
 
 async def go_on(engine: Engine) -> None:
     """Go on with every job that has not ended; called once, when the repository is open and the register known."""
-    records = await engine.offload.run("journal", engine.job_table.open_jobs)
+    records = await engine.offload.run("journal", engine.kept.jobs.open_jobs)
     known = {job.id for job in engine.dispatcher.jobs()}
     resumed = 0
     for number, record in enumerate(records, 1):
@@ -56,10 +57,11 @@ def _go_on_with(engine: Engine, record: JobRecord) -> bool:
             raise Unavailable(f"the wedding {record.wedding} is not in this repository any more")
         if resumer is None or spec is None:
             raise Unavailable(f"the engine stopped, and {record.operation} cannot be gone on with")
-        engine.dispatcher.resubmit(job, resumer(engine, operation_of(record.arguments, spec.arguments), wedding))
+        again = resumer(engine, operation_of(record.arguments, spec.arguments), wedding)
+        engine.dispatcher.resubmit(job, with_hook(again, engine.settings.hooks))
     except WedSyncError as error:
         job.fail(error, now_ns=engine.clock.now_ns())
-        engine.job_table.put(record_of(job))
+        engine.kept.jobs.put(record_of(job))
         engine.dispatcher.remember(job)
         engine.events.announce_job("job-ended", job)
         _LOG.warning("a job cannot go on: %s", error.line(), extra={"job": job.id})

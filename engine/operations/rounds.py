@@ -16,6 +16,7 @@ from engine.operations.context import Engine
 from engine.operations.room import tier_row
 from engine.operations.status import rate_point
 
+LAG_TICK_S = 0.1
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,6 +35,7 @@ class Measuring:
         engine = self._engine
         engine.dispatcher.figures.sample()
         engine.rationing.apply(engine.settings, engine.clock.now_ns())
+        engine.rationing.sample(engine.clock.monotonic_s())
         capacity.go_back_if_due(engine)
         now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()
         span_s = now_s - self._before_s
@@ -43,6 +45,14 @@ class Measuring:
         engine.measured.infrastructure = await engine.offload.run(
             "sampler", lambda: self._sampler.sample(engine_lag_s=lag_s)
         )
+
+    async def watch_lag(self) -> None:
+        """How late the loop runs what was due: the worst of each second; for ever."""
+        clock = self._engine.clock
+        while True:
+            before_s = clock.monotonic_s()
+            await clock.sleep(LAG_TICK_S)
+            self.lag_s = max(self.lag_s, clock.monotonic_s() - before_s - LAG_TICK_S)
 
 
 async def measure_room(engine: Engine) -> None:

@@ -22,6 +22,7 @@ from engine.contract.status import (
 )
 from engine.jobs.totals import Totals
 from engine.monitor.health import JobFacts, health_of
+from engine.operations import watching
 from engine.operations.alerts import alerts_of
 from engine.operations.context import Engine
 from engine.operations.streams import percentiles_of
@@ -70,7 +71,7 @@ def build(engine: Engine) -> Status:
         jobs=tuple(dispatcher.row(job) for job in itertools.islice(dispatcher.jobs(), STATUS_ROWS)),
         jobs_total=dispatcher.total,
         weddings=tuple(
-            facts.row(wedding, priority, running.get(wedding.id, 0))
+            facts.row(wedding, priority, running.get(wedding.id, 0), watching.shown(engine, wedding.id))
             for wedding, priority in listing.weddings[:STATUS_ROWS]
         ),
         weddings_total=len(listing.weddings),
@@ -103,6 +104,8 @@ def performance_of(engine: Engine) -> Performance:
         dedup_ratio=dedup_ratio(totals),
         initiation=percentiles_of(engine.dispatcher.figures.initiation()),
         stages=engine.streams.stages(),
+        bottleneck=engine.rationing.bottleneck(),
+        classes=engine.rationing.classes(engine.clock.now_ns()),
         history=tuple(engine.measured.history),
     )
 

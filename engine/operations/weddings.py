@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 
 import msgspec
@@ -11,8 +12,11 @@ from engine.base.units import format_time
 from engine.contract import operations as ops
 from engine.contract.weddings import Wedding, wedding_name_problem
 from engine.jobs.priority import class_of, zone_problem
-from engine.operations import safety
+from engine.operations import safety, watching
+from engine.operations.backups import checked_sources
 from engine.operations.context import Engine, Handler
+from engine.operations.keeping import SourceDocument
+from engine.repository.entry import path_text
 from engine.repository.repository import Repository
 
 _YEARS = (1900, 2200)
@@ -81,15 +85,24 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
         changes["venue"] = one_line(operation.venue)
     if operation.at is not None:
         changes["latitude"], changes["longitude"] = position(operation.at)
+    if operation.sources:
+        wedding_id = engine.facts.find(operation.name).id
+        sources = await engine.offload.run(wedding_id, lambda: checked_sources(operation.sources))
+        await asyncio.wrap_future(engine.kept.sources.put(wedding_id, SourceDocument(sources)))
+        if not changes:
+            engine.events.announce("wedding-changed", f"{operation.name} has sources", wedding=operation.name)
+            return ops.WeddingResult(wedding=engine.facts.find(operation.name))
     if not changes:
-        raise UsageError("nothing to change", "give --date, --tz, --venue, --at or --rename")
+        raise UsageError("nothing to change", "give --date, --tz, --venue, --at, --source or --rename")
     return await _change(engine, operation.name, changes, "changed")
 
 
 async def archive(engine: Engine, operation: ops.ArchiveWedding) -> ops.WeddingResult:
     """See `ops.ArchiveWedding`."""
     word = "brought back" if operation.undo else "archived"
-    return await _change(engine, operation.name, {"archived": not operation.undo}, word)
+    result = await _change(engine, operation.name, {"archived": not operation.undo}, word)
+    watching.follow(engine, result.wedding)
+    return result
 
 
 HANDLERS: dict[str, Handler] = {
@@ -129,6 +142,8 @@ def _summary(engine: Engine, wedding: Wedding) -> ops.WeddingSummary:
         priority=class_of(wedding, engine.clock.now_ns()),
         protected_since=None if known.protected_since_ns is None else format_time(known.protected_since_ns),
         snapshots=known.snapshots,
+        sources=tuple(path_text(path.lstrip(b"/")) for path in engine.kept.sources_of(wedding.id)),
+        watched=engine.kept.watches.get(wedding.id) is not None,
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from engine.contract import operations as ops
+from engine.contract import steering
 from engine.contract.catalog import CATALOG
 from engine.contract.operations import Result
 from screens import tables
@@ -63,6 +64,8 @@ def all_results() -> list[Result]:
         ops.Diff(wedding="smith-jones", older="a"),
         ops.ListJobs(),
         ops.Verify(wedding="smith-jones"),
+        steering.WatchWedding(wedding="smith-jones", paths=("/cards/A",)),
+        steering.AddSchedule(name="nightly", when="0 3 * * *", run="verify smith-jones"),
         ops.ScaleInfrastructure(target="4"),
         ops.ListKeys(),
         ops.ReadConfiguration(),

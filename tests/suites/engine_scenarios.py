@@ -134,6 +134,35 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("pause", lambda place: steering.PauseJob(job=place.job()), Conflict),
     Scenario("resume", lambda place: steering.ResumeJob(job=place.job()), Conflict),
     Scenario("prioritise", lambda _: steering.PrioritiseJob(job="ffff", priority="same-day"), NotFound, "ffff"),
+    Scenario(
+        "watch",
+        lambda place: steering.WatchWedding(wedding=SMITH, paths=(str(place.folder / "source"),)),
+        steering.WatchList,
+    ),
+    Scenario(
+        "watch a file",
+        lambda place: steering.WatchWedding(wedding=SMITH, paths=(str(place.folder / "source" / "a.txt"),)),
+        UsageError,
+        "is not a folder",
+    ),
+    Scenario("watches", lambda _: steering.ListWatches(), steering.WatchList),
+    Scenario("unwatch", lambda _: steering.UnwatchWedding(wedding=SMITH), steering.WatchList),
+    Scenario("unwatch again", lambda _: steering.UnwatchWedding(wedding=SMITH), NotFound, "nothing is watched"),
+    Scenario(
+        "schedule add",
+        lambda _: steering.AddSchedule(
+            name="nightly", when="0 3 * * *", operation="verify", arguments='{"wedding": "*"}'
+        ),
+        steering.ScheduleList,
+    ),
+    Scenario(
+        "schedule wrongly",
+        lambda _: steering.AddSchedule(name="never", when="0 3 31 2 *", operation="verify", arguments="{}"),
+        UsageError,
+    ),
+    Scenario("schedules", lambda _: steering.ListSchedules(name="nightly"), steering.ScheduleList),
+    Scenario("schedule remove", lambda _: steering.RemoveSchedule(name="nightly"), steering.ScheduleList),
+    Scenario("schedule remove again", lambda _: steering.RemoveSchedule(name="nightly"), NotFound, "nightly"),
     Scenario("verify", lambda _: ops.Verify(wedding=SMITH, all=True), ops.VerifyReport),
     Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
     Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),

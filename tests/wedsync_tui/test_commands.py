@@ -70,11 +70,10 @@ def test_line_becomes_its_operation(line: str, operation: ops.Operation) -> None
         ("start_backup a", 'unknown verb "start_backup"; did you mean backup?'),
         ("backup a --form x", 'backup has no option "--form"; did you mean --from?'),
         ("backup a --from x -z", 'backup has no option "-z"; help backup tells what it takes'),
-        ("backup a", "backup needs --from; write backup WEDDING --from PATH…"),
         ("backup a --from", "--from needs a value; write --from PATH…"),
         (
             "backup --from x a",
-            "backup needs WEDDING; write backup WEDDING --from PATH…, with WEDDING before the options",
+            "backup needs WEDDING; write backup WEDDING, with WEDDING before the options",
         ),
         ("backup a --from x --tag --wait", "--tag needs a value; write --tag TAG…"),
         ("backup a --from x --wait=perhaps", "--wait takes no value; write --wait alone, or --no-wait"),

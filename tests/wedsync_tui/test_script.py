@@ -56,9 +56,9 @@ def test_script_becomes_steps_with_their_lines() -> None:
 
 
 def test_every_mistake_is_told_with_its_line() -> None:
-    assert problems("init\nbakcup a\n\n# fine\nbackup a\nexpect jbos == 1\nwait $JOB\nlet x\nstore 'a\n") == [
+    assert problems("init\nbakcup a\n\n# fine\nretrieve a\nexpect jbos == 1\nwait $JOB\nlet x\nstore 'a\n") == [
         'tour.wed:2: unknown verb "bakcup"; did you mean backup?',
-        "tour.wed:5: backup needs --from; write backup WEDDING --from PATH…",
+        "tour.wed:5: retrieve needs --to; write retrieve WEDDING --to DIR",
         'tour.wed:6: unknown name "jbos"; did you mean jobs?',
         "tour.wed:7: $JOB has no value here; set it above with let JOB = …",
         "tour.wed:8: this let is not understood; write it like let JOB = last.job.id",

@@ -1,0 +1,75 @@
+"""Which weddings of the coming days nothing would protect, and what is wrong with watches and schedules: alerts.
+
+Worked out once a minute, since a register may hold ten thousand weddings. Engine loop only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import msgspec
+
+from engine.contract.status import AlertRow
+from engine.contract.weddings import Wedding
+from engine.jobs.priority import local_day
+from engine.operations import scheduling
+from engine.operations.context import Engine
+
+COMING_DAYS = 14
+_MINUTE_NS = 60 * 10**9
+
+
+class Coverage:
+    """The alerts of one engine's weddings, watches and schedules."""
+
+    def __init__(self) -> None:
+        self._minute = -1
+        self._rows: tuple[AlertRow, ...] = ()
+        self._since_ns: dict[str, int] = {}  # alert id → when it was first seen
+
+    def alerts(self, engine: Engine) -> tuple[AlertRow, ...]:
+        """As of the last full minute."""
+        now_ns = engine.clock.now_ns()
+        minute = now_ns // _MINUTE_NS
+        if minute != self._minute:
+            self._minute = minute
+            rows = list(_rows(engine, now_ns))
+            self._since_ns = {row.id: self._since_ns.get(row.id, now_ns) for row in rows}
+            self._rows = tuple(msgspec.structs.replace(row, since_ns=self._since_ns[row.id]) for row in rows)
+        return self._rows
+
+
+def _rows(engine: Engine, now_ns: int) -> Iterator[AlertRow]:
+    for number, words in enumerate(engine.kept.journal.warnings, 1):
+        yield _row(f"journal-{number}", "critical", "engine", words)
+    if engine.opening.repository is None:
+        return
+    for wedding in bare(engine, now_ns):
+        when = "today" if wedding.date == local_day(wedding.timezone, now_ns) else f"on {wedding.date}"
+        words = f"the wedding is {when}, and it has no source, no watch and no snapshot; wedding edit --source or watch"
+        yield _row(f"bare-{wedding.id}", "critical" if when == "today" else "warning", wedding.name, words)
+    watcher = engine.kept.watcher
+    for watch in watcher.watches.values() if watcher is not None else ():
+        known = engine.facts.by_id(watch.id)
+        if watch.problem and known is not None:
+            yield _row(f"watch-{watch.id}", "warning", known.name, f"its watch: {watch.problem}")
+    for name, run in scheduling.failing(engine):
+        yield _row(f"schedule-{name}", "warning", name, f"the schedule failed: {run.message}")
+
+
+def bare(engine: Engine, now_ns: int) -> Iterator[Wedding]:
+    """Weddings of the coming days that have neither source nor watch nor snapshot, as far as is known."""
+    for wedding, _ in engine.facts.listing(now_ns).weddings:
+        ahead = wedding.date - local_day(wedding.timezone, now_ns)
+        if not dt.timedelta(0) <= ahead <= dt.timedelta(days=COMING_DAYS):
+            continue
+        safety = engine.facts.safety(wedding.id)
+        if safety.snapshots == 0 and safety.protected_since_ns is None and not engine.kept.sources_of(wedding.id):
+            yield wedding
+
+
+def _row(key: str, level: str, subject: str, words: str) -> AlertRow:
+    return AlertRow(
+        id=key, level="critical" if level == "critical" else "warning", since_ns=0, subject=subject, message=words
+    )

@@ -1,0 +1,96 @@
+"""What an engine keeps in its home from one life to the next: jobs, sources, watches, schedules.
+
+All of it stands in the journal. Sources and watches are paths of this machine, so they belong to this home and not
+to the repository's register, which other machines read too. Read once, off the loop; then engine loop only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from engine.jobs.journal import Journal
+from engine.jobs.records import Documents, JobTable
+from engine.jobs.watcher import Watch, Watcher
+
+RUNS_KEPT = 50  # of each schedule
+
+
+class SourceDocument(msgspec.Struct, frozen=True, array_like=True):
+    """Where a wedding's files lie on this machine."""
+
+    paths: tuple[bytes, ...]  # absolute
+
+
+class WatchDocument(msgspec.Struct, frozen=True, array_like=True):
+    """What is watched for a wedding."""
+
+    paths: tuple[bytes, ...]  # absolute
+    exclude: tuple[str, ...]
+    created_ns: int
+
+
+class ScheduleDocument(msgspec.Struct, frozen=True, array_like=True):
+    """A schedule that was added. `arguments` are those of the operation, as JSON."""
+
+    when: str
+    timezone: str
+    command: str  # as a person wrote it
+    operation: str
+    arguments: str
+    created_ns: int
+
+
+class ScheduleRun(msgspec.Struct, frozen=True, array_like=True):
+    """How one run of a schedule went."""
+
+    started_ns: int
+    ended_ns: int
+    state: str
+    message: str
+    caught_up: bool
+
+
+class ScheduleState(msgspec.Struct, frozen=True, array_like=True):
+    """Where a schedule stands: what it is (to see a change), when it is next due, how it went before."""
+
+    when: str
+    timezone: str
+    anchor_ns: int
+    due_ns: int  # 0: never again
+    runs: tuple[ScheduleRun, ...] = ()  # newest first
+
+
+@dataclass(slots=True)
+class Kept:
+    """Everything that is kept."""
+
+    journal: Journal
+    jobs: JobTable
+    sources: Documents[SourceDocument]
+    watches: Documents[WatchDocument]
+    schedules: Documents[ScheduleDocument]
+    schedule_states: Documents[ScheduleState]
+    watcher: Watcher | None = field(default=None)  # of the engine, once it watches
+
+    @classmethod
+    def of(cls, journal: Journal) -> Kept:
+        """Read what is in the journal. Blocks."""
+        return cls(
+            journal=journal,
+            jobs=JobTable(journal),
+            sources=Documents(journal, "source", SourceDocument),
+            watches=Documents(journal, "watch", WatchDocument),
+            schedules=Documents(journal, "schedule", ScheduleDocument),
+            schedule_states=Documents(journal, "schedule-state", ScheduleState),
+        )
+
+    def sources_of(self, wedding_id: str) -> tuple[bytes, ...]:
+        """All paths of a wedding: those named for it, and those watched."""
+        named, watched = self.sources.get(wedding_id), self.watches.get(wedding_id)
+        return tuple(sorted({*(named.paths if named else ()), *(watched.paths if watched else ())}))
+
+    def watch_of(self, wedding_id: str) -> Watch | None:
+        """The watch of a wedding, if there is."""
+        return self.watcher.watches.get(wedding_id) if self.watcher is not None else None

@@ -1,0 +1,64 @@
+"""What an engine does by itself once it is open: goes on with old jobs, watches folders, runs schedules.
+
+Assembled by `engine.local`, which owns the tasks. Engine loop only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+
+from engine.contract.weddings import PriorityClass
+from engine.jobs.offload import Means
+from engine.jobs.watcher import Watcher
+from engine.operations import dispatch, resuming, watching
+from engine.operations.context import Engine
+from engine.operations.scheduling import Scheduler
+
+_MINUTE_NS = 60 * 10**9
+
+
+class Standing:
+    """The standing orders of one engine."""
+
+    def __init__(self, engine: Engine, means: Means) -> None:
+        self._engine = engine
+        self._watcher: Watcher = watching.make_watcher(engine, means)
+        self._scheduler = Scheduler(engine, means, dispatch.run)
+        self._is_open = False
+        self._classed_minute = 0
+        engine.kept.watcher = self._watcher
+
+    async def remember(self) -> None:
+        """Show what ended in earlier lives of this home; before anything else happens."""
+        await resuming.remember_ended(self._engine)
+
+    def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
+        """What runs as long as the engine does."""
+        return self._watcher.tend(), self._watcher.walk()
+
+    async def go_on(self) -> None:
+        """The repository is open and the register known: go on from where the last engine on this home was."""
+        if self._is_open:
+            return
+        self._is_open = True
+        await resuming.go_on(self._engine)
+        watching.begin(self._engine)
+
+    async def round(self) -> None:
+        """Once a second: schedules that are due, and once a minute the classes that a new day gives."""
+        engine = self._engine
+        if not self._is_open or engine.stopping:
+            return
+        self._scheduler.round()
+        minute = engine.clock.now_ns() // _MINUTE_NS
+        if minute != self._classed_minute:
+            self._classed_minute = minute
+            engine.dispatcher.reclassify(self._classes())
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._watcher.close()
+
+    def _classes(self) -> Mapping[str, PriorityClass]:
+        listing = self._engine.facts.listing(self._engine.clock.now_ns())
+        return {wedding.id: priority for wedding, priority in listing.weddings}
