@@ -20,6 +20,7 @@ from engine.repository.table import Table
 KEY_BYTES = 24
 _VALUE = struct.Struct("<5I")
 _CODEC_SHIFT = 30
+_PACK_BYTES = 500  # of memory, for what is known of a pack
 _STORED_MASK = (1 << _CODEC_SHIFT) - 1
 
 
@@ -48,6 +49,13 @@ class Index:
 
     def __len__(self) -> int:
         return sum(map(len, self._tables.values()))
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes, about."""
+        with self._lock:
+            rows_bytes = sum(table.size_bytes for table in self._tables.values())
+            return rows_bytes + len(self._packs) * _PACK_BYTES
 
     def packs(self) -> list[PackEntry]:
         """Every pack known, records left out."""

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import socket
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from engine.base.errors import (
     NotFound,
     NotPermitted,
     UsageError,
+    WedSyncError,
     WrongPassphrase,
 )
 from engine.base.ids import WEDDING_ID_BYTES
@@ -34,6 +36,8 @@ from engine.storage.stores.store import ObjectStore
 
 _SLOT_BYTES_MAX = 64 * 1024
 _LABEL_CHARS_MAX = 200
+RESTING_MAX = 256  # vaults kept open though nobody uses them, so that the next backup of a wedding begins at once
+RESTING_BYTES_MAX = 128 * 1024 * 1024  # of their indexes
 
 
 class Chunker(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -75,6 +79,15 @@ class Home:
     seen: SeenNumbers
 
 
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    """A vault that nobody uses now."""
+
+    vault: WeddingVault
+    key_number: int
+    size_bytes: int
+
+
 class Repository:
     """One opened repository."""
 
@@ -88,6 +101,7 @@ class Repository:
         self._slot = slot
         self._lock = threading.Lock()
         self._vaults: dict[bytes, tuple[WeddingVault, int]] = {}
+        self._resting: OrderedDict[bytes, _Resting] = OrderedDict()  # used by nobody now; the one used last is last
         self._opening: dict[bytes, threading.Lock] = {}
         self.lease = Lease(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=clock.now_ns())
 
@@ -236,7 +250,7 @@ class Repository:
 
     @contextlib.contextmanager
     def vault(self, wedding_id: str) -> Iterator[WeddingVault]:
-        """The wedding at work: opened by the first who asks, shared, closed after the last.
+        """The wedding at work: opened by the first who asks, shared, and kept a while after the last, within bounds.
 
         Raises IntegrityError when its key does not authenticate. Other weddings are never waited for.
         """
@@ -247,6 +261,8 @@ class Repository:
             with self._lock:
                 vault, users = self._vaults.get(wedding, (None, 0))
             if vault is None:
+                vault = self._rested(wedding)
+            if vault is None:
                 vault = WeddingVault(self.store, self._wedding_keys(wedding), self._sealed.entropy)
             vault.refresh()
             with self._lock:
@@ -254,12 +270,40 @@ class Repository:
         try:
             yield vault
         finally:
-            with opening, self._lock:
-                vault, users = self._vaults[wedding]
-                if users > 1:
-                    self._vaults[wedding] = (vault, users - 1)
-                else:
-                    del self._vaults[wedding]
+            with opening:
+                with self._lock:
+                    vault, users = self._vaults[wedding]
+                    if users > 1:
+                        self._vaults[wedding] = (vault, users - 1)
+                    else:
+                        del self._vaults[wedding]
+                if users == 1:
+                    self._rest(wedding, vault)
+
+    def _rested(self, wedding: bytes) -> WeddingVault | None:
+        """The vault as the last user left it; None when there is none, or its keys may have changed since."""
+        with self._lock:
+            resting = self._resting.pop(wedding, None)
+        if resting is None or resting.key_number != self._key_number(wedding):
+            return None
+        return resting.vault
+
+    def _rest(self, wedding: bytes, vault: WeddingVault) -> None:
+        """Keep a vault for who comes next. One with problems is not kept: they may be mended by then."""
+        if vault.problems:
+            return
+        with contextlib.suppress(WedSyncError):  # a store that does not answer now
+            resting = _Resting(vault, self._key_number(wedding), vault.size_bytes)
+            with self._lock:
+                self._resting[wedding] = resting
+                held_bytes = sum(each.size_bytes for each in self._resting.values())
+                while len(self._resting) > RESTING_MAX or held_bytes > RESTING_BYTES_MAX:
+                    _, oldest = self._resting.popitem(last=False)
+                    held_bytes -= oldest.size_bytes
+
+    def _key_number(self, wedding: bytes) -> int:
+        """The highest number of the wedding's key; 0 when there is none (any more)."""
+        return max(self._sealed.numbers(layout.wedding_keys(wedding)), default=0)
 
     def snapshots(self, wedding_id: str) -> list[Snapshot]:
         """A wedding's snapshots and checkpoints as they stand in the store, by name; its index is not opened.

@@ -2,7 +2,8 @@
 
 Rows lie one after another in pages that never move; slots of u32 find them by open addressing. The slots are cut
 into shards by the first byte of the key, so that growing touches a 256th of them at a time: no long stop, and never
-two copies of the whole. Keys must be hashes: their own bytes choose shard and slot. Not locked: the owner locks.
+two copies of the whole. A table of few rows is small: shards get slots of their own with their first row, and the first
+page grows with its rows. Keys must be hashes: their own bytes choose shard and slot. Not locked: the owner locks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _PAGE_BITS = 10
 _PAGE_MASK = (1 << _PAGE_BITS) - 1
 _SLOTS_FIRST = 8  # a power of two, as every later number of slots
 _LOAD_MAX = 0.6  # slots cost 4 ÷ 0.6 … 4 ÷ 0.3 bytes a row
+_NO_SLOTS = array("I", bytes(4 * _SLOTS_FIRST))  # of every shard without a row; never written
 _HASH = Struct("<xI")  # of a key: the bytes after the one that chose its shard
 
 
@@ -27,11 +29,17 @@ class Table:
         self._pages: list[bytearray] = []
         self._count = 0
         # Of each shard: its slots (0 is empty, n is the n-th row put), and how many rows it takes before it grows.
-        self._slots = [array("I", bytes(4 * _SLOTS_FIRST)) for _ in range(_SHARDS)]
+        self._slots = [_NO_SLOTS] * _SHARDS
         self._room = [int(_SLOTS_FIRST * _LOAD_MAX)] * _SHARDS
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that rows and slots take, about."""
+        slots_bytes = sum(4 * len(slots) for slots in self._slots if slots is not _NO_SLOTS)
+        return sum(map(len, self._pages)) + slots_bytes
 
     def __contains__(self, key: bytes) -> bool:
         return self._find(key) != 0
@@ -54,9 +62,11 @@ class Table:
             if pages[number >> _PAGE_BITS].startswith(key, (number & _PAGE_MASK) * row_bytes):
                 return False
             place = (place + 1) & mask
+        if slots is _NO_SLOTS:
+            slots = self._slots[shard] = array("I", _NO_SLOTS)
         self._count = number = self._count + 1
         if number >> _PAGE_BITS == len(pages):
-            pages.append(bytearray(row_bytes << _PAGE_BITS))
+            pages.append(bytearray(row_bytes << _PAGE_BITS if pages else row_bytes))  # the first row is never used
         start = (number & _PAGE_MASK) * row_bytes
         pages[number >> _PAGE_BITS][start : start + row_bytes] = key + value
         slots[place] = number

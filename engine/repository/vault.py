@@ -1,6 +1,6 @@
 """One wedding at work: its keys, its index, its snapshots, and how its chunks are read. Any thread.
 
-Opened by `Repository.vault`, shared by all jobs of the wedding, closed after the last. Reading is tolerant: an
+Opened by `Repository.vault`, shared by all jobs of the wedding, kept a while after the last. Reading is tolerant: an
 object that does not authenticate becomes a problem in the list, and everything else stays usable.
 """
 
@@ -24,6 +24,7 @@ from engine.repository.snapshot import Snapshot
 from engine.storage.stores.store import ObjectStore
 
 _PREFIX_DIGITS_MIN = 4
+_VAULT_BYTES, _SNAPSHOT_BYTES = 20_000, 2_000  # of memory, about
 
 
 class WeddingVault:
@@ -49,6 +50,13 @@ class WeddingVault:
         """What was found damaged so far, a sentence each."""
         with self._lock:
             return list(self._problems.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes, about."""
+        with self._lock:
+            held_bytes = sum(_SNAPSHOT_BYTES + len(item.body.inline_entries) for item in self._snapshots.values())
+        return _VAULT_BYTES + held_bytes + self.index.size_bytes
 
     def refresh(self) -> None:
         """Read fragments and snapshots written since. Raises Unavailable, NotPermitted; damage is a problem."""

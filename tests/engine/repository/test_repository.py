@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from engine.base.errors import Conflict, IntegrityError, NotFound, UsageError, WrongPassphrase
 from engine.contract.weddings import Wedding
-from engine.repository import codec, crypto, keyring, layout
+from engine.repository import codec, crypto, keyring, layout, repository
 from engine.repository.repository import Repository
 from engine.repository.seen import SeenNumbers
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
@@ -243,7 +243,7 @@ def test_a_slot_has_to_be_meant() -> None:
 
 
 def test_a_wedding_is_opened_once_for_all_its_jobs() -> None:
-    """And closed after the last."""
+    """And kept a while after the last."""
     made = create(MemoryObjects())
     with made.vault(WEDDING) as first:
         with made.vault(WEDDING) as second:
@@ -251,8 +251,38 @@ def test_a_wedding_is_opened_once_for_all_its_jobs() -> None:
         with made.vault(WEDDING) as third:
             assert first is third
     with made.vault(WEDDING) as later:
-        assert later is not first
+        assert later is first
     assert made._vaults == {}
+
+
+def test_a_wedding_whose_key_has_changed_is_opened_anew() -> None:
+    """Or whose vault met something damaged, which may be mended by then."""
+    made = create(MemoryObjects())
+    with made.vault(WEDDING) as first:
+        pass
+    folder = f"weddings/{WEDDING}/key/"
+    made.store.put(folder + "2", made.store.get(folder + "1", limit_bytes=1 << 20))
+    with made.vault(WEDDING) as second:
+        assert second is not first
+        made.store.put(f"weddings/{WEDDING}/snapshots/{'5f' * 16}", b"damaged")
+        second.refresh()
+    with made.vault(WEDDING) as third:
+        assert third is not second
+
+
+def test_few_vaults_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ones used last."""
+    monkeypatch.setattr(repository, "RESTING_MAX", 3)
+    made = create(MemoryObjects())
+    weddings = [f"{number:032x}" for number in range(1, 6)]
+    for wedding in weddings:
+        with made.vault(wedding):
+            pass
+    assert [key.hex() for key in made._resting] == weddings[2:]
+    monkeypatch.setattr(repository, "RESTING_BYTES_MAX", 0)
+    with made.vault(weddings[0]):
+        pass
+    assert not made._resting
 
 
 def test_engines_at_once_agree_on_a_new_weddings_key() -> None:
