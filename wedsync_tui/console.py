@@ -7,9 +7,8 @@ Main thread.
 
 from __future__ import annotations
 
-import msgspec
-
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, WedSyncError
+from engine.base.shapes import convert
 from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.settings import ConsoleSettings
@@ -91,7 +90,7 @@ def _console_settings(engine: EngineHandle) -> ConsoleSettings:
     if not isinstance(rows, ops.Configuration):
         return ConsoleSettings()
     values = {row.key.removeprefix("console."): row.value for row in rows.settings if row.key.startswith("console.")}
-    return msgspec.convert(values, ConsoleSettings, strict=False)
+    return convert(values, ConsoleSettings, strict=False)
 
 
 def _newest_event(engine: EngineHandle) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Iterator
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from engine.base.errors import UsageError, WedSyncError
-from engine.base.shapes import convert, msgpack_decoder
+from engine.base.shapes import MsgpackDecoder, convert, msgpack_decoder
 from engine.contract.catalog import BY_NAME, CATALOG
 from engine.contract.events import Event
 from engine.contract.operations import Operation, Result
@@ -241,43 +241,43 @@ def _error_kinds() -> dict[str, type[WedSyncError]]:
 
 
 # --- encoding and decoding ------------------------------------------------------------------------------
-# Each side makes its decoders before its thread starts, so that no answer waits for that: `argument_decoders` the engine,
-# `result_decoders` the door.
+# Each side makes its decoders before its thread starts, so that no answer waits for them: `argument_decoders` the
+# engine, `result_decoders` the door.
 
 
 @functools.cache
-def argument_decoders() -> dict[str, msgspec.msgpack.Decoder[Operation]]:
+def argument_decoders() -> dict[str, MsgpackDecoder[Operation]]:
     """A decoder for the arguments of each operation."""
     _requests()
-    decoders: dict[str, msgspec.msgpack.Decoder[Operation]] = {}
+    decoders: dict[str, MsgpackDecoder[Operation]] = {}
     for name, spec in BY_NAME.items():
         decoders[name] = msgpack_decoder(spec.arguments, _extension)
     return decoders
 
 
 @functools.cache
-def result_decoders() -> dict[str, msgspec.msgpack.Decoder[Result]]:
+def result_decoders() -> dict[str, MsgpackDecoder[Result]]:
     """A decoder for each kind of result."""
     _replies()
     _status()
-    decoders: dict[str, msgspec.msgpack.Decoder[Result]] = {}
+    decoders: dict[str, MsgpackDecoder[Result]] = {}
     for kind in {kind for spec in CATALOG for kind in spec.results}:
         decoders[kind.__name__] = msgpack_decoder(kind, _extension)
     return decoders
 
 
 @functools.cache
-def _requests() -> msgspec.msgpack.Decoder[Request]:
-    return msgpack_decoder(Request, _extension)
+def _requests() -> MsgpackDecoder[Request]:
+    return msgpack_decoder(cast("type[Request]", Request), _extension)
 
 
 @functools.cache
-def _replies() -> msgspec.msgpack.Decoder[Reply]:
-    return msgpack_decoder(Reply, _extension)
+def _replies() -> MsgpackDecoder[Reply]:
+    return msgpack_decoder(cast("type[Reply]", Reply), _extension)
 
 
 @functools.cache
-def _status() -> msgspec.msgpack.Decoder[Status]:
+def _status() -> MsgpackDecoder[Status]:
     return msgpack_decoder(Status, _extension)
 
 
@@ -292,7 +292,7 @@ def _encoded(value: msgspec.Struct, *, exactly: bool = False) -> bytes:
         return msgspec.msgpack.encode(_portable(msgspec.to_builtins(value), exactly))
 
 
-def _decoded(decoder: msgspec.msgpack.Decoder[Decoded], data: bytes) -> Decoded:
+def _decoded(decoder: MsgpackDecoder[Decoded], data: bytes) -> Decoded:
     """What `_encoded` wrote. Raises WireError."""
     try:
         try:

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar, cast, get_args
 import msgspec
 
 from engine.base.errors import UsageError
+from engine.base.shapes import convert, msgpack_decoder
 from engine.base.units import KIB
 from engine.contract.operations import Operation
 from engine.contract.status import JobKind, JobState
@@ -158,7 +159,7 @@ class Documents(Generic[Body]):
         self._journal = journal
         self._kind = kind
         self._bodies: dict[str, Body] = {}
-        decoder = msgspec.msgpack.Decoder(body)
+        decoder = msgpack_decoder(body)
         for key, data in journal.read("SELECT id, body FROM documents WHERE kind = ? ORDER BY id", (kind,)):
             try:
                 self._bodies[str(key)] = decoder.decode(cast("bytes", data))
@@ -204,7 +205,7 @@ def arguments_text(operation: Operation) -> str:
 def operation_of(text: str, kind: type[Operation]) -> Operation:
     """The operation that `arguments_text` wrote. Raises UsageError when this WedSync does not understand it."""
     try:
-        return msgspec.convert(json.loads(text), kind)
+        return convert(json.loads(text), kind)
     except (ValueError, msgspec.ValidationError) as error:
         raise UsageError(f"what the journal has of a job cannot be understood: {error}") from None
 
@@ -277,7 +278,7 @@ def _counts_text(counts: Counts) -> str:
 
 def _counts(text: str) -> Counts:
     try:
-        return msgspec.convert(json.loads(text), Counts)
+        return convert(json.loads(text), Counts)
     except (ValueError, msgspec.ValidationError):
         return NOTHING
 

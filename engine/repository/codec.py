@@ -6,7 +6,6 @@ Every reader here is bounded: a length is checked before it is believed.
 from __future__ import annotations
 
 import struct
-import threading
 from typing import TypeVar, cast
 
 import msgspec
@@ -14,6 +13,7 @@ import zstandard
 
 from engine.base.errors import IntegrityError
 from engine.base.invariants import check
+from engine.base.shapes import MsgpackDecoder, msgpack_decoder
 from engine.base.units import MIB
 
 PAYLOAD_BYTES_MAX = 256 * MIB
@@ -25,8 +25,7 @@ _WORTH_COMPRESSING_BYTES = 256
 _LEVEL = 3
 
 T = TypeVar("T")
-_MAKING = threading.Lock()
-_DECODERS: dict[type, object] = {}  # under the lock
+_DECODERS: dict[type, object] = {}
 
 
 def encode(value: object) -> bytes:
@@ -45,14 +44,12 @@ def decode(payload: bytes, kind: type[T], what: str) -> T:
     return value
 
 
-def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
-    """One decoder a shape, made by one thread at a time: msgspec 0.22 looks into a struct at its first decoding, and
-    two threads that do so at once crash the process."""
-    with _MAKING:
-        decoder = _DECODERS.get(kind)
-        if decoder is None:
-            decoder = _DECODERS[kind] = msgspec.msgpack.Decoder(kind)
-    return cast("msgspec.msgpack.Decoder[T]", decoder)
+def _decoder(kind: type[T]) -> MsgpackDecoder[T]:
+    """One decoder a shape; of two that are made at once, one stays."""
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        decoder = _DECODERS[kind] = msgpack_decoder(kind)
+    return cast("MsgpackDecoder[T]", decoder)
 
 
 def frame(payload: bytes) -> bytes:

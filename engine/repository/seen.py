@@ -13,6 +13,7 @@ import msgspec
 
 from engine.base.atomic import replace_file
 from engine.base.errors import IntegrityError, NotPermitted
+from engine.base.shapes import from_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SeenNumbers:
         self._is_unwritten = False  # some of it; under the lock, as the numbers are
         if path is not None and path.exists():
             try:
-                self._numbers = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+                self._numbers = from_json(path.read_bytes(), dict[str, int])
             except OSError as error:
                 raise NotPermitted(f"{path} cannot be read: {error.strerror}") from None
             except msgspec.MsgspecError:
