@@ -31,7 +31,7 @@ def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers, room: Room | Non
     try:
         vault.store.read_into(name, wanted.offset, stored)
     except (IntegrityError, NotFound) as error:
-        if len(wanted.blobs) == 1:
+        if wanted.length == wanted.blobs[0].location.stored_bytes:
             yield from _all_spoilt(wanted.blobs, error.message)
             return
         for blob in wanted.blobs:  # one by one: those before the end of a pack that was cut short are still good

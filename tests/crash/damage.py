@@ -49,6 +49,7 @@ class _Content:
     job: str
     files: dict[bytes, Thing]  # by path below the source
     needs: dict[bytes, list[tuple[str, Span]]] = field(default_factory=dict)
+    segments: list[tuple[str, Span]] = field(default_factory=list)  # some hold folders and links only
 
 
 class Specimen:
@@ -123,13 +124,14 @@ def _content(bench: Bench, place: Place, content: _Content) -> _Content:
         entries = list(vault.entries(snapshot))
         at = 0
         for ref in segments:
+            content.segments.append(_span(store, vault.locate(ref.id, METADATA_PACK)))
             for entry in entries[at : at + ref.entries]:
                 if entry.kind == FILE:
                     path = (b"/" + entry.path).removeprefix(bytes(place.source) + b"/")
                     ids = [entry.chunks[n : n + 32] for n in range(0, len(entry.chunks), 32)]
                     content.needs[path] = [
                         (f"{store}snapshots/{content.job}", (0, 1 << 40)),
-                        _span(store, vault.locate(ref.id, METADATA_PACK)),
+                        content.segments[-1],
                         *(_span(store, vault.locate(chunk_id)) for chunk_id in ids),
                     ]
             at += ref.entries
@@ -240,7 +242,8 @@ def _restore(bench: Bench, place: Place, damage: Damage, content: _Content) -> N
     except (IntegrityError, NotFound) as caught:
         error = caught
     found = _files(back) if back.exists() else {}
-    assert (error is not None) == bool(lost), f"{damage}: {error}, though {sorted(lost)} are lost"
+    is_hit = bool(lost) or any(_hits(damage, *segment) for segment in content.segments)
+    assert (error is not None) == is_hit, f"{damage}: {error}, though {sorted(lost)} are lost"
     assert found == {path: thing for path, thing in content.files.items() if path not in lost}, str(damage)
 
 

@@ -99,7 +99,7 @@ class Base:
         base.place.folder.mkdir()
         assert run_child(work.prepare, name, base.place) == 0
         base.now = describe(base.place.source)
-        if SCENARIOS[name].prepare is work.one_snapshot:
+        if SCENARIOS[name].prepare in (work.one_snapshot, work.lost_index):
             with work.opened(base.copied()) as bench:
                 bench.retrieve(folder / "earlier", strip=base.place.source)
             base.before = describe(folder / "earlier")
@@ -217,6 +217,8 @@ def examine(base: Base, place: Place) -> None:
         _check_register(base, bench, promised)
         ids = {item.id for item in bench.snapshots(partial=True)}
         assert _committed(promised) <= ids
+        if base.name == "repair" and ["repaired"] not in promised:
+            work.run_repair(bench)
         assert bench.verify().problems == []
         wanted = {EARLIER_JOB: base.before, JOB: base.now}
         for snapshot in bench.snapshots():

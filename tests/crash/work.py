@@ -26,6 +26,7 @@ from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.contract.weddings import Wedding
 from engine.pipeline import backup, commit, recorder, source
 from engine.pipeline.pool import Cancelled, Run, Unit
+from engine.pipeline.repair import RepairOutcome, RepairRun
 from engine.repository import crypto, keyring, manifest, transaction
 from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
@@ -141,6 +142,13 @@ def one_snapshot(place: Place) -> None:
     rework(place.source)
 
 
+def lost_index(place: Place) -> None:
+    """A wedding backed up once, all fragments of whose index are gone."""
+    one_snapshot(place)
+    for fragment in (place.store / "weddings" / WEDDING / "index").iterdir():
+        fragment.unlink()
+
+
 def rework(folder: Path) -> None:
     """Make the source what `photos(1)` is."""
     for path, node in photos(1).items():
@@ -212,6 +220,19 @@ def fill_a_repository(place: Place) -> None:
     bench.store.close()
 
 
+def repair(place: Place, promised: Log) -> None:
+    """The index made whole from the packs."""
+    with opened(place) as bench:
+        run_repair(bench)
+        promised.add("repaired")
+
+
+def run_repair(bench: Bench) -> RepairOutcome:
+    """What `repair` does."""
+    with bench.repository.vault(WEDDING) as vault:
+        return bench.run(RepairRun(vault, bench.entropy, contents=True, dry_run=False))
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A state, and what is done to it until the kill."""
@@ -227,6 +248,7 @@ SCENARIOS = {
     "checkpoints": Scenario(one_snapshot, back_up_with_checkpoints),
     "key change": Scenario(one_snapshot, change_keys),
     "register": Scenario(empty_repository, change_register),
+    "repair": Scenario(lost_index, repair),
 }
 
 
