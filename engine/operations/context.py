@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pwd
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -88,6 +89,7 @@ class Engine:
     coverage: AlertSource
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
     stopping: bool = False
+    went_on: asyncio.Event = field(default_factory=asyncio.Event)  # with the jobs of an earlier engine
     status_seq: int = 0
     attached: int = 0  # doors of other processes that are open
     door_problem: str = ""  # why no other process can open one

@@ -72,6 +72,7 @@ async def run(engine: Engine, operation: Operation, caller: Caller) -> Result:
             if engine.stopping and engine.opening.repository is None:
                 raise Unavailable("the engine is stopping")
             await engine.opening.needed()
+            await engine.went_on.wait()  # so that every job that was accepted is there to be asked about
         if spec.name in STREAM_HANDLERS:
             return await STREAM_HANDLERS[spec.name](engine, operation, caller.streams)
         return await HANDLERS[spec.name](engine, operation)

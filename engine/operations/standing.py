@@ -41,12 +41,17 @@ class Standing:
         if self._is_open:
             return
         self._is_open = True
-        await resuming.go_on(self._engine)
+        try:
+            await resuming.go_on(self._engine)
+        finally:
+            self._engine.went_on.set()
         watching.begin(self._engine)
 
     async def round(self) -> None:
         """Once a second: schedules that are due, and once a minute the classes that a new day gives."""
         engine = self._engine
+        if engine.stopping:
+            engine.went_on.set()  # whoever still waits is told that the engine stops
         if not self._is_open or engine.stopping:
             return
         self._scheduler.round()
