@@ -52,7 +52,7 @@ async def typed(pilot: Driver, line: str) -> None:
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Come back once `condition` holds; what is done on other threads takes its time. Fails after 20 seconds."""
-    for _ in range(4_000):
+    for _ in range(2_000):
         if condition():
             return
         await asyncio.sleep(0.005)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -24,23 +25,23 @@ class Aside:
         self._running = 0
 
     def run(self, work: Callable[[], T], then: Callable[[T], None]) -> bool:
-        """Do `work` on a thread; `then` gets its result on the loop, if it ever comes. False when too many hang.
+        """Do `work` on a thread; `then` gets its result on the loop, in this context, if it comes. False when too many hang.
 
         `work` raises OSError at most, and then nothing comes.
         """
         if self._running >= HANGING_MAX:
             return False
         self._running += 1
-        loop = asyncio.get_running_loop()
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
 
         def carry_out() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody looks any more
                 try:
                     result = work()
                 except OSError:
-                    loop.call_soon_threadsafe(self._ended)
+                    loop.call_soon_threadsafe(self._ended, context=context)
                     return
-                loop.call_soon_threadsafe(self._ended, lambda: then(result))
+                loop.call_soon_threadsafe(self._ended, lambda: then(result), context=context)
 
         threading.Thread(target=carry_out, name="wedsync-aside", daemon=True).start()
         return True

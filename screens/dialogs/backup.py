@@ -32,6 +32,10 @@ class BackupDialog(FormDialog):
         self._looking_at = ""
         self._estimate: tuple[Line, ...] = ()
 
+    def first(self) -> str:
+        """From where, if the wedding is known."""
+        return super().first() or ("" if self._given.get("sources") else "sources")
+
     def compose_more(self) -> ComposeResult:
         """What it would take."""
         yield Rows(id="estimate", fill=self._fill_estimate)

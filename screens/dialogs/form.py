@@ -117,10 +117,14 @@ class FormDialog(ModalScreen[str]):
         """Begin at the first required field that is empty."""
         for box in self.query(Input):
             box.cursor_blink = False
-        empty = next((field.name for field in self._fields if field.required and not self._given.get(field.name)), "")
-        (self.query_one(f"#{empty}") if empty else self.query_one("#run")).focus()
+        self.query_one(f"#{self.first() or 'run'}").focus()
         if self._lead:
             self.query_one("#lead").styles.height = len(self._lead)
+
+    def first(self) -> str:
+        """The field to begin with: the first that must be filled and is not. Empty: none."""
+        needed = (field for field in self._fields if field.required and not field.switch)
+        return next((field.name for field in needed if not self._given.get(field.name)), "")
 
     def _fill_lead(self, rows: Rows) -> None:
         rows.show_lines([fit(line, rows.text_width) for line in self._lead])
@@ -175,7 +179,8 @@ class FormDialog(ModalScreen[str]):
         first = min(max(0, self._marked - SHOWN_MAX + 1), max(0, len(self._suggestions) - SHOWN_MAX))
         for index, one in enumerate(self._suggestions[first : first + SHOWN_MAX], start=first):
             mark = "› " if index == self._marked else "  "
-            shown = Span(clean(one.shown), "accent" if index == self._marked else "strong")
+            words = cut(clean(one.shown), max(0, rows.text_width - 5), keep_end="/" in one.shown)
+            shown = Span(words, "accent" if index == self._marked else "strong")
             lines.append(fit((Span(mark, "accent"), shown, Span(f"  {clean(one.help)}", "dim")), rows.text_width))
         rows.show_lines(lines)
 

@@ -21,7 +21,7 @@ from screens.desk import Desk, Problem
 from screens.filetree import FileTree
 from screens.fuzzy import ranked
 from screens.retrieving import OVERWRITE, Wish, common_folder, plan_lines, snapshot_rows
-from screens.text import Column, Line, Row, Span, clean, columns_at, fit, lay_out, line_of
+from screens.text import Column, Line, Row, Span, clean, columns_at, cut, fit, lay_out, line_of
 from screens.widgets.filerows import FileRows
 from screens.widgets.pick import Pick
 from screens.widgets.rows import Rows
@@ -330,6 +330,8 @@ class RetrieveDialog(ModalScreen[str]):
         box = self.focused
         if event.key == "enter" and isinstance(box, Pick):
             self.action_next()
+            event.prevent_default()
+            event.stop()
         if event.key not in ("down", "up") or not isinstance(box, Input):
             return
         if box.id == "wedding-filter":
@@ -343,7 +345,9 @@ class RetrieveDialog(ModalScreen[str]):
     def _fill_suggestions(self, rows: Rows) -> None:
         found = self._desk.suggest(f"retrieve x --to {self.query_one('#to', Input).value}")
         self._suggested = [one.shown for one in found if one.shown.endswith("/")]
-        rows.show_lines([fit(line_of(Span(f"  {clean(one)}", "dim")), rows.text_width) for one in self._suggested[:3]])
+        width = rows.text_width
+        words = [cut(clean(one), max(0, width - 2), keep_end=True) for one in self._suggested[:3]]
+        rows.show_lines([fit(line_of(Span(f"  {one}", "dim")), width) for one in words])
 
     # --- words ---
 

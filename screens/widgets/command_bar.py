@@ -111,12 +111,18 @@ class CommandBar(Vertical):
 
     def _fill_suggestions(self, rows: Rows) -> None:
         width, height = rows.text_width, rows.size.height
-        names = width if self._searches else min(36, max((len(one.shown) for one in self._suggestions), default=0))
+        names = (
+            max(0, width - 4)
+            if self._searches
+            else min(36, max((len(one.shown) for one in self._suggestions), default=0))
+        )
         first = min(max(0, self._marked - height + 1), max(0, len(self._suggestions) - height))
         lines = []
         for index, one in enumerate(self._suggestions[first : first + height], start=first):
             mark = "› " if index == self._marked else "  "
-            shown = fit(line_of(Span(clean(one.shown), "accent" if index == self._marked else "strong")), names)
+            shown = fit(
+                line_of(Span(clean(one.shown), "accent" if index == self._marked else "strong")), names, keep_end=True
+            )
             lines.append(fit((Span(mark, "accent"), *shown, Span(f"  {clean(one.help)}", "dim")), width))
         rows.show_lines(lines)
 

@@ -175,7 +175,7 @@ async def test_the_line_shows_how_its_verb_is_written(engine: FakeEngine) -> Non
     async with opened(engine, (120, 30)) as (app, pilot):
         await pilot.press("colon", *"backup ")
         await pilot.pause()
-        assert panel(app, "words").startswith("backup WEDDING --from PATH…")
+        assert panel(app, "words").startswith("backup WEDDING ")
         assert "smith-jones" in panel(app, "suggestions")
 
 
