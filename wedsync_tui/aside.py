@@ -25,7 +25,7 @@ class Aside:
         self._running = 0
 
     def run(self, work: Callable[[], T], then: Callable[[T], None]) -> bool:
-        """Do `work` on a thread; `then` gets its result on the loop, in this context, if it comes. False when too many hang.
+        """Do `work` on a thread; `then` gets its result on the loop, in this context. False when too many hang.
 
         `work` raises OSError at most, and then nothing comes.
         """

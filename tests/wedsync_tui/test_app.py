@@ -7,12 +7,10 @@ from concurrent.futures import Future
 
 import msgspec
 import pytest
-from textual.widgets import Input
 
 from engine.base.errors import NotFound, Unavailable
 from engine.contract import operations as ops
 from engine.contract.status import Status
-from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import ChoiceDialog
 from screens.dialogs.form import FormDialog
 from screens.help import HelpScreen
@@ -289,46 +287,6 @@ async def test_danger_asks_first_and_enter_is_harmless(engine: FakeEngine) -> No
         await pilot.press("right", "enter")
         await settled(pilot)
         assert engine.operations == [ops.ArchiveWedding(name="smith-jones")]
-
-
-async def test_b_looks_first_and_then_starts_what_was_looked_at(engine: FakeEngine) -> None:
-    async with opened(engine) as (app, pilot):
-        await pilot.press("down", "b")
-        await pilot.pause()
-        assert isinstance(app.screen, BackupDialog)
-        await pilot.press(*"/card")
-        await pilot.pause()
-        assert ": backup smith-jones --from /card" in panel(app, "words")
-        await pilot.press("enter")
-        await settled(pilot)
-        wanted = ops.StartBackup(wedding="smith-jones", sources=("/card",))
-        assert engine.operations == [msgspec.structs.replace(wanted, dry_run=True)]
-        assert "to read of" in panel(app, "estimate")
-        await pilot.press("enter")
-        await settled(pilot)
-        assert engine.operations[1:] == [wanted]
-        assert not isinstance(app.screen, BackupDialog)
-
-
-async def test_a_changed_backup_is_looked_at_again(engine: FakeEngine) -> None:
-    async with opened(engine) as (app, pilot):
-        await pilot.press("b", *"/card", "enter")
-        await settled(pilot)
-        app.screen.query_one("#sources", Input).value = "/other"
-        await pilot.pause()
-        assert "starts nothing yet" in panel(app, "estimate")
-        await pilot.press("ctrl+s")
-        await settled(pilot)
-        assert [operation.dry_run for operation in engine.operations] == [True, True]  # type: ignore[attr-defined]
-
-
-async def test_what_a_look_finds_wrong_is_said_in_place(engine: FakeEngine) -> None:
-    engine.answer(ops.StartBackup, NotFound("/card: no such file", "give --from a folder that is there"))
-    async with opened(engine) as (app, pilot):
-        await pilot.press("b", *"/card", "enter")
-        await settled(pilot)
-        assert isinstance(app.screen, BackupDialog)
-        assert "/card: no such file" in panel(app, "words")
 
 
 async def test_a_form_says_what_is_wrong_and_stays(engine: FakeEngine) -> None:

@@ -8,6 +8,7 @@ from textual.widgets import Input
 
 from engine.base.errors import NotFound
 from engine.contract import operations as ops
+from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import ChoiceDialog
 from screens.dialogs.form import FormDialog
 from screens.dialogs.retrieve import RetrieveDialog
@@ -168,6 +169,49 @@ async def test_a_name_that_is_not_utf_8_is_left_to_the_folder_around_it(engine: 
         assert "choose the folder around it" in panel(app, "words")
         await _pressed(pilot, "enter")
         assert "cannot be opened here" in panel(app, "words")
+
+
+# --- backing up ---------------------------------------------------------------------------------------
+
+
+async def test_b_looks_first_and_then_starts_what_was_looked_at(engine: FakeEngine) -> None:
+    async with opened(engine) as (app, pilot):
+        await pilot.press("down", "b")
+        await pilot.pause()
+        assert isinstance(app.screen, BackupDialog)
+        await pilot.press(*"/card")
+        await pilot.pause()
+        assert ": backup smith-jones --from /card" in panel(app, "words")
+        await pilot.press("enter")
+        await settled(pilot)
+        wanted = ops.StartBackup(wedding="smith-jones", sources=("/card",))
+        assert engine.operations == [msgspec.structs.replace(wanted, dry_run=True)]
+        assert "to read of" in panel(app, "estimate")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert engine.operations[1:] == [wanted]
+        assert not isinstance(app.screen, BackupDialog)
+
+
+async def test_a_changed_backup_is_looked_at_again(engine: FakeEngine) -> None:
+    async with opened(engine) as (app, pilot):
+        await pilot.press("b", *"/card", "enter")
+        await settled(pilot)
+        app.screen.query_one("#sources", Input).value = "/other"
+        await pilot.pause()
+        assert "starts nothing yet" in panel(app, "estimate")
+        await pilot.press("ctrl+s")
+        await settled(pilot)
+        assert [operation.dry_run for operation in engine.operations] == [True, True]  # type: ignore[attr-defined]
+
+
+async def test_what_a_look_finds_wrong_is_said_in_place(engine: FakeEngine) -> None:
+    engine.answer(ops.StartBackup, NotFound("/card: no such file", "give --from a folder that is there"))
+    async with opened(engine) as (app, pilot):
+        await pilot.press("b", *"/card", "enter")
+        await settled(pilot)
+        assert isinstance(app.screen, BackupDialog)
+        assert "/card: no such file" in panel(app, "words")
 
 
 # --- forms ----------------------------------------------------------------------------------------------

@@ -440,19 +440,3 @@ def test_no_run_is_forgotten_among_many(seed: int) -> None:
     pool.close()
     assert (pool.busy, pool._threads) == (0, set())
     assert all(run.in_flight == 0 for run in runs)
-
-
-def test_stages_add_up_over_streams(pool: StreamPool) -> None:
-    """Each stream's times and bytes are handed over with its units."""
-
-    class Timed(Counted):
-        def next_unit(self, *, idle: bool) -> Unit | None:
-            unit = super().next_unit(idle=idle)
-            return None if unit is None else lambda buffers: buffers.spent("read", 0.5, 10)
-
-    run = Timed(20)
-    pool.submit(run)
-    assert _ended(run) is None
-    (figure,) = pool.stages().values()
-    assert (figure.thread_s, figure.size_bytes, figure.unit.count) == (10.0, 200, 20)
-    assert figure.unit.p99_s == pytest.approx(0.5, rel=0.01)
