@@ -1,0 +1,262 @@
+"""Schedules, sources, hooks and the alerts about them, on a real engine and on their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.base.errors import Conflict, NotFound, NotPermitted, UsageError, WedSyncError
+from engine.contract import operations as ops
+from engine.contract import steering
+from engine.contract.settings import ClassSettings, LimitSettings
+from engine.jobs.job import Job
+from engine.jobs.journal import Journal
+from engine.local import LocalEngine
+from engine.operations.configuration import parse_settings, read_settings
+from engine.operations.hooks import environment_of, run_hook
+from engine.operations.keeping import Kept
+from engine.operations.rationing import deadlines_of, limits_at, weights_of
+from tests.engine.homes import PASSPHRASE
+from tests.engine.operations.conftest import ANSWER_S, Asking
+
+NAME = "smith-jones"
+_TICK = threading.Event()  # never set: waiting for it is a pause
+TODAY = dt.datetime.now(tz=dt.UTC).date()
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether `condition` holds within twenty seconds."""
+    return any(condition() or _TICK.wait(0.02) for _ in range(1000))
+
+
+def opened(folder: Path, config: str = "") -> Asking:
+    """An engine on a home of its own, with a wedding of tomorrow."""
+    (folder / "home").mkdir(mode=0o700)
+    (folder / "home" / "config.toml").write_text(config)
+    made = Asking(LocalEngine.start(folder / "home", PASSPHRASE, streams=2), folder)
+    made.ask(ops.InitRepository(), ops.RepositoryInfo)
+    made.ask(ops.AddWedding(name=NAME, date=TODAY + dt.timedelta(days=2)), ops.WeddingResult)
+    return made
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Asking]:
+    made = opened(tmp_path)
+    yield made
+    made.engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def source_of(asking: Asking) -> Path:
+    source = asking.folder / "source"
+    source.mkdir(exist_ok=True)
+    (source / "a.jpg").write_bytes(b"a")
+    return source
+
+
+# --- sources ------------------------------------------------------------------------------------------
+
+
+def test_a_backup_without_paths_is_of_the_weddings_own_sources(fresh: Asking) -> None:
+    with pytest.raises(UsageError, match="nothing to back up"):
+        fresh.ask(ops.StartBackup(wedding=NAME), ops.JobResult)
+    source = source_of(fresh)
+    fresh.ask(ops.EditWedding(name=NAME, sources=(str(source),)), ops.WeddingResult)
+    result = fresh.ask(ops.StartBackup(wedding=NAME, wait=True), ops.JobResult)
+    assert (result.job.state, result.job.files_done) == ("done", 1)
+    (summary,) = fresh.ask(ops.ListWeddings(), ops.WeddingList).weddings
+    assert (summary.sources, summary.watched) == ((str(source),), False)
+    with pytest.raises(NotFound):
+        fresh.ask(ops.EditWedding(name=NAME, sources=(str(source / "missing"),)), ops.WeddingResult)
+
+
+def test_sources_outlive_the_engine(fresh: Asking) -> None:
+    source = source_of(fresh)
+    fresh.ask(ops.EditWedding(name=NAME, sources=(str(source),)), ops.WeddingResult)
+    fresh.engine.close(drain_s=0.0).result(ANSWER_S)
+    fresh.engine = LocalEngine.start(fresh.folder / "home", PASSPHRASE, streams=2)
+    assert fresh.ask(ops.StartBackup(wedding=NAME, wait=True), ops.JobResult).job.state == "done"
+
+
+def test_a_coming_wedding_that_nothing_protects_is_an_alert(fresh: Asking) -> None:
+    assert eventually(lambda: any(alert.subject == NAME for alert in fresh.engine.status().alerts))
+    alert = next(alert for alert in fresh.engine.status().alerts if alert.subject == NAME)
+    assert "no source, no watch and no snapshot" in alert.message
+
+
+# --- schedules ----------------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_listed_replaced_and_removed(fresh: Asking) -> None:
+    def add(when: str) -> steering.ScheduleRow:
+        operation = steering.AddSchedule(
+            name="nightly", when=when, timezone="Europe/London", operation="verify", arguments='{"wedding": "*"}'
+        )
+        (row,) = fresh.ask(operation, steering.ScheduleList).schedules
+        return row
+
+    assert add("0 3 * * *").next is not None
+    assert add("every 6h").when == "every 6h"
+    assert len(fresh.ask(steering.ListSchedules(), steering.ScheduleList).schedules) == 1
+    fresh.ask(steering.RemoveSchedule(name="nightly"), steering.ScheduleList)
+    with pytest.raises(NotFound):
+        fresh.ask(steering.ListSchedules(name="nightly"), steering.ScheduleList)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"when": "often"},
+        {"timezone": "Mars/Olympus"},
+        {"operation": "explode"},
+        {"operation": ""},
+        {"operation": "shutdown", "arguments": "{}"},
+        {"arguments": "[]"},
+        {"arguments": "{"},
+        {"arguments": '{"wedding": 5}'},
+        {"arguments": '{"wedding": "*", "sources": ["relative"]}', "operation": "start_backup"},
+        {"name": ""},
+    ],
+)
+def test_a_schedule_that_could_never_run_is_refused(fresh: Asking, changes: dict[str, str]) -> None:
+    plain = steering.AddSchedule(name="x", when="every 1h", operation="verify", arguments='{"wedding": "*"}')
+    with pytest.raises(UsageError):
+        fresh.ask(msgspec.structs.replace(plain, **changes), steering.ScheduleList)
+
+
+def test_what_was_due_while_no_engine_ran_runs_once_after_the_start(fresh: Asking) -> None:
+    source = source_of(fresh)
+    fresh.ask(ops.EditWedding(name=NAME, sources=(str(source),)), ops.WeddingResult)
+    arguments = json.dumps({"wedding": "*"})
+    fresh.ask(
+        steering.AddSchedule(name="hourly", when="every 1h", operation="start_backup", arguments=arguments),
+        steering.ScheduleList,
+    )
+    fresh.engine.close(drain_s=0.0).result(ANSWER_S)
+    _put_off(fresh.folder / "home")
+    fresh.engine = LocalEngine.start(fresh.folder / "home", PASSPHRASE, streams=2)
+
+    def runs() -> tuple[steering.ScheduleRunRow, ...]:
+        return fresh.ask(steering.ListSchedules(name="hourly"), steering.ScheduleList).runs
+
+    assert eventually(lambda: len(runs()) == 1)
+    _TICK.wait(1.2)
+    (run,) = runs()
+    assert (run.state, run.caught_up) == ("done", True)
+    assert len(fresh.ask(ops.ListSnapshots(wedding=NAME), ops.SnapshotList).snapshots) == 1
+
+
+def _put_off(home: Path) -> None:
+    """As if the schedule had been due three days ago, and ever since."""
+    journal = Journal(home / "journal.db")
+    kept = Kept.of(journal)
+    for name, state in kept.schedule_states.items():
+        kept.schedule_states.put(name, msgspec.structs.replace(state, due_ns=state.due_ns - 3 * 86_400 * 10**9))
+    journal.close()
+
+
+def test_schedules_of_the_settings_are_listed_and_cannot_be_removed_here(tmp_path: Path) -> None:
+    config = '[[schedules]]\nname = "daily"\nwhen = "0 3 * * *"\noperation = "verify"\narguments = { wedding = "*" }\n'
+    made = opened(tmp_path, config)
+    try:
+        (row,) = made.ask(steering.ListSchedules(), steering.ScheduleList).schedules
+        assert (row.name, row.is_configured) == ("daily", True)
+        with pytest.raises(Conflict, match=r"config\.toml"):
+            made.ask(steering.RemoveSchedule(name="daily"), steering.ScheduleList)
+    finally:
+        made.engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_the_example_of_settings_can_be_read() -> None:
+    settings = read_settings(Path(__file__).parents[3] / "fixtures" / "config.toml")
+    assert len(settings.schedules) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[limits]\nstandard = "fast"',
+        '[limits]\ntimezone = "Mars/Olympus"',
+        '[classes]\nsame_day_deadline = "soon"',
+        '[watch]\nsettle = "0s"',
+        '[[schedules]]\nname = "a"\nwhen = "never"\noperation = "verify"',
+        '[[schedules]]\nname = "a"\nwhen = "every 1h"\noperation = "weddings"\n' * 2,
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_settings(text, "config.toml")
+
+
+# --- classes ------------------------------------------------------------------------------------------
+
+
+def test_weights_deadlines_and_limits_come_from_the_settings(fresh: Asking) -> None:
+    assert list(weights_of(ClassSettings()).values()) == [50, 30, 20]
+    assert list(deadlines_of(ClassSettings()).values()) == [5.0, 30.0, 120.0]
+    limits = LimitSettings(standard="08:00-18:00 50MB/s", timezone="Europe/London")
+    noon = int(dt.datetime(2026, 6, 20, 7, 30, tzinfo=dt.UTC).timestamp()) * 10**9
+    assert list(limits_at(limits, noon).values()) == [None, None, 50_000_000.0]
+    fresh.ask(ops.Configure(key="limits.standard", value="10MB/s"), ops.ConfigureResult)
+    fresh.ask(ops.Configure(key="classes.standard_deadline", value="1m"), ops.ConfigureResult)
+
+    def standard() -> tuple[float | None, float]:
+        (row,) = [row for row in fresh.engine.status().performance.classes if row.priority == "standard"]
+        return row.limit_bytes_per_s, row.deadline_s
+
+    assert eventually(lambda: standard() == (10_000_000.0, 60.0))
+
+
+# --- hooks --------------------------------------------------------------------------------------------
+
+
+def _job() -> Job:
+    return Job(
+        id="5f" * 16, kind="backup", wedding_id="1" * 32, wedding=NAME, priority="same-day", priority_given=False,
+        queued_ns=1, queued_monotonic_s=0.0,
+    )  # fmt: skip
+
+
+def test_a_hook_is_told_of_the_job_and_not_of_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEDSYNC_PASSPHRASE", "secret")
+    told = environment_of(_job(), "before")
+    assert (told["WEDSYNC_JOB"], told["WEDSYNC_WEDDING"], told["WEDSYNC_HOOK"]) == ("5f" * 16, NAME, "before")
+    assert "WEDSYNC_PASSPHRASE" not in told
+    after = environment_of(dataclasses.replace(_job(), state="failed", message="no room"), "after")
+    assert (after["WEDSYNC_STATE"], after["WEDSYNC_MESSAGE"]) == ("failed", "no room")
+
+
+def test_a_hook_that_fails_hangs_or_is_not_there_says_so() -> None:
+    run_hook((sys.executable, "-c", "pass"), {}, timeout_s=30)
+    with pytest.raises(WedSyncError, match="ended with 3: oh no"):
+        run_hook((sys.executable, "-c", "import sys; sys.stderr.write('oh no'); sys.exit(3)"), {}, timeout_s=30)
+    with pytest.raises(WedSyncError, match="took over 0 s"):
+        run_hook((sys.executable, "-c", "import time; time.sleep(60)"), {}, timeout_s=0.2)
+    with pytest.raises(NotPermitted):
+        run_hook(("/no/such/program",), {}, timeout_s=1)
+
+
+def test_hooks_run_around_a_job_and_a_failing_one_ends_it(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = tmp_path / "hook"
+    script.write_text(f'#!/bin/sh\necho "$1 $WEDSYNC_HOOK $WEDSYNC_STATE" >> {told}\n[ "$1" != stop ]\n')
+    script.chmod(0o755)
+    made = opened(tmp_path, f'[hooks]\nbefore = ["{script}", "$(id)"]\nafter = ["{script}", "end"]\n')
+    try:
+        source = str(source_of(made))
+        job = made.ask(ops.StartBackup(wedding=NAME, sources=(source,), wait=True), ops.JobResult).job
+        assert job.state == "done"
+        assert eventually(lambda: told.exists() and told.read_text() == "$(id) before \nend after done\n")
+        made.ask(ops.Configure(key="hooks.before", value=json.dumps([os.fspath(script), "stop"])), ops.ConfigureResult)
+        job = made.ask(ops.StartBackup(wedding=NAME, sources=(source,), wait=True), ops.JobResult).job
+        assert (job.state, job.message) == ("failed", "the hook hook ended with 1")
+    finally:
+        made.engine.close(drain_s=0.0).result(ANSWER_S)
