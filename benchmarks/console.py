@@ -227,11 +227,7 @@ def backup_s(home: Path, source: Path, *, screen: bool) -> float:
 
             app = ConsoleApp(engine)
 
-            def soon() -> None:
-                leave = lambda: app.leave_from_signal(Outcome.QUIT)  # noqa: E731
-                threading.Thread(target=back_up, args=(leave,), daemon=True).start()
-
-            app.set_timer(1.0, soon)
+            threading.Timer(1.5, back_up, args=(lambda: app.leave_from_signal(Outcome.QUIT),)).start()
             app.run()
         else:
             back_up(lambda: None)

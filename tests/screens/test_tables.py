@@ -75,7 +75,11 @@ def all_results() -> list[Result]:
     ]
     engine.show(samples.status())
     results = [engine.call(operation).result(timeout=0) for operation in asked]
-    return [*results, ops.RepositoryInfo(repository="5f" * 16, url="file:///srv")]
+    repaired = ops.RepairReport(
+        job=samples.job_row(state="done"), packs=3, packs_recovered=1, packs_dropped=0, chunks_saved=0,
+        fragments_replaced=1, losses=("/card/IMG_0001.CR3",), losses_total=1,
+    )  # fmt: skip
+    return [*results, repaired, ops.RepositoryInfo(repository="5f" * 16, url="file:///srv")]
 
 
 @pytest.mark.parametrize("result", all_results(), ids=lambda result: type(result).__name__)
