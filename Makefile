@@ -7,12 +7,12 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt load-test kill-test
 # The environment is .venv and nothing beside it.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 run: $(READY)  ## open the console on an embedded repository with sample weddings
 	@$(BIN)/python -m wedsync_tui --demo
@@ -47,6 +47,13 @@ lock:  ## write requirements.lock anew; UPGRADE=--upgrade moves to the newest re
 
 bench: $(READY)  ## measure beside cp, restic and borg (BORG=path); A="--rounds 5" passes options
 	$(BIN)/python -m benchmarks.side_by_side $(A)
+
+load-test: $(READY)  ## measure the engine under load, exit 1 on a missed target; L="--short" is a sample
+	@mkdir -p build/load
+	@$(BIN)/python -m benchmarks.load build/load $(L)
+
+kill-test: $(READY)  ## kill an engine that takes on jobs a hundred times: none that was acknowledged is lost
+	KILL_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash/test_restarts.py
 
 crash: $(READY)  ## kill, cut the power and refuse at every boundary of a store; SEED=n
 	$(BIN)/python -m tests.crash.everything kills $(SEED)
