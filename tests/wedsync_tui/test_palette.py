@@ -31,7 +31,7 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
     async with opened(engine) as (app, pilot):
         for spec, row in zip(CATALOG, app.palette_commands(), strict=False):
             row.act()
-            await pilot.pause()
+            await settled(pilot)
             if spec.name in FORMS:
                 assert isinstance(app.screen, FormDialog | RetrieveDialog), spec
                 assert engine.operations == [], spec
