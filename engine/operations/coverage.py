@@ -1,6 +1,6 @@
 """Which weddings of the coming days nothing would protect, and what is wrong with watches and schedules: alerts.
 
-Worked out once a minute, since a register may hold ten thousand weddings. Engine loop only.
+Worked out each five seconds at most, since a register may hold ten thousand weddings. Engine loop only.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ from engine.operations import scheduling
 from engine.operations.context import Engine
 
 COMING_DAYS = 14
-_MINUTE_NS = 60 * 10**9
+FRESH_S = 5.0
 
 
 class Coverage:
     """The alerts of one engine's weddings, watches and schedules."""
 
     def __init__(self) -> None:
-        self._minute = -1
+        self._made_s = float("-inf")
         self._rows: tuple[AlertRow, ...] = ()
         self._since_ns: dict[str, int] = {}  # alert id → when it was first seen
 
     def alerts(self, engine: Engine) -> tuple[AlertRow, ...]:
-        """As of the last full minute."""
-        now_ns = engine.clock.now_ns()
-        minute = now_ns // _MINUTE_NS
-        if minute != self._minute:
-            self._minute = minute
+        """As they were five seconds ago at most."""
+        now_s, now_ns = engine.clock.monotonic_s(), engine.clock.now_ns()
+        if now_s - self._made_s >= FRESH_S:
+            self._made_s = now_s
             rows = list(_rows(engine, now_ns))
             self._since_ns = {row.id: self._since_ns.get(row.id, now_ns) for row in rows}
             self._rows = tuple(msgspec.structs.replace(row, since_ns=self._since_ns[row.id]) for row in rows)
