@@ -166,7 +166,10 @@ def checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Absolute paths of what to back up, those inside another left out. Blocks. Raises UsageError, NotFound."""
+    """Absolute paths of what to back up, each once, sorted. Blocks. Raises UsageError, NotFound, NotPermitted.
+
+    One inside another stays: it counts also where the outer one leaves it out.
+    """
     if not sources:
         raise UsageError("nothing to back up", "give --from PATH, or name the wedding's sources with wedding edit")
     found: list[bytes] = []
@@ -179,8 +182,7 @@ def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
         except OSError as error:
             raise NotFound(f"{source}: {error.strerror}", "give --from a file or folder that is there") from None
         found.append(path)
-    unique = sorted(set(found))
-    return tuple(path for path in unique if not any(is_inside(path, other) for other in unique))
+    return tuple(sorted(set(found)))
 
 
 def is_inside(path: bytes, folder: bytes) -> bool:
