@@ -310,9 +310,10 @@ def _ignore_file(folder_fd: int) -> bytes:
         fd = os.open(IGNORE_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
     except OSError as error:
         raise _Unusable(f"its patterns are not used: {reason(error)}") from None
-    with os.fdopen(fd, "rb") as file:
-        if not st.S_ISREG(os.fstat(fd).st_mode):
-            raise _Unusable("its patterns are not used: it is not a regular file")
+    if not st.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _Unusable("its patterns are not used: it is not a regular file")
+    with os.fdopen(fd, "rb") as file:  # which would not take a folder, nor close it
         text = file.read(IGNORE_FILE_BYTES_MAX + 1)
     if len(text) > IGNORE_FILE_BYTES_MAX:
         raise _Unusable(f"its patterns are not used: it is larger than {IGNORE_FILE_BYTES_MAX:,} bytes")

@@ -255,16 +255,20 @@ def test_ignore_files_count_below_their_folder(tmp_path: Path) -> None:
     assert "a.tmp" in _seen(tmp_path, excludes=["!*.tmp"])
 
 
-@pytest.mark.parametrize("kind", ["symlink", "large", "fifo"])
+@pytest.mark.parametrize("kind", ["symlink", "large", "fifo", "folder"])
 def test_an_ignore_file_that_cannot_be_used_is_a_warning(tmp_path: Path, kind: str) -> None:
     """Nothing is left out because of it."""
     unusable = {
         "symlink": symlink(b"patterns"),
         "large": file(b"a\n" * (1 << 19) + b"b"),
         "fifo": Node(kind="fifo"),
+        "folder": folder(),
     }
+    before = len(os.listdir("/proc/self/fd"))
     build(tmp_path, {b"patterns": file(b"*\n"), b"a": file(), b".wedsyncignore": unusable[kind]})
     found = _walk(tmp_path)
     warnings = [each for each in found if isinstance(each, WalkWarning)]
     assert [each.path.rpartition(b"/")[2] for each in warnings] == [b".wedsyncignore"]
     assert {b"a", b"patterns"} <= {each.path.rpartition(b"/")[2] for each in found}
+    del found
+    assert len(os.listdir("/proc/self/fd")) == before
