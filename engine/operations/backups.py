@@ -174,6 +174,8 @@ def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
         raise UsageError("nothing to back up", "give --from PATH, or name the wedding's sources with wedding edit")
     found: list[bytes] = []
     for source in sources:
+        if not source:  # as an unset variable of a shell gives it; it does not mean the working folder
+            raise UsageError("an empty path is nothing to back up", "give --from PATH")
         path = os.path.abspath(os.path.expanduser(os.fsencode(source)))
         try:
             os.lstat(path)

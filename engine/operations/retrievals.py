@@ -64,6 +64,7 @@ async def retrieve(
 
     def planned(vault: WeddingVault) -> tuple[Snapshot, ops.RetrievalPlan]:
         snapshot = vault.find_snapshot(operation.snapshot)
+        refuse_nothing(vault, snapshot, selection)
         conflicts = conflicts_at(vault, snapshot, selection, destination)
         if operation.dry_run:
             counts = plan(vault, snapshot, selection)
@@ -78,7 +79,6 @@ async def retrieve(
             )
         if conflicts and operation.overwrite == "ask":
             raise conflict(destination, conflicts)
-        refuse_nothing(vault, snapshot, selection)
         return snapshot, ops.RetrievalPlan(
             snapshot=snapshot.id, files=0, bytes_restored=0, packs=0, bytes_fetched=0, eta_s=None, conflicts=conflicts
         )
@@ -143,6 +143,8 @@ def destination_of(operation: ops.RetrieveWeddingData) -> Destination:
     """Check where a retrieval shall go. Raises UsageError."""
     if not operation.to:
         raise UsageError("nowhere to retrieve to", "give --to DIR")
+    if "" in operation.paths:  # as an unset variable of a shell gives it; it does not mean everything
+        raise UsageError("an empty path is nothing to retrieve", "give --path PATH, or leave it out for everything")
     if operation.to == STANDARD_OUTPUT and operation.format == "folder":
         raise UsageError("a folder cannot go to standard output", "give --as tar, --as zip or --as file")
     if operation.format == "file" and len(operation.paths) != 1:
@@ -218,7 +220,9 @@ def as_own_errors(path: bytes) -> Iterator[None]:
         what = f"{shown}: {error.strerror or error}"
         if isinstance(error, FileExistsError):
             raise Conflict(what, "say --overwrite always, or choose another name") from None
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        if isinstance(error, NotADirectoryError | IsADirectoryError):
+            raise NotFound(what, "choose another place") from None
+        if isinstance(error, FileNotFoundError):
             raise NotFound(what, "make the folder first") from None
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise NotPermitted(what) from None
@@ -279,7 +283,11 @@ def conflict(destination: Destination, count: int) -> Conflict:
 
 
 def refuse_nothing(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> None:
-    """Raise NotFound for a selected path that is not in the snapshot. Blocks."""
-    for path in selection.paths:
+    """Raise NotFound for a selected path, or a prefix to leave off, that is not in the snapshot. Blocks."""
+    prefix = selection.strip_prefix
+    for path in (*selection.paths, prefix) if prefix else selection.paths:
         if next(below(vault, snapshot, path, recursive=False), None) is None:
             raise NotFound(f"{path_text(path)} is not in snapshot {snapshot.id[:8]}", "browse or find shows what is")
+    near = (is_at_or_below(path, prefix) or is_at_or_below(prefix, path) for path in selection.paths)
+    if selection.paths and not any(near):
+        raise UsageError("nothing that is named by --path lies below --strip-prefix", "leave one of them out")

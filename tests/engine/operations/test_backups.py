@@ -38,6 +38,11 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
         checked_sources(())
 
 
+def test_an_empty_source_is_not_the_working_folder() -> None:
+    with pytest.raises(UsageError, match="empty path"):
+        checked_sources(("/", ""))
+
+
 def test_inside_means_below_and_not_beside() -> None:
     assert is_inside(b"/a/b", b"/a")
     assert is_inside(b"/a", b"/")

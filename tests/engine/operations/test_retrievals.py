@@ -69,6 +69,23 @@ def test_a_path_that_is_not_in_the_snapshot_is_not_found(asking: Asking, tmp_pat
     assert not (tmp_path / "back").exists()
 
 
+def test_a_prefix_that_is_not_there_is_not_found(asking: Asking, tmp_path: Path) -> None:
+    """Nothing would come back, and each entry would be a warning."""
+    for dry_run in (False, True):
+        with pytest.raises(NotFound, match="/nowhere"):
+            asking.ask(retrieval(asking, tmp_path / "back", strip_prefix="/nowhere", dry_run=dry_run), ops.JobResult)
+    paths = (f"{asking.folder}/source/photos",)
+    with pytest.raises(UsageError, match="below --strip-prefix"):
+        speeches = f"{asking.folder}/source/speeches.txt"
+        asking.ask(retrieval(asking, tmp_path / "back", paths=paths, strip_prefix=speeches), ops.JobResult)
+    assert not (tmp_path / "back").exists()
+
+
+def test_an_empty_path_is_not_everything(asking: Asking, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="empty path"):
+        asking.ask(retrieval(asking, tmp_path / "back", paths=("",)), ops.JobResult)
+
+
 def test_a_tar_holds_what_a_folder_would(asking: Asking, tmp_path: Path) -> None:
     asking.ask(retrieval(asking, tmp_path / "album.tar", format="tar"), ops.JobResult)
     with tarfile.open(tmp_path / "album.tar") as tar:
