@@ -78,8 +78,10 @@ def change_setting(path: Path, key: str, value: str) -> Settings:
     `unset` takes the setting out of the file. Raises UsageError, NotFound, NotPermitted, LimitReached; then the
     file is as it was.
     """
-    text = changed_text(_read_text(path), find_setting(key), value)
-    settings = parse_settings(text, str(path))
+    before = _read_text(path)
+    parse_settings(before, str(path))  # what is wrong after this is the new value
+    text = changed_text(before, find_setting(key), value)
+    settings = parse_settings(text)
     try:
         replace_file(path, text.encode())
     except PermissionError:
@@ -108,21 +110,24 @@ def _read_text(path: Path) -> str:
 # --- pure ---------------------------------------------------------------------------------------------
 
 
-def parse_settings(text: str, where: str) -> Settings:
-    """The settings written in `text`. Raises UsageError that names `where` and what is wrong."""
+def parse_settings(text: str, where: str = "") -> Settings:
+    """The settings written in `text`. Raises UsageError that names `where`, if it is given, and what is wrong."""
+    place = f"{where}: " if where else ""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}") from None
+        raise UsageError(f"{place}{error}") from None
     for key in _written_keys(document):
         if key not in SETTINGS:
-            raise UsageError(f"{where}: there is no setting {key!r}", _nearest(key))
+            raise UsageError(f"{place}there is no setting {key!r}", _nearest(key))
     try:
         settings = convert(document, Settings)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {error}", "config get shows what each setting is") from None
-    _check_capacity(settings.storage.capacity, where)
-    _check_classes(settings, where)
+        raise UsageError(f"{place}{error}", "config get shows what each setting is") from None
+    try:
+        _check(settings)
+    except UsageError as error:
+        raise UsageError(f"{place}{error.message}", error.hint) from None
     return settings
 
 
@@ -165,8 +170,25 @@ def parsed_value(setting: Setting, value: str) -> Any:
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
     try:
         return convert(word, setting.type, strict=False)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{setting.key} cannot be {value!r}: {_lowered(str(error))}", setting.help) from None
+    except msgspec.ValidationError:
+        wanted = _wanted(msgspec.inspect.type_info(setting.type))
+        raise UsageError(f"{setting.key} cannot be {value!r}: it is {wanted}", setting.help) from None
+
+
+def _wanted(info: Any) -> str:
+    """What a value of a type looks like, as the end of a sentence."""
+    if isinstance(info, msgspec.inspect.Metadata):
+        return _wanted(info.type)
+    if isinstance(info, msgspec.inspect.UnionType):
+        return " or ".join("unset" if isinstance(one, msgspec.inspect.NoneType) else _wanted(one) for one in info.types)
+    if isinstance(info, msgspec.inspect.BoolType):
+        return "true or false"
+    if isinstance(info, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        words = "a whole number" if isinstance(info, msgspec.inspect.IntType) else "a number"
+        if info.le is not None:
+            return f"{words} from {info.ge} to {info.le}"
+        return words if info.ge is None else f"{words}, {info.ge} or more"
+    return "text"
 
 
 def _parsed_list(setting: Setting, value: str) -> Any:
@@ -231,35 +253,27 @@ def _nearest(key: str) -> str:
     return f"did you mean {near[0]}?" if near else "config get lists them"
 
 
-def _check_capacity(capacity: str, where: str) -> None:
-    if capacity:
-        try:
-            parse_bytes(capacity)
-        except ValueError as error:
-            raise UsageError(f"{where}: storage.capacity: {error}") from None
-
-
-def _check_classes(settings: Settings, where: str) -> None:
-    """Refuse spans, limits and time zones that mean nothing. Raises UsageError."""
+def _check(settings: Settings) -> None:
+    """Refuse sizes, spans, limits, schedules and time zones that mean nothing. Raises UsageError."""
+    key = "storage.capacity"
     try:
-        windows_of(settings.limits)
+        if settings.storage.capacity:
+            parse_bytes(settings.storage.capacity)
         for key in SPANS:
             if parse_span(str(value_of(settings, key))) <= 0:
-                raise ValueError(f"{key} is more than nothing")
+                raise ValueError("it is more than nothing")
+        key = "limits"
+        windows_of(settings.limits)
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from None
+        raise UsageError(f"{key}: {error}") from None
     names = [schedule.name for schedule in settings.schedules]
     for schedule in settings.schedules:
         if names.count(schedule.name) > 1:
-            raise UsageError(f"{where}: two schedules are called {schedule.name!r}", "give each a name of its own")
+            raise UsageError(f"two schedules are called {schedule.name!r}", "give each a name of its own")
         try:
             check_schedule(schedule)
         except UsageError as error:
-            raise UsageError(f"{where}: the schedule {schedule.name!r}: {error.message}", error.hint) from None
+            raise UsageError(f"the schedule {schedule.name!r}: {error.message}", error.hint) from None
     problem = zone_problem(settings.limits.timezone)
     if problem:
-        raise UsageError(f"{where}: limits.timezone: {problem}", "write it like Europe/London")
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+        raise UsageError(f"limits.timezone: {problem}", "write it like Europe/London")

@@ -90,6 +90,35 @@ def test_a_value_that_will_not_do_changes_nothing(tmp_path: Path, key: str, valu
     assert path.read_text() == COMMENTED
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("engine.streams", "many", "engine.streams cannot be 'many': it is a whole number from 1 to 256 or unset"),
+        ("engine.jobs_active_max", "0", "engine.jobs_active_max cannot be '0': it is a whole number, 1 or more"),
+        ("console.refresh_hz", "99", "console.refresh_hz cannot be '99': it is a number from 0.5 to 10"),
+        ("engine.compare_after_seal", "perhaps", "engine.compare_after_seal cannot be 'perhaps': it is true or false"),
+        ("storage.capacity", "lots", "storage.capacity: 'lots' is not a size"),
+        ("classes.same_day_deadline", "soon", "classes.same_day_deadline: 'soon' is not a span of time"),
+        ("classes.same_day_deadline", "0s", "classes.same_day_deadline: it is more than nothing"),
+        ("limits.standard", "50", "limits: '50' has no rate at its end"),
+        ("limits.timezone", "Mars", "limits.timezone: 'Mars' is not a time zone"),
+    ],
+)
+def test_a_value_that_will_not_do_is_told_in_the_persons_own_terms(
+    tmp_path: Path, key: str, value: str, line: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        change_setting(tmp_path / "config.toml", key, value)
+    assert caught.value.line().startswith(line)
+
+
+def test_a_file_with_a_mistake_is_named_before_anything_is_changed_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[limits]\ntimezone = "Mars"\n')
+    with pytest.raises(UsageError, match=r"config\.toml: limits\.timezone"):
+        change_setting(path, "engine.streams", "3")
+
+
 @pytest.mark.parametrize(("word", "value"), [("yes", True), ("off", False), ("TRUE", True), ("false", False)])
 def test_yes_and_no_may_be_written_as_people_do(word: str, value: bool) -> None:
     text = changed_text("", find_setting("engine.compare_after_seal"), word)
