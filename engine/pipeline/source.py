@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as st
+from bisect import bisect_left
 from itertools import pairwise
 from types import TracebackType
 
@@ -249,11 +250,15 @@ def _bounded(extents: list[tuple[int, int]]) -> Extents:
     if len(extents) <= EXTENTS_MAX:
         return tuple(extents)
     holes = sorted(after - (offset + length) for (offset, length), (after, _) in pairwise(extents))
-    given_up = holes[len(extents) - EXTENTS_MAX - 1]
+    excess = len(extents) - EXTENTS_MAX
+    largest = holes[excess - 1]  # of those given up; of others as large, only as many as it takes
+    as_large = excess - bisect_left(holes, largest)
     merged = [extents[0]]
     for offset, length in extents[1:]:
         last, last_length = merged[-1]
-        if offset - (last + last_length) <= given_up:
+        hole = offset - (last + last_length)
+        if hole < largest or (hole == largest and as_large > 0):
+            as_large -= hole == largest
             merged[-1] = (last, offset + length - last)
         else:
             merged.append((offset, length))
