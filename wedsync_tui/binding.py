@@ -155,7 +155,9 @@ def _row_of(rows: Sequence[Argument], problem: wrong.CycloptsError) -> Argument 
     token = getattr(problem, "token", None)
     if token is not None and token.keyword:
         names.add(token.keyword)
-    return next((row for row in rows if names & {row.flag, row.negative, row.field, row.title} - {""}), None)
+    return next(
+        (row for row in rows if names & {row.flag, row.negative, row.field, row.field.upper(), row.title} - {""}), None
+    )
 
 
 def _unknown_flag(words: list[str], flags: list[str]) -> str:
@@ -172,6 +174,8 @@ def _unknown_flag(words: list[str], flags: list[str]) -> str:
 
 
 def _converted(row: Argument, value: str | bool | tuple[str, ...]) -> object:
+    if isinstance(value, tuple) and "" in value:
+        raise UsageError(f"{row.name} is empty", f"write {row.usage.strip('[]')}, or leave it out")
     if not isinstance(value, str):
         return value
     if row.required and not value:

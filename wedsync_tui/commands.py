@@ -137,13 +137,17 @@ def _verb_of(words: Sequence[str]) -> tuple[OperationSpec, list[str]]:
 def _unknown_verb(words: Sequence[str]) -> UsageError:
     verbs = [spec.verb for spec in CATALOG]
     first = words[0]
+    if not first.strip():
+        return UsageError("the verb is empty", "help lists the verbs")
+    if len(words) == 1 and any(first.startswith(f"{verb} ") for verb in verbs):
+        return UsageError(f'unknown verb "{shown(first)}"', "write it without quotes around it all, or after -c")
     family = [verb for verb in verbs if verb.startswith(f"{first} ")]
     if family:
         given = " ".join(words[:2])
         return UsageError(f'unknown verb "{shown(given)}"', f"write one of: {', '.join(family)}")
     if first in BY_NAME:
         return UsageError(f'unknown verb "{first}"', f"did you mean {BY_NAME[first].verb}?")
-    guess = nearest(" ".join(words[:2]), verbs) or nearest(first, verbs)
+    guess = nearest(" ".join(words[:2]).lower(), verbs) or nearest(first.lower(), verbs)
     hint = f"did you mean {guess}?" if guess else "help lists the verbs"
     return UsageError(f'unknown verb "{shown(first)}"', hint)
 

@@ -90,7 +90,8 @@ def _output_of(command: str) -> bytes:
             shlex.split(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
     except (OSError, ValueError) as problem:
-        raise UsageError(f"WEDSYNC_PASSPHRASE_COMMAND cannot be run: {problem}") from None
+        reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+        raise UsageError(f"WEDSYNC_PASSPHRASE_COMMAND cannot be run: {reason}") from None
     except subprocess.TimeoutExpired:
         raise UsageError(f"WEDSYNC_PASSPHRASE_COMMAND did not end within {COMMAND_TIMEOUT_S:.0f} s") from None
     if done.returncode:

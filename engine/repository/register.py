@@ -94,7 +94,7 @@ class Register:
         with self._lock:
             key = self._names.get(name)
             if key is None:
-                raise NotFound(f"there is no wedding {name!r}", "see weddings, or wedding add")
+                raise NotFound(f"there is no wedding {name!r}", "weddings lists them; wedding add registers one")
             return self._weddings[key]
 
     def put(self, *weddings: Wedding) -> None:

@@ -226,7 +226,7 @@ class Repository:
         ids = [name.removeprefix(layout.KEYS) for name in _slot_names(self.store)]
         matches = [slot_id for slot_id in ids if prefix and slot_id.startswith(prefix)]
         if not matches:
-            raise NotFound(f"there is no key slot {prefix!r}", "see keys")
+            raise NotFound(f"there is no key slot {prefix!r}", "keys lists them")
         if len(matches) > 1:
             raise UsageError(f"{prefix!r} fits {len(matches)} key slots", "give more digits")
         if not any(other != matches[0] and self._opens_config(other) for other in ids):

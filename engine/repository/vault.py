@@ -212,7 +212,7 @@ class WeddingVault:
             raise UsageError(f"{text!r} fits {len(matches)} snapshots", "give more digits")
         if not matches:
             self._refuse_damaged(text)
-            raise NotFound(f"there is no snapshot {text!r}", "see snapshots")
+            raise NotFound(f"there is no snapshot {text!r}", "snapshots lists them")
         return matches[0]
 
     def _refuse_damaged(self, text: str) -> None:
@@ -220,7 +220,7 @@ class WeddingVault:
         with self._lock:
             for name, problem in self._problems.items():
                 if name.startswith(folder + text):
-                    raise IntegrityError(problem, "see snapshots for the others")
+                    raise IntegrityError(problem, "snapshots lists the others")
 
     def entries(self, of: Snapshot, *, start: bytes = b"", damaged: Damaged | None = None) -> Iterator[Entry]:
         """A snapshot's entries in walk order, one segment in memory; from the segment that may hold `start` on.
