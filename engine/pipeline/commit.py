@@ -51,10 +51,11 @@ class JobCommits:
     def is_due(self, read_bytes: int, stream_s: float) -> bool:
         """Whether enough was done since the last checkpoint, in which streams worked for `stream_s` seconds.
 
-        What was read counts too, since what was found to be stored already would all be read again.
+        Never before something was read: a checkpoint saves reading again, also what was found to be stored already.
         """
         stored_bytes = self._transaction.bytes_stored - self._stored_bytes
-        return stored_bytes >= CHECKPOINT_BYTES or (stream_s >= CHECKPOINT_STREAM_S and read_bytes > self._read_bytes)
+        is_enough = stored_bytes >= CHECKPOINT_BYTES or stream_s >= CHECKPOINT_STREAM_S
+        return is_enough and read_bytes > self._read_bytes
 
     def checkpoint(self, tally: Tally, clock: Clock, buffers: Buffers) -> None:
         """Publish every open pack and keep what is done so far; nothing if nothing was read since the last one."""
