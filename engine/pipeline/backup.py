@@ -80,7 +80,7 @@ class BackupRun(Run[BackupOutcome]):
         self._warnings: list[SnapshotWarning] = []
         self._tasks: deque[SegmentTask | FileWork] = deque()  # segments to go on with, files to begin anew
         self._links: dict[int, FileWork | Entry] = {}
-        self._retired: list[SourceFile | StreamSource] = []  # of files given up; closed with the run
+        self._sources: set[SourceFile] = set()  # of large files, also of those given up; closed with the run at last
         self._held: Changed | None = None  # scanned, but over the last unit's size
         self._stream_s = 0.0  # since the last checkpoint
         self._read_bytes = 0  # of the source, by this run
@@ -278,6 +278,8 @@ class BackupRun(Run[BackupOutcome]):
         assert work.item is not None
         try:
             source = SourceFile(work.item)
+            with self._lock:
+                self._sources.add(source)
             entry, problems = entry_of(work.item, source, now_ns=self._clock.now_ns())
         except SourceProblem as problem:
             self._give_up(work, problem.what)
@@ -332,6 +334,8 @@ class BackupRun(Run[BackupOutcome]):
         assert work.entry is not None
         changed = work.is_short or work.source.changed()
         work.source.close()
+        with self._lock:
+            self._sources.discard(work.source)
         if changed and work.reads < units.READS_MAX:
             work.reads += 1
             with self._lock:
@@ -375,8 +379,6 @@ class BackupRun(Run[BackupOutcome]):
         with self._lock:
             if work.slot.done:
                 return  # said of another of its segments
-            if work.source is not None:
-                self._retired.append(work.source)  # other streams may still read from it
             followers, work.followers = work.followers, []
             work.slot.done = True
             group = link_group(work.item.stat) if work.item is not None else 0
@@ -436,12 +438,8 @@ class BackupRun(Run[BackupOutcome]):
 
     def _close_sources(self) -> None:
         with self._lock:
-            for source in self._retired:
+            for source in self._sources:
                 source.close()
-            for task in self._tasks:
-                work = task.work if isinstance(task, SegmentTask) else task
-                if work.source is not None:
-                    work.source.close()
 
 
 def _nothing(_: Buffers) -> None:

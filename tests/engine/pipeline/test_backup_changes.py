@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.base.errors import LimitReached
 from engine.base.units import MIB
 from engine.pipeline import backup, reading, units, verify
 from engine.pipeline.source import SourceFile, SourceProblem
 from engine.pipeline.walk import WalkItem
 from engine.repository.entry import Entry
 from engine.repository.snapshot import Snapshot
+from engine.storage.stores.memory import MemoryStore
+from tests.faults import Fail, FaultyStore, Rule
 from tests.privileges import plain_user, shared_folder
 from tests.trees import Node, build, describe, file, folder
 from tests.vaults import Bench
@@ -383,3 +386,17 @@ def test_a_large_file_that_cannot_be_read_on_is_a_warning(
     assert len(os.listdir("/proc/self/fd")) == before
     assert _warnings(snapshot) == {b"victim": "cannot be read: input/output error"}
     _others_are_kept(large, _back(bench, large, large.parent / "back"), b"victim")
+
+
+@pytest.mark.parametrize("appends", [0, 1])
+def test_a_store_that_fails_under_the_last_segment_of_a_file_leaves_it_closed(
+    tmp_path: Path, small_segments: None, appends: int
+) -> None:
+    """The failing unit has taken the segment along, so that none waits to be given out."""
+    build(tmp_path / "source", {b"victim": file(NOISE * 12)})
+    store = FaultyStore(MemoryStore(), Rule("append", Fail(LimitReached("full")), skip=appends))
+    with Bench(store) as bench:
+        with pytest.raises(LimitReached):
+            bench.backup(tmp_path / "source")
+        held = [os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if os.path.lexists(fd)]
+        assert [path for path in held if path.endswith("victim")] == []
