@@ -31,7 +31,7 @@ from wedsync_tui.script import CommandStep, ExpectStep, HelpStep, LetStep, Scrip
 
 REFRESH_S = 0.25  # between looks at the status while something runs
 SETTLE_S = 0.05
-GOING_ON_LOOK_S = 1.0
+GOING_ON_LOOK_S = 0.25
 EXPECT_REFRESH_S = 0.05  # between looks while an expectation may still come true
 
 FRESH_LOOKS = 20

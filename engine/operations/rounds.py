@@ -29,6 +29,7 @@ class Measuring:
         self._before = Totals()
         self._before_s = engine.clock.monotonic_s()
         self.lag_s = 0.0  # the worst since the last round; written by the lag meter
+        engine.rationing.apply(engine.settings, engine.clock.now_ns())  # limits hold from the first job on
 
     async def round(self) -> None:
         """Measure."""
