@@ -43,7 +43,7 @@ def test_any_tree_of_a_plain_user_comes_back_to_them(bench: Bench, tree: Tree) -
     with shared_folder() as shared, plain_user():
         _round_trip(bench, shared, tree)
         for path in sorted(shared.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
+            if not path.is_symlink() and path.is_dir():
                 os.chmod(path, 0o700)
 
 
