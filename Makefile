@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt load-test kill-test
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test kill-test
 # The environment is .venv and nothing beside it.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -31,6 +31,9 @@ imports: $(READY)  ## the floors (import-linter)
 
 unit: $(READY)  ## tests (pytest); T="tests/engine -k chunk" narrows them
 	$(BIN)/python -m pytest $(T)
+
+lines: $(READY)  ## lines that are cut, at length: a terminal that stalls for 8 s, consoles over ssh and inside tmux
+	LINES_TOO=1 STALL_S=8 $(BIN)/python -m pytest tests/wedsync_tui/test_attach_lines.py
 
 format: $(READY)  ## lay out the code as `make lint` wants it
 	$(BIN)/ruff check --quiet --fix --exit-zero

@@ -100,7 +100,8 @@ def _wait_for(child: int, pipe: int) -> NoReturn:
 
 def _end_as(code: int) -> NoReturn:
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no other way to act, and none can be set
+            signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (-code,))
         os.kill(os.getpid(), -code)
     os._exit(code if code >= 0 else 128 - code)

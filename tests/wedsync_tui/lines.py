@@ -184,6 +184,44 @@ class Sshd:
         self.process.wait(timeout=WAIT_S)
 
 
+class Tmux:
+    """The program inside tmux, nobody looking: its server draws for whoever attaches."""
+
+    PATH = shutil.which("tmux")
+
+    def __init__(self, home: Path, *argv: str, **more: str) -> None:
+        assert self.PATH is not None
+        self._tmux = [self.PATH, "-S", str(home.parent / "tmux"), "-f", os.devnull]
+        given = environment(home, TEXTUAL_ANIMATIONS="none", **more)
+        self._ask(
+            "new-session", "-d", "-x", "80", "-y", "24", shlex.join([*PROGRAM, *argv]), given=given, cwd=home.parent
+        )
+
+    def __enter__(self) -> Tmux:
+        """It runs."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It ends."""
+        self.kill()
+
+    def type(self, *keys: str) -> None:
+        """Press keys."""
+        self._ask("send-keys", *keys)
+
+    def until(self, *words: str) -> None:
+        """Wait until all these stand on the screen."""
+        assert eventually(lambda: all(word in self._ask("capture-pane", "-p") for word in words)), words
+
+    def kill(self) -> None:
+        """The server ends, and with it the terminal."""
+        self._ask("kill-server")
+
+    def _ask(self, *words: str, given: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+        command = [*self._tmux, *words]
+        return subprocess.run(command, env=given, cwd=cwd, capture_output=True, text=True, check=False).stdout
+
+
 def _free_port() -> int:
     import socket
 

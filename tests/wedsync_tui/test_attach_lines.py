@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.homes import PASSPHRASE
-from tests.wedsync_tui.lines import Line, Sshd, direct
+from tests.wedsync_tui.lines import Line, Sshd, Tmux, direct
 from tests.wedsync_tui.processes import (
     Watch,
     end_engine_of,
@@ -169,4 +169,43 @@ def test_a_tcp_connection_that_is_cut_loses_nothing_and_the_next_login_sees_it_f
             with sshd.line(home, "-c", "wait", "-c", "snapshots smith-jones", terminal=with_terminal) as second:
                 assert second.ended() == 0
                 second.until('"state":"done"', '"files":48')
+    until_free(home)
+
+
+# --- what takes longer: `make lines` ----------------------------------------------------------------------
+
+LONG = [None] if os.environ.get("LINES_TOO") else []
+
+
+@pytest.mark.parametrize("_", LONG)
+def test_a_console_over_ssh_in_a_plain_locale_is_found_again_after_the_connection_is_cut(
+    home: Path, sshd: Sshd, _: None
+) -> None:
+    with sshd.line(home, WEDSYNC_PASSPHRASE=PASSPHRASE, LANG="C", LC_ALL="C") as first, watching(home) as watch:
+        begin_backup(first, watch)
+        assert first.drawn.isascii()
+        first.process.kill()
+        with sshd.line(home, LANG="C", LC_ALL="C") as second:
+            second.until("smith-jones", "running")
+            assert watch.until_ended() == ["done"]
+            second.until("done")
+            second.type("q")
+            assert second.ended() == 0
+    until_free(home)
+
+
+@pytest.mark.parametrize("_", LONG if Tmux.PATH else [])
+def test_a_console_inside_tmux_outlives_the_line_and_its_engine_outlives_tmux(home: Path, _: None) -> None:
+    with Tmux(home, WEDSYNC_PASSPHRASE=PASSPHRASE) as tmux, watching(home) as watch:
+        tmux.until("Weddings", "smith-jones")
+        tmux.type(":")
+        tmux.until("Enter")
+        tmux.type("backup smith-jones --from source", "Enter")
+        watch.until_reading()
+        tmux.kill()
+        with direct(home) as second:
+            second.until("smith-jones", "running")
+            assert watch.until_ended() == ["done"]
+            second.type("q")
+            assert second.ended() == 0
     until_free(home)
