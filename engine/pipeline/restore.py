@@ -105,7 +105,7 @@ class RestoreRun(Run[RestoreOutcome]):
                 self._begin_next()
                 files += self._current is not None
             if self._current is not None:
-                more = self._plan_chunks(self._current)
+                more = self._plan_chunks(self._current, bytes_max - gathered_bytes)
                 needed += more
                 gathered_bytes += sum(location.length for location, _ in more)
             if self._entries is None and self._current is None:
@@ -137,12 +137,13 @@ class RestoreRun(Run[RestoreOutcome]):
             self._open[self._owner] = opened
         self._current = opened
 
-    def _plan_chunks(self, opened: _Open) -> list[tuple[Location, Piece]]:
-        """Some chunks more of the file at hand; forgets it when those were the last."""
+    def _plan_chunks(self, opened: _Open, bytes_max: int) -> list[tuple[Location, Piece]]:
+        """Some chunks more of the file at hand, up to the first that fills `bytes_max`; forgets it after its last."""
         begin = opened.chunks_planned * 32
         part = opened.ids[begin : begin + _CHUNKS_A_TIME * 32]
         split = [part[at : at + 32] for at in range(0, len(part), 32)]
-        locations = self._vault.places(split)
+        locations = _until_full(self._vault.places(split), bytes_max)
+        split = split[: len(locations)]
         needed = list(place_chunks(opened.entry, split, locations, data_offset=opened.data_planned, owner=self._owner))
         with self._lock:
             opened.chunks_planned += len(split)
@@ -246,6 +247,16 @@ class RestoreRun(Run[RestoreOutcome]):
         """See `Run.abort`: the target forgets what is unfinished (an archive is not padded with what will not come)."""
         self._target.close()
         self._open.clear()
+
+
+def _until_full(locations: list[Location | None], bytes_max: int) -> list[Location | None]:
+    """The first of them, as many as it takes to fill `bytes_max`; at least one."""
+    total_bytes = 0
+    for count, location in enumerate(locations, 1):
+        total_bytes += 0 if location is None else location.length
+        if total_bytes >= bytes_max:
+            return locations[:count]
+    return locations
 
 
 def _nothing(_: Buffers) -> None:

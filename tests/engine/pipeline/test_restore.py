@@ -14,6 +14,7 @@ import pytest
 
 from engine.base.errors import IntegrityError, LimitReached
 from engine.base.units import MIB
+from engine.contract.settings import UNIT_BYTES
 from engine.pipeline import plan
 from engine.pipeline.plan import Selection
 from engine.pipeline.pool import Cancelled
@@ -136,6 +137,35 @@ def test_an_archive_holds_what_could_be_read(disk_bench: Bench, tmp_path: Path) 
                 member = members[name]
                 assert member is not None
                 assert member.read() == (tmp_path / "source" / name).read_bytes()
+
+
+def test_an_archive_holds_no_more_of_a_file_in_memory_than_a_buffer(bench: Bench, tmp_path: Path) -> None:
+    """Chunks may be four times their usual length each."""
+    build(tmp_path / "source", {b"film": file(_of_longest_chunks(6))})
+    bench.backup(tmp_path / "source")
+    held: list[int] = []
+
+    class Watched(RestoreRun):
+        def _plan_batch(self, bytes_max: int, files_max: int) -> list[tuple[Location, plan.Piece]]:
+            needed = super()._plan_batch(bytes_max, files_max)
+            held.append(sum(location.length for location, _ in needed))
+            return needed
+
+    archive = io.BytesIO()
+    with bench.repository.vault(WEDDING) as vault:
+        bench.run(Watched(vault, vault.find_snapshot("latest"), Selection(), TarTarget(archive)))
+    assert sum(held) == 24 * MIB
+    assert max(held) <= UNIT_BYTES
+    with tarfile.open(fileobj=io.BytesIO(archive.getvalue())) as tar:
+        (member,) = [each for each in tar if each.isfile()]
+        stream = tar.extractfile(member)
+        assert stream is not None
+        assert stream.read() == _of_longest_chunks(6)
+
+
+def _of_longest_chunks(count: int) -> bytes:
+    """Nothing in zeros makes a cut, and the number of each chunk lies before where cuts are looked for."""
+    return b"".join(number.to_bytes(8, "little") + bytes(4 * MIB - 8) for number in range(1, count + 1))
 
 
 def test_a_full_target_ends_the_restore_in_one_line(bench: Bench, tmp_path: Path) -> None:
