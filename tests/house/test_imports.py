@@ -35,6 +35,12 @@ PLANTS: dict[str, tuple[str, str, str]] = {
         "wedsync_tui/planted_operations.py", "import engine.operations",
         "wedsync_tui.planted_operations -> engine.operations",
     ),
+    "a door takes the remote engine past the wiring": (
+        "wedsync_tui/planted_remote.py", "import engine.remote", "wedsync_tui.planted_remote -> engine.remote",
+    ),
+    "the remote handle reaches into operations": (
+        "engine/remote.py", "import engine.operations", "engine.remote -> engine.operations",
+    ),
     "the contract reaches up, for a type only": (
         "engine/contract/planted_type.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import engine.jobs",
