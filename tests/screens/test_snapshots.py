@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from engine.contract import operations as ops
 from tests import samples
@@ -88,6 +89,8 @@ def _led_by(keys: tuple[str, ...], *, bare: bool) -> Callable[[Driver], Awaitabl
         if bare:
             for name in ("#board", "#foot"):
                 pilot.app.screen_stack[0].query_one(name).display = False
+        for line in pilot.app.screen.query(Input):
+            line.cursor_blink = False  # or the picture is of one half of a second
         await settled(pilot)
 
     return lead
