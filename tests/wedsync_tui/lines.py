@@ -151,7 +151,7 @@ class Sshd:
             )
             log = (self._folder / "log").open("wb")
             command = [self.PATH, "-D", "-e", "-f", str(self._folder / "sshd_config")]
-            process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
             log.close()
             said = self._folder / "log"
             assert eventually(lambda: b"listening" in said.read_bytes() or process.poll() is not None)  # noqa: B023
