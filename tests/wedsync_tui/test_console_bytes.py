@@ -52,7 +52,11 @@ async def _until(app: ConsoleApp, pilot: Driver, holds: str) -> None:
 
 
 async def _back_up(app: ConsoleApp, pilot: Driver, source: Path) -> None:
-    app.pull()
+    def is_listed() -> bool:
+        app.pull()  # the document that shows the wedding is published up to a quarter of a second after it was added
+        return bool(app.status().weddings)
+
+    await eventually(is_listed)
     await settled(pilot)
     await pilot.press("b")
     await settled(pilot)
