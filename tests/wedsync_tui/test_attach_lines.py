@@ -153,59 +153,57 @@ def test_whoever_kills_the_program_kills_its_engine(home: Path) -> None:
 
 # --- over ssh -----------------------------------------------------------------------------------------
 
-LOGINS = ["terminal", "no terminal"] if Sshd.PATH else []
+if Sshd.PATH:
 
-
-@pytest.mark.parametrize("login", LOGINS)
-def test_a_tcp_connection_that_is_cut_loses_nothing_and_the_next_login_sees_it_finish(
-    home: Path, sshd: Sshd, login: str
-) -> None:
-    with_terminal = login == "terminal"
-    with sshd.line(home, *BACKUP, terminal=with_terminal, WEDSYNC_PASSPHRASE=PASSPHRASE) as first:
-        with watching(home) as watch:
-            watch.until_reading()
-            first.process.kill()
-            assert first.ended() == -signal.SIGKILL
-            with sshd.line(home, "-c", "wait", "-c", "snapshots smith-jones", terminal=with_terminal) as second:
-                assert second.ended() == 0
-                second.until('"state":"done"', '"files":48')
-    until_free(home)
+    @pytest.mark.parametrize("login", ["terminal", "no terminal"])
+    def test_a_tcp_connection_that_is_cut_loses_nothing_and_the_next_login_sees_it_finish(
+        home: Path, sshd: Sshd, login: str
+    ) -> None:
+        with_terminal = login == "terminal"
+        with sshd.line(home, *BACKUP, terminal=with_terminal, WEDSYNC_PASSPHRASE=PASSPHRASE) as first:
+            with watching(home) as watch:
+                watch.until_reading()
+                first.process.kill()
+                assert first.ended() == -signal.SIGKILL
+                with sshd.line(home, "-c", "wait", "-c", "snapshots smith-jones", terminal=with_terminal) as second:
+                    assert second.ended() == 0
+                    second.until('"state":"done"', '"files":48')
+        until_free(home)
 
 
 # --- what takes longer: `make lines` ----------------------------------------------------------------------
 
-LONG = [None] if os.environ.get("LINES_TOO") else []
+if os.environ.get("LINES_TOO") and Sshd.PATH:
+
+    def test_a_console_over_ssh_in_a_plain_locale_is_found_again_after_the_connection_is_cut(
+        home: Path, sshd: Sshd
+    ) -> None:
+        with sshd.line(home, WEDSYNC_PASSPHRASE=PASSPHRASE, LANG="C", LC_ALL="C") as first, watching(home) as watch:
+            begin_backup(first, watch)
+            assert first.drawn.isascii()
+            first.process.kill()
+            with sshd.line(home, LANG="C", LC_ALL="C") as second:
+                second.until("smith-jones", "running")
+                assert watch.until_ended() == ["done"]
+                second.until("done")
+                second.type("q")
+                assert second.ended() == 0
+        until_free(home)
 
 
-@pytest.mark.parametrize("_", LONG)
-def test_a_console_over_ssh_in_a_plain_locale_is_found_again_after_the_connection_is_cut(
-    home: Path, sshd: Sshd, _: None
-) -> None:
-    with sshd.line(home, WEDSYNC_PASSPHRASE=PASSPHRASE, LANG="C", LC_ALL="C") as first, watching(home) as watch:
-        begin_backup(first, watch)
-        assert first.drawn.isascii()
-        first.process.kill()
-        with sshd.line(home, LANG="C", LC_ALL="C") as second:
-            second.until("smith-jones", "running")
-            assert watch.until_ended() == ["done"]
-            second.until("done")
-            second.type("q")
-            assert second.ended() == 0
-    until_free(home)
+if os.environ.get("LINES_TOO") and Tmux.PATH:
 
-
-@pytest.mark.parametrize("_", LONG if Tmux.PATH else [])
-def test_a_console_inside_tmux_outlives_the_line_and_its_engine_outlives_tmux(home: Path, _: None) -> None:
-    with Tmux(home, WEDSYNC_PASSPHRASE=PASSPHRASE) as tmux, watching(home) as watch:
-        tmux.until("Weddings", "smith-jones")
-        tmux.type(":")
-        tmux.until("Enter")
-        tmux.type("backup smith-jones --from source", "Enter")
-        watch.until_reading()
-        tmux.kill()
-        with direct(home) as second:
-            second.until("smith-jones", "running")
-            assert watch.until_ended() == ["done"]
-            second.type("q")
-            assert second.ended() == 0
-    until_free(home)
+    def test_a_console_inside_tmux_outlives_the_line_and_its_engine_outlives_tmux(home: Path) -> None:
+        with Tmux(home, WEDSYNC_PASSPHRASE=PASSPHRASE) as tmux, watching(home) as watch:
+            tmux.until("Weddings", "smith-jones")
+            tmux.type(":")
+            tmux.until("Enter")
+            tmux.type("backup smith-jones --from source", "Enter")
+            watch.until_reading()
+            tmux.kill()
+            with direct(home) as second:
+                second.until("smith-jones", "running")
+                assert watch.until_ended() == ["done"]
+                second.type("q")
+                assert second.ended() == 0
+        until_free(home)
