@@ -353,7 +353,7 @@ class _Life:
         """It is known how the repository stands. If it is open: know its weddings now, and how safe they are soon."""
         repository = self._engine.opening.repository
         if repository is not None and not self._engine.stopping:
-            self._engine.facts.take_register(repository.register.all())
+            self._engine.facts.take_register(repository.register.all(), repository.register.problems)
             self._spawn(self._once(self._standing.go_on))
             self._spawn(self._once(lambda: rounds.look_at_register(self._engine)))
             self._spawn(self._once(lambda: rounds.measure_room(self._engine)))

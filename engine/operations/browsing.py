@@ -41,13 +41,13 @@ async def with_vault(engine: Engine, name: str, read: Callable[[WeddingVault], T
 async def snapshots(engine: Engine, operation: ops.ListSnapshots) -> ops.SnapshotList:
     """See `ops.ListSnapshots`."""
 
-    def read(vault: WeddingVault) -> list[Snapshot]:
-        return vault.snapshots(partial=operation.partial)
+    def read(vault: WeddingVault) -> tuple[list[Snapshot], tuple[str, ...]]:
+        return vault.snapshots(partial=operation.partial), vault.damaged_snapshots()
 
-    found = await with_vault(engine, operation.wedding, read)
+    found, warnings = await with_vault(engine, operation.wedding, read)
     wanted = set(operation.tags)
     rows = tuple(snapshot_summary(item) for item in found if wanted <= set(item.body.tags))
-    return ops.SnapshotList(wedding=operation.wedding, snapshots=rows)
+    return ops.SnapshotList(wedding=operation.wedding, snapshots=rows, warnings=warnings)
 
 
 async def browse(engine: Engine, operation: ops.Browse) -> ops.EntryList:
@@ -56,6 +56,7 @@ async def browse(engine: Engine, operation: ops.Browse) -> ops.EntryList:
 
     def read(vault: WeddingVault) -> ops.EntryList:
         snapshot = vault.find_snapshot(operation.snapshot)
+        warnings = vault.damaged_snapshots(operation.snapshot)
         rows: list[ops.EntryRow] = []
         found = not folder
         for entry in below(vault, snapshot, folder, recursive=operation.recursive):
@@ -65,11 +66,11 @@ async def browse(engine: Engine, operation: ops.Browse) -> ops.EntryList:
                     continue
             found = True
             if len(rows) == operation.limit:
-                return ops.EntryList(entries=tuple(rows), truncated=True)
+                return ops.EntryList(entries=tuple(rows), truncated=True, warnings=warnings)
             rows.append(entry_row(entry))
         if not found:
             raise NotFound(f"{path_text(folder)} is not in snapshot {snapshot.id[:8]}", "browse its folder, or find it")
-        return ops.EntryList(entries=tuple(rows))
+        return ops.EntryList(entries=tuple(rows), warnings=warnings)
 
     return await with_vault(engine, operation.wedding, read)
 
@@ -83,15 +84,16 @@ async def find(engine: Engine, operation: ops.Find) -> ops.EntryList:
             searched = [vault.find_snapshot(operation.snapshot)]
         else:
             searched = vault.snapshots()[::-1]
+        warnings = vault.damaged_snapshots(operation.snapshot)
         rows: list[ops.EntryRow] = []
         for snapshot in searched:
             for entry in vault.entries(snapshot):
                 if not fits(entry.path):
                     continue
                 if len(rows) == operation.limit:
-                    return ops.EntryList(entries=tuple(rows), truncated=True)
+                    return ops.EntryList(entries=tuple(rows), truncated=True, warnings=warnings)
                 rows.append(entry_row(entry, snapshot=snapshot.id))
-        return ops.EntryList(entries=tuple(rows))
+        return ops.EntryList(entries=tuple(rows), warnings=warnings)
 
     return await with_vault(engine, operation.wedding, read)
 
@@ -113,6 +115,7 @@ async def diff(engine: Engine, operation: ops.Diff) -> ops.DiffResult:
             removed=totals["removed"],
             changed=totals["changed"],
             truncated=totals.total() > len(rows),
+            warnings=vault.damaged_snapshots(operation.newer),
         )
 
     return await with_vault(engine, operation.wedding, read)

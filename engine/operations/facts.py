@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.base.errors import NotFound
+from engine.base.errors import IntegrityError, NotFound
 from engine.contract.status import WeddingRow, WeddingWatch
 from engine.contract.weddings import PriorityClass, Wedding
 from engine.jobs.priority import class_on, local_day
@@ -56,14 +56,16 @@ class Facts:
 
     def __init__(self) -> None:
         self.weddings: tuple[Wedding, ...] = ()  # by date, then name; archived ones too
+        self.register_problems: tuple[str, ...] = ()  # what of the register cannot be read
         self._by_name: dict[str, Wedding] = {}
         self._by_id: dict[str, Wedding] = {}
         self._safety: dict[str, Safety] = {}
         self._listing = Listing()
         self._listed_minute = -1  # -1: something changed since
 
-    def take_register(self, weddings: Iterable[Wedding]) -> None:
-        """Replace the copy of the register."""
+    def take_register(self, weddings: Iterable[Wedding], problems: Sequence[str] = ()) -> None:
+        """Replace the copy of the register; `problems` say what of it cannot be read."""
+        self.register_problems = tuple(problems)
         self.weddings = tuple(sorted(weddings, key=lambda wedding: (wedding.date, wedding.name)))
         self._by_name = {wedding.name: wedding for wedding in self.weddings}
         self._by_id = {wedding.id: wedding for wedding in self.weddings}
@@ -71,10 +73,13 @@ class Facts:
         self._listed_minute = -1
 
     def find(self, name: str) -> Wedding:
-        """The wedding of that name. Raises NotFound, naming the nearest ones."""
+        """The wedding of that name. Raises NotFound, naming the nearest ones; IntegrityError when it may be lost."""
         wedding = self._by_name.get(name)
         if wedding is not None:
             return wedding
+        if self.register_problems:
+            what = f"there is no wedding {name!r} in what can be read of the register: {self.register_problems[0]}"
+            raise IntegrityError(what, "bring that object back from a copy of the repository")
         # Comparing costs some 20 µs a name: of a large register only names with the same first letter are.
         known = list(self._by_name)
         if len(known) > _COMPARED_MAX:

@@ -76,11 +76,19 @@ async def retrieve(
                 bytes_fetched=counts.bytes_fetched,
                 eta_s=None,
                 conflicts=conflicts,
+                warnings=vault.damaged_snapshots(operation.snapshot),
             )
         if conflicts and operation.overwrite == "ask":
             raise conflict(destination, conflicts)
         return snapshot, ops.RetrievalPlan(
-            snapshot=snapshot.id, files=0, bytes_restored=0, packs=0, bytes_fetched=0, eta_s=None, conflicts=conflicts
+            snapshot=snapshot.id,
+            files=0,
+            bytes_restored=0,
+            packs=0,
+            bytes_fetched=0,
+            eta_s=None,
+            conflicts=conflicts,
+            warnings=vault.damaged_snapshots(operation.snapshot),
         )
 
     snapshot, answer = await with_vault(engine, operation.wedding, planned)
@@ -94,9 +102,10 @@ async def retrieve(
         spec = _spec(engine, pinned, wedding, replace(destination, output=output))
     await engine.opening.needed()
     job = await accept(engine, spec)
-    if operation.wait:
-        return await ended(engine, job)
-    return ops.JobResult(job=engine.dispatcher.row(job))
+    if not operation.wait:
+        return ops.JobResult(job=engine.dispatcher.row(job), warnings=answer.warnings)
+    result = await ended(engine, job)
+    return ops.JobResult(job=result.job, warnings=(*answer.warnings, *result.warnings))
 
 
 def retrieve_spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding) -> JobSpec:

@@ -29,7 +29,8 @@ async def refresh(engine: Engine, repository: Repository) -> None:
         repository.register.refresh()
         return repository.register.all()
 
-    engine.facts.take_register(await engine.offload.run("register", read))
+    weddings = await engine.offload.run("register", read)
+    engine.facts.take_register(weddings, repository.register.problems)
 
 
 async def list_weddings(engine: Engine, operation: ops.ListWeddings) -> ops.WeddingList:
@@ -44,7 +45,8 @@ async def list_weddings(engine: Engine, operation: ops.ListWeddings) -> ops.Wedd
         and (text in wedding.name.casefold() or text in wedding.venue.casefold())
     ]
     await safety.count_unknown(engine, repository, [wedding.id for wedding in found])
-    return ops.WeddingList(weddings=tuple(_summary(engine, wedding) for wedding in found))
+    rows = tuple(_summary(engine, wedding) for wedding in found)
+    return ops.WeddingList(weddings=rows, warnings=engine.facts.register_problems)
 
 
 async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:
@@ -129,7 +131,8 @@ async def _put(engine: Engine, wedding: Wedding, word: str) -> ops.WeddingResult
             raise Conflict(error.message, error.hint or "choose another name") from None
         return repository.register.all()
 
-    engine.facts.take_register(await engine.offload.run("register", write))
+    weddings = await engine.offload.run("register", write)
+    engine.facts.take_register(weddings, repository.register.problems)
     engine.dispatcher.reclassify({wedding.id: class_of(wedding, engine.clock.now_ns())})
     engine.events.announce("wedding-changed", f"{wedding.name} was {word}", wedding=wedding.name)
     return ops.WeddingResult(wedding=wedding)

@@ -202,6 +202,7 @@ class WeddingVault:
         if text in ("", "latest"):
             whole = [item for item in found if not item.partial]
             if not whole:
+                self._refuse_damaged("")
                 raise NotFound("this wedding has no snapshot yet", "make one with backup")
             return whole[-1]
         for item in found:
@@ -215,12 +216,18 @@ class WeddingVault:
             raise NotFound(f"there is no snapshot {text!r}", "snapshots lists them")
         return matches[0]
 
+    def damaged_snapshots(self, text: str = "latest") -> tuple[str, ...]:
+        """What is wrong with snapshots that `latest` passed over, a sentence each; nothing for who named another."""
+        return tuple(self._damaged("")) if text in ("", "latest") else ()
+
     def _refuse_damaged(self, text: str) -> None:
-        folder = layout.snapshots(self.keys.wedding)
+        for problem in self._damaged(text):
+            raise IntegrityError(problem, "snapshots lists the others")
+
+    def _damaged(self, prefix: str) -> list[str]:
+        begin = layout.snapshots(self.keys.wedding) + prefix
         with self._lock:
-            for name, problem in self._problems.items():
-                if name.startswith(folder + text):
-                    raise IntegrityError(problem, "snapshots lists the others")
+            return [problem for name, problem in sorted(self._problems.items()) if name.startswith(begin)]
 
     def entries(self, of: Snapshot, *, start: bytes = b"", damaged: Damaged | None = None) -> Iterator[Entry]:
         """A snapshot's entries in walk order, one segment in memory; from the segment that may hold `start` on.

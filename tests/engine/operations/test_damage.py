@@ -1,0 +1,91 @@
+"""Damage to what lists things: what is lost is told of, and nobody takes it for never having been there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import IntegrityError, NotFound
+from engine.contract import operations as ops
+from engine.local import LocalEngine
+from tests.engine.homes import PASSPHRASE, home_with_repository
+from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+@contextmanager
+def _engine_on(home: Path) -> Iterator[Asking]:
+    engine = LocalEngine.start(home, PASSPHRASE)
+    try:
+        yield Asking(engine, home)
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def _home_with_damaged_last_of(snapshots: int, folder: Path) -> tuple[Path, list[str]]:
+    """A home with so many snapshots of smith-jones, the last of them damaged, and their ids."""
+    home, source = home_with_repository(folder / "home"), make_source(folder / "source")
+    with _engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        made = [asking.ask(backup_of("smith-jones", source), ops.JobResult).job.snapshot for _ in range(snapshots)]
+    (damaged,) = (home / "repository").glob(f"weddings/*/snapshots/{made[-1]}")
+    _flip(damaged)
+    return home, made
+
+
+def test_the_only_snapshot_when_it_is_damaged_is_not_none_at_all(tmp_path: Path) -> None:
+    home, (made,) = _home_with_damaged_last_of(1, tmp_path)
+    with _engine_on(home) as asking:
+        listed = asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList)
+        assert listed.snapshots == ()
+        assert listed.warnings == (f"snapshot {made} is damaged or does not belong here",)
+        for operation in (
+            ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back")),
+            ops.Browse(wedding="smith-jones", path="/"),
+        ):
+            with pytest.raises(IntegrityError, match=f"snapshot {made} is damaged"):
+                asking.ask(operation, ops.Result)
+
+
+def test_latest_warns_of_a_damaged_snapshot_that_may_be_later(tmp_path: Path) -> None:
+    home, (first, second) = _home_with_damaged_last_of(2, tmp_path)
+    warning = (f"snapshot {second} is damaged or does not belong here",)
+    with _engine_on(home) as asking:
+        back = ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True)
+        retrieved = asking.ask(back, ops.JobResult)
+        assert (retrieved.job.state, retrieved.job.snapshot, retrieved.warnings) == ("done", first, warning)
+        for operation in (
+            ops.Browse(wedding="smith-jones", path="/"),
+            ops.Find(wedding="smith-jones", pattern="*"),
+            ops.Diff(wedding="smith-jones", older=first),
+        ):
+            assert asking.ask(operation, ops.Result).warnings == warning
+        named = ops.Browse(wedding="smith-jones", path="/", snapshot=first)
+        assert asking.ask(named, ops.EntryList).warnings == ()
+
+
+def test_a_wedding_whose_entry_in_the_register_is_damaged_is_not_unknown(tmp_path: Path) -> None:
+    home = home_with_repository(tmp_path / "home")
+    with _engine_on(home) as asking:
+        for name in ("smith-jones", "garcia-ruiz"):
+            asking.ask(ops.AddWedding(name=name, date=dt.date(2026, 6, 20)), ops.WeddingResult)
+        with pytest.raises(NotFound):
+            asking.ask(ops.ListSnapshots(wedding="nobody"), ops.SnapshotList)
+    _flip(home / "repository" / "register" / "1")
+    with _engine_on(home) as asking:
+        with pytest.raises(IntegrityError, match="register/1 is damaged"):
+            asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList)
+        asking.ask(ops.ListSnapshots(wedding="garcia-ruiz"), ops.SnapshotList)
+        listed = asking.ask(ops.ListWeddings(), ops.WeddingList)
+        assert [row.wedding.name for row in listed.weddings] == ["garcia-ruiz"]
+        assert listed.warnings == ("register/1 is damaged or does not belong here",)
