@@ -33,8 +33,7 @@ def kept(spec: JobSpec, operation: ops.Operation) -> JobSpec:
 
     Raises UsageError when the arguments are too long to be kept.
     """
-    plain = {name: False for name in ("wait", "dry_run") if hasattr(operation, name)}
-    again = msgspec.structs.replace(operation, **plain) if plain else operation
+    again = msgspec.structs.replace(operation, wait=False) if hasattr(operation, "wait") else operation
     name = BY_ARGUMENTS[type(operation)].name
     return dataclasses.replace(spec, operation=name, arguments=arguments_text(again))
 
