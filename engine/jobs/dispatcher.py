@@ -29,6 +29,7 @@ from engine.jobs.job import Job
 from engine.jobs.measure import Rate
 from engine.jobs.offload import Means
 from engine.jobs.queue import Waiting
+from engine.jobs.repeats import Repeats
 from engine.jobs.roster import Active, Conclusion, Idle, JobSpec, Roster, Stop
 from engine.pipeline.pool import StreamPool
 
@@ -61,6 +62,7 @@ class Dispatcher:
         self.roster = Roster()
         self.figures = Figures(self.roster, means.clock)
         self._carrier = Carrier(pool, means.offload, opened=self._opened, left=self._left_the_streams)
+        self._repeats = Repeats()
         self._opening = 0  # of those at work, the ones that are being opened
         self._acceptances: dict[str, Future[None]] = {}  # of jobs that are not acknowledged yet
         self._waiters: dict[str, asyncio.Future[None]] = {}
@@ -241,7 +243,15 @@ class Dispatcher:
     def _line_up(self, idle: Idle) -> None:
         job = idle.job
         self.roster.queued[job.id] = idle
-        self.roster.queue.push(Waiting(job.id, job.wedding_id, job.priority))
+        if self._repeats.may_line_up(idle):
+            self.roster.queue.push(Waiting(job.id, job.wedding_id, job.priority))
+
+    def _let_others_up(self, idle: Idle) -> None:
+        """A job ended or is paused: what asks for the same is next."""
+        for other in self._repeats.left(idle):
+            if self.roster.queued.get(other.job.id) is other:
+                self._line_up(other)
+        self._begin_what_may()
 
     def _queue_again(self, idle: Idle) -> None:
         idle.job.move("queued", now_ns=self._clock.now_ns())
@@ -290,7 +300,7 @@ class Dispatcher:
         if how == "pause":
             self._park(idle)
         else:
-            self._close(job, "cancelled" if how == "cancel" else "interrupted")
+            self._close(idle, "cancelled" if how == "cancel" else "interrupted")
 
     def _left_the_streams(self, active: Active, came: Came) -> None:
         """A job is not at work any more: it ended, or goes back in line, or is paused."""
@@ -301,7 +311,7 @@ class Dispatcher:
         if isinstance(came, Conclusion):
             job.snapshot = came.snapshot
             self.figures.note_protected(job)
-            self._close(job, "warnings" if came.warnings else "done")
+            self._close(idle, "warnings" if came.warnings else "done")
         elif isinstance(came, WedSyncError):
             self._failed(idle, came, active.stop)
         elif active.stop == "pause":
@@ -309,7 +319,7 @@ class Dispatcher:
         elif active.stop == "" and not self._interrupted:
             self._queue_again(idle)  # it was resumed while it was being paused
         else:
-            self._close(job, "cancelled" if active.stop == "cancel" else "interrupted")
+            self._close(idle, "cancelled" if active.stop == "cancel" else "interrupted")
         self._begin_what_may()
 
     def _failed(self, idle: Idle, error: WedSyncError, stop: Stop) -> None:
@@ -318,11 +328,11 @@ class Dispatcher:
         limit = self._settings().job_attempts_max
         if stop == "cancel" or not job.operation or not retries.is_retried(error, failures=job.failures, limit=limit):
             job.fail(error, now_ns=self._clock.now_ns())
-            self._end(job)
+            self._end(idle)
         elif stop == "pause":
             self._park(idle)
         elif self._interrupted:
-            self._close(job, "interrupted")
+            self._close(idle, "interrupted")
         else:
             self._try_later(idle, error)
 
@@ -353,8 +363,10 @@ class Dispatcher:
         self._write(job)
         self._tell_waiters(job)
         self._announce("job-paused", job)
+        self._let_others_up(idle)
 
-    def _close(self, job: Job, state: Literal["done", "warnings", "cancelled", "interrupted"]) -> None:
+    def _close(self, idle: Idle, state: Literal["done", "warnings", "cancelled", "interrupted"]) -> None:
+        job = idle.job
         goes_on = state == "interrupted" and bool(job.operation) and self._keep is not None
         was_paused = job.state == "paused"
         job.move(state, now_ns=self._clock.now_ns())
@@ -363,16 +375,18 @@ class Dispatcher:
         elif state == "interrupted":
             left_off = _LEFT_OFF.get(job.kind, "the engine stopped; begin it again to go on from its checkpoint")
             job.message = left_off if job.started_ns else "the engine stopped before it began"
-        self._end(job, is_over=not goes_on)
+        self._end(idle, is_over=not goes_on)
 
-    def _end(self, job: Job, *, is_over: bool = True) -> None:
+    def _end(self, idle: Idle, *, is_over: bool = True) -> None:
         """Nothing more happens to a job in this life of the engine; `is_over`: nor in the next."""
+        job = idle.job
         if is_over:
             self._write(job)
         self.roster.keep_ended(job)
         self.figures.note_ended(job)
         self._tell_waiters(job)
         self._announce("job-ended", job)
+        self._let_others_up(idle)
 
     # --- small things ---
 

@@ -49,7 +49,7 @@ class JobSpec:
     """What a caller wants done. `open` is entered and left on the executor, once for each attempt.
 
     `operation` and `arguments` are what runs the job again after a restart; without them it can be neither paused
-    nor tried again.
+    nor tried again. `takes_turns`: it is not at work beside another job of equal operation and arguments.
     """
 
     kind: JobKind
@@ -59,6 +59,7 @@ class JobSpec:
     open: Opener
     operation: str = ""
     arguments: str = ""
+    takes_turns: bool = False
 
 
 @dataclass(slots=True)

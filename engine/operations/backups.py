@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import stat
 from collections.abc import Iterator
@@ -85,7 +86,9 @@ def backup_spec(
             yield prepared
 
     priority = operation.priority or class_of(wedding, engine.clock.now_ns())
-    return kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened), operation)
+    spec = kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened), operation)
+    # A change that a watch tells of is saved at once, also beside a long backup of the whole.
+    return dataclasses.replace(spec, takes_turns=False) if changed else spec
 
 
 async def store_wedding_data(
