@@ -1,8 +1,8 @@
 """`make bench`: this program beside cp, restic and borg, alternating, on the same trees, in the same run.
 
 Each round runs every program once a step: first backup, unchanged backup, backup after 1 % changed, restore; the
-sources are warm, a sync stands before and inside each timed step. Medians, and ratios pair by pair, since the
-machine is shared. Prints a table; `--json FILE` keeps every figure.
+sources are warm (a restore's is the repository), a sync stands before and inside each timed step. Medians, and ratios
+pair by pair, since the machine is shared. Prints a table; `--json FILE` keeps every figure.
 """
 
 from __future__ import annotations
@@ -68,12 +68,21 @@ def run_round(program: programs.Program, tree: Path, work: Path, number: int, *,
             continue
         if step == "changed":
             trees.change_one_percent(tree, seed=number)
+        if step == "restore":
+            warm(home)
         words = program.restore if step == "restore" else program.backup
         timed = run_timed(program.command(words, tree=tree, home=home, out=out), environment)
         stored = sum(path.stat().st_size for path in home.rglob("*") if path.is_file() and not path.is_symlink())
         figures.append(Figure(program.name, step, number, *timed, stored / 1e6))
     shutil.rmtree(work, ignore_errors=True)
     return figures
+
+
+def warm(folder: Path) -> None:
+    """Bring every file of a repository into the page cache: it is the source of a restore."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.read_bytes()
 
 
 def table(figures: list[Figure], name: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +191,45 @@ def test_every_descriptor_is_given_back(root: Path) -> None:
 
 
 # --- direct I/O ---
+
+
+def test_large_read_takes_what_the_page_cache_holds_and_adds_nothing_to_it(root: Path, store: LocalStore) -> None:
+    size = 4 * 1024 * 1024
+    contents = pattern(size)
+    publish(store, "packs/1", contents)
+    path = root / "packs" / "1"
+
+    def read() -> None:
+        buffer = memoryview(mmap.mmap(-1, size))
+        store.read_into("packs/1", 0, buffer)
+        assert bytes(buffer) == contents
+
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        room = memoryview(bytearray(size))
+        cached = syscalls.read_cached_at(file.fileno(), room[-4096:], size - 4096)  # none, but on a disk in memory
+        read()
+        assert syscalls.read_cached_at(file.fileno(), room[-(1 << 20) : -4096], size - (1 << 20)) <= cached
+        path.read_bytes()
+        assert syscalls.read_cached_at(file.fileno(), room, 0) == size
+        read()
+
+
+def test_large_read_of_a_cached_object_never_opens_it_for_direct_io(
+    root: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, "packs/1", pattern(1 << 20))
+    (root / "packs" / "1").read_bytes()
+    opened: list[bool] = []
+    open_for_reading = syscalls.open_for_reading
+
+    def noted(path: str, *, direct: bool = False) -> int:
+        opened.append(direct)
+        return open_for_reading(path, direct=direct)
+
+    monkeypatch.setattr(syscalls, "open_for_reading", noted)
+    store.read_into("packs/1", 0, memoryview(mmap.mmap(-1, 1 << 20)))
+    assert opened == [False]
 
 
 def test_direct_io_is_given_up_where_files_cannot_be_opened_for_it(
