@@ -119,10 +119,9 @@ class LocalStore:
     def _read_cached(self, path: str, offset: int, buffer: memoryview) -> bool:
         """Copy what the page cache holds whole. Asking for one page first keeps the kernel from reading ahead."""
         with self._descriptors.borrow(path) as fd:
-            return (
-                syscalls.read_cached_at(fd, buffer[:_PAGE_BYTES], offset) == _PAGE_BYTES
-                and syscalls.read_cached_at(fd, buffer, offset) == len(buffer)
-            )
+            return syscalls.read_cached_at(fd, buffer[:_PAGE_BYTES], offset) == _PAGE_BYTES and syscalls.read_cached_at(
+                fd, buffer, offset
+            ) == len(buffer)
 
     def _read_direct(self, path: str, offset: int, buffer: memoryview) -> bool:
         """Read past the page cache, which stays the users'. False: it has to be read the other way. Raises OSError."""
