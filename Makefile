@@ -8,8 +8,8 @@ UV := uv==0.13.8
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test kill-test
-# The environment is .venv and nothing beside it.
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
+# The environment is .venv and nothing beside it, and each module is compiled once and not at every start.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
