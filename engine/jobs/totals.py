@@ -61,7 +61,8 @@ def counts_of(progress: Counters) -> Counts:
 def added(total: Totals, job: Job, counts: Counts | Counters) -> Totals:
     """`total` with what one job has done."""
     if job.kind == "retrieve":
-        return dataclasses.replace(total, bytes_restored=total.bytes_restored + counts.bytes_read)
+        restored_bytes = counts.bytes_read - counts.bytes_reused
+        return dataclasses.replace(total, bytes_restored=total.bytes_restored + restored_bytes)
     if job.kind not in BACKUP_KINDS:
         return total
     return Totals(

@@ -85,7 +85,7 @@ class BackupRun(Run[BackupOutcome]):
         self._stream_s = 0.0  # since the last checkpoint
         self._read_bytes = 0  # of the source, by this run
         self._scan: Iterator[Scanned | Part] | None = None
-        self._untouched: Counter[str] = Counter()  # what was taken over from the parent without a look at it
+        self._met: Counter[str] = Counter()  # files and bytes that the scan has met: what progress is measured by
         self._census: Census | None = None
         parent = ""
         if request.stream is None:
@@ -113,7 +113,6 @@ class BackupRun(Run[BackupOutcome]):
         work = FileWork(None, path, self._recorder.reserve(), 0)
         work.open_segments(StreamSource(fd, lambda: bool(self._stop)), units.stream_entry(path, self._started_ns), [])
         with self._lock:
-            self._count(files=1)
             self.progress.files_total = 1
         self._tasks.append(SegmentTask(work, 0, 0))
 
@@ -194,8 +193,7 @@ class BackupRun(Run[BackupOutcome]):
         if scanned is None:
             self._scan = None
             with self._lock:
-                self.progress.files_total = self._counts["files"] - self._untouched["files"]
-                self.progress.bytes_total = self._counts["bytes_source"] - self._untouched["bytes_source"]
+                self.progress.files_total, self.progress.bytes_total = self._met["files"], self._met["bytes"]
         elif not isinstance(scanned, WalkWarning | Part):
             self.progress.current = scanned.item.path.decode("utf-8", "backslashreplace")
         return scanned
@@ -207,6 +205,7 @@ class BackupRun(Run[BackupOutcome]):
             return
         with self._lock:
             self._count(files=1, bytes_source=entry.size, bytes_reused=entry.data_bytes, files_unchanged=1)
+            self._met.update(files=1, bytes=entry.size)
             self.progress.files_done += 1
             self.progress.bytes_read += entry.size
         self._recorder.reserve(entry)
@@ -220,7 +219,6 @@ class BackupRun(Run[BackupOutcome]):
             self._recorder.reserve(part.entry)
             part = Carried(int(part.entry.kind == FILE), part.entry.size)
         with self._lock:
-            self._untouched.update(files=part.files, bytes_source=part.bytes_source)
             self._count(
                 files=part.files,
                 bytes_source=part.bytes_source,
@@ -233,7 +231,7 @@ class BackupRun(Run[BackupOutcome]):
         item = scanned.item
         work = FileWork(item, item.path, self._recorder.reserve(), item.stat.st_size, scanned.previous)
         with self._lock:
-            self._count(files=1, bytes_source=item.stat.st_size)
+            self._met.update(files=1, bytes=item.stat.st_size)
             group = link_group(item.stat)
             leader = self._links.get(group) if group else None
             if isinstance(leader, FileWork):
@@ -292,7 +290,7 @@ class BackupRun(Run[BackupOutcome]):
             work.slot.unfinished = lambda: work.unfinished_entry(self._transaction)
             resumed_bytes = sum(contents.length for contents in resumed)
             self._count(bytes_reused=resumed_bytes)
-            self.progress.bytes_read += resumed_bytes
+            self.progress.bytes_read += work.dealt(resumed_bytes)
             for number in range(len(resumed), len(work.segments)):
                 self._tasks.append(SegmentTask(work, number, number * SEGMENT_BYTES))
         if len(resumed) == len(work.segments):
@@ -310,6 +308,7 @@ class BackupRun(Run[BackupOutcome]):
             return
         self._advance(buffers, read_bytes=read_bytes, stored_bytes=stored_bytes)
         with self._lock:
+            self.progress.bytes_read += work.dealt(read_bytes)
             if work.slot.done:
                 return  # another of its segments could not be read
             if contents is None:
@@ -318,7 +317,6 @@ class BackupRun(Run[BackupOutcome]):
             work.segments[task.number] = contents
             short = contents.length < SEGMENT_BYTES
             if isinstance(work.source, StreamSource):
-                self._count(bytes_source=contents.length)
                 if not short:
                     work.segments.append(None)
                     self._tasks.append(SegmentTask(work, task.number + 1, task.start))
@@ -358,7 +356,9 @@ class BackupRun(Run[BackupOutcome]):
     def _complete(self, work: FileWork, entry: Entry, contents: Contents) -> None:
         final = with_chunks(entry, contents.ids, contents.digest, self._transaction)
         with self._lock:
+            self._count(files=1, bytes_source=final.size)
             self.progress.files_done += 1
+            self.progress.bytes_read += work.dealt_whole()
             followers, work.followers = work.followers, []
             if final.link_group:
                 self._links[final.link_group] = final
@@ -369,9 +369,9 @@ class BackupRun(Run[BackupOutcome]):
     def _complete_follower(self, leader: Entry, item: WalkItem, slot: Slot) -> None:
         """Another name of the same inode: the same contents and metadata."""
         with self._lock:
-            self._count(bytes_reused=leader.data_bytes)
+            self._count(files=1, bytes_source=leader.size, bytes_reused=leader.data_bytes)
             self.progress.files_done += 1
-            self.progress.bytes_read += leader.size
+            self.progress.bytes_read += item.stat.st_size
         self._recorder.complete(slot, msgspec.structs.replace(leader, path=item.path))
 
     def _give_up(self, work: FileWork, what: str) -> None:
@@ -379,6 +379,8 @@ class BackupRun(Run[BackupOutcome]):
         with self._lock:
             if work.slot.done:
                 return  # said of another of its segments
+            self.progress.files_done += 1
+            self.progress.bytes_read += work.dealt_whole()
             followers, work.followers = work.followers, []
             work.slot.done = True
             group = link_group(work.item.stat) if work.item is not None else 0
@@ -409,7 +411,6 @@ class BackupRun(Run[BackupOutcome]):
             if stored_bytes and self.progress.first_sealed_monotonic is None:
                 self.progress.first_sealed_monotonic = buffers.now_s()
             self._read_bytes += read_bytes
-            self.progress.bytes_read += read_bytes
             self.progress.bytes_stored = self._transaction.bytes_stored
 
     # --- checkpoint and commit --------------------------------------------------------------------------

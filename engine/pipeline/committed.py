@@ -17,7 +17,7 @@ class CommittedRun(Run[BackupOutcome]):
         self._snapshot = snapshot
         counts = snapshot.body.counts
         self.progress.files_done = self.progress.files_total = counts.files
-        self.progress.bytes_total = counts.bytes_source
+        self.progress.bytes_read = self.progress.bytes_total = self.progress.bytes_reused = counts.bytes_source
         self.progress.bytes_stored = counts.bytes_stored
         self.progress.warnings = counts.warnings
         told = snapshot.body.warnings[:WARNINGS_TOLD]

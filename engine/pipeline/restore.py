@@ -125,7 +125,8 @@ class RestoreRun(Run[RestoreOutcome]):
         writer = self._target.begin(entry)
         if writer is None:
             if entry.kind == FILE:
-                self._count(entry)
+                self.progress.bytes_reused += entry.size  # kept, or another name of what is written once
+                self._count(entry.size)
             return
         opened = _Open(entry, writer, b"")
         try:
@@ -216,15 +217,17 @@ class RestoreRun(Run[RestoreOutcome]):
             opened.writer.abort(opened.spoilt)
             with self._lock:
                 self._damaged.append(f"{path_text(opened.entry.path)}: {opened.spoilt}")
-        elif opened.writer.commit():
-            self._count(opened.entry)
+        else:
+            stands = opened.writer.commit()
+            self._count(opened.entry.size - opened.entry.data_bytes, stands=stands)
 
-    def _count(self, entry: Entry) -> None:
+    def _count(self, unwritten_bytes: int, *, stands: bool = True) -> None:
+        """A file is dealt with; so many bytes of it were no data to write: holes, or all of it."""
         with self._lock:
-            self._files += 1
+            self._files += stands
             self.progress.files_done += 1
             self._tell_warnings()
-            self.progress.bytes_read += entry.size - entry.data_bytes
+            self.progress.bytes_read += unwritten_bytes
 
     def _tell_warnings(self) -> None:
         """Show what the target has warned of so far: how often, and the first ones in words."""

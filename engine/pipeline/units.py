@@ -49,14 +49,26 @@ class FileWork:
     item: WalkItem | None  # None: a stream that has no file
     path: bytes
     slot: Slot
-    size_bytes: int
+    size_bytes: int  # when it was met
     previous: Entry | None = None
     reads: int = 1  # which reading this is
+    dealt_bytes: int = 0  # of `size_bytes`, as far as progress has counted them
     followers: list[tuple[WalkItem, Slot]] = field(default_factory=list)  # other names of the same inode
     source: SourceFile | StreamSource | None = None
     entry: Entry | None = None
     segments: list[Contents | None] = field(default_factory=list)
     is_short: bool = False
+
+    def dealt(self, more_bytes: int) -> int:
+        """Progress within the file: so many of `more_bytes` as were not counted; only a stream has no bound."""
+        if self.item is not None:
+            more_bytes = min(more_bytes, self.size_bytes - self.dealt_bytes)
+        self.dealt_bytes += more_bytes
+        return more_bytes
+
+    def dealt_whole(self) -> int:
+        """Its end: holes, and what was cut off or cannot be read, are dealt with, too."""
+        return self.dealt(max(0, self.size_bytes - self.dealt_bytes))
 
     def open_segments(self, source: SourceFile | StreamSource, entry: Entry, resumed: list[Contents]) -> None:
         """Begin to read segment by segment; those in `resumed` are done already."""
