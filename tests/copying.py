@@ -69,7 +69,7 @@ def write_all(target: RestoreTarget, read: Iterable[Read], *, piece: int = 1 << 
     target.finish()
 
 
-POLICIES: tuple[Overwrite, ...] = ("never", "changed", "always")
+POLICIES: tuple[Overwrite, ...] = ("ask", "never", "changed", "always")
 
 
 def target_at(root: Path, *, prefix: bytes | Path = b"", overwrite: Overwrite = "never") -> FolderTarget:

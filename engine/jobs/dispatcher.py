@@ -29,8 +29,8 @@ from engine.jobs.job import Job
 from engine.jobs.measure import Rate
 from engine.jobs.offload import Means
 from engine.jobs.queue import Waiting
-from engine.jobs.repeats import Repeats
 from engine.jobs.roster import Active, Conclusion, Idle, JobSpec, Roster, Stop
+from engine.jobs.turns import Turns
 from engine.pipeline.pool import StreamPool
 
 OPENING_MAX = 16  # jobs whose vault and source are being opened at once
@@ -62,7 +62,7 @@ class Dispatcher:
         self.roster = Roster()
         self.figures = Figures(self.roster, means.clock)
         self._carrier = Carrier(pool, means.offload, opened=self._opened, left=self._left_the_streams)
-        self._repeats = Repeats()
+        self._turns = Turns()
         self._opening = 0  # of those at work, the ones that are being opened
         self._acceptances: dict[str, Future[None]] = {}  # of jobs that are not acknowledged yet
         self._waiters: dict[str, asyncio.Future[None]] = {}
@@ -243,15 +243,15 @@ class Dispatcher:
     def _line_up(self, idle: Idle) -> None:
         job = idle.job
         self.roster.queued[job.id] = idle
-        if self._repeats.may_line_up(idle):
-            self.roster.queue.push(Waiting(job.id, job.wedding_id, job.priority))
+        self.roster.queue.push(Waiting(job.id, job.wedding_id, job.priority))
 
-    def _let_others_up(self, idle: Idle) -> None:
-        """A job ended or is paused: what asks for the same is next."""
-        for other in self._repeats.left(idle):
-            if self.roster.queued.get(other.job.id) is other:
-                self._line_up(other)
-        self._begin_what_may()
+    def _leave_turn(self, active: Active) -> None:
+        """A job is not at work any more: those that would have worked on the same stand in line again."""
+        for idle in self._turns.leave(active.job.id, active.spec.turn):
+            job = idle.job
+            if self.roster.queued.get(job.id) is idle and job.id not in self.roster.queue:
+                job.message = ""
+                self._line_up(idle)
 
     def _queue_again(self, idle: Idle) -> None:
         idle.job.move("queued", now_ns=self._clock.now_ns())
@@ -265,7 +265,12 @@ class Dispatcher:
     def _begin_what_may(self) -> None:
         roster = self.roster
         while not self._interrupted and (job_id := roster.queue.pop(self._blocked())) is not None:
-            idle = roster.queued.pop(job_id)
+            idle = roster.queued[job_id]
+            if first := self._turns.take(idle):
+                idle.job.message = f"waits for job {first[:8]}, which is at work on the same"
+                idle.job.was_held_up = True
+                continue
+            del roster.queued[job_id]
             active = Active(idle.job, idle.spec, Rate(count=0, time_s=self._clock.monotonic_s()))
             roster.active[job_id] = active
             self._opening += 1
@@ -308,6 +313,7 @@ class Dispatcher:
         self.figures.note_initiation(active)
         self.figures.note_left(active)
         del self.roster.active[job.id]
+        self._leave_turn(active)
         if isinstance(came, Conclusion):
             job.snapshot = came.snapshot
             self.figures.note_protected(job)
@@ -363,7 +369,6 @@ class Dispatcher:
         self._write(job)
         self._tell_waiters(job)
         self._announce("job-paused", job)
-        self._let_others_up(idle)
 
     def _close(self, idle: Idle, state: Literal["done", "warnings", "cancelled", "interrupted"]) -> None:
         job = idle.job
@@ -386,7 +391,6 @@ class Dispatcher:
         self.figures.note_ended(job)
         self._tell_waiters(job)
         self._announce("job-ended", job)
-        self._let_others_up(idle)
 
     # --- small things ---
 

@@ -42,6 +42,7 @@ class Prepared:
 
 
 Opener = Callable[[Job], AbstractContextManager[Prepared]]
+Turn = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class JobSpec:
     """What a caller wants done. `open` is entered and left on the executor, once for each attempt.
 
     `operation` and `arguments` are what runs the job again after a restart; without them it can be neither paused
-    nor tried again. `takes_turns`: it is not at work beside another job of equal operation and arguments.
+    nor tried again. `turn` names what it works on, from the whole to the part, empty if nobody minds: it is not at work
+    beside a job whose turn is the same, or the beginning of its own, or begins with it.
     """
 
     kind: JobKind
@@ -59,7 +61,7 @@ class JobSpec:
     open: Opener
     operation: str = ""
     arguments: str = ""
-    takes_turns: bool = False
+    turn: Turn = ()
 
 
 @dataclass(slots=True)

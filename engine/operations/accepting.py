@@ -35,7 +35,7 @@ def kept(spec: JobSpec, operation: ops.Operation) -> JobSpec:
     """
     again = msgspec.structs.replace(operation, wait=False) if hasattr(operation, "wait") else operation
     name = BY_ARGUMENTS[type(operation)].name
-    return dataclasses.replace(spec, operation=name, arguments=arguments_text(again), takes_turns=True)
+    return dataclasses.replace(spec, operation=name, arguments=arguments_text(again))
 
 
 def open_repository(engine: Engine) -> Repository:

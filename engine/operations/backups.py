@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import stat
 from collections.abc import Iterator
@@ -86,9 +85,9 @@ def backup_spec(
             yield prepared
 
     priority = operation.priority or class_of(wedding, engine.clock.now_ns())
-    spec = kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened), operation)
     # A change that a watch tells of is saved at once, also beside a long backup of the whole.
-    return dataclasses.replace(spec, takes_turns=False) if changed else spec
+    turn = () if changed else ("backup", wedding.id, "\0".join(operation.sources))
+    return kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened, turn=turn), operation)
 
 
 async def store_wedding_data(

@@ -57,7 +57,8 @@ async def retrieve(
 ) -> ops.Result:
     """See `ops.RetrieveWeddingData`. Raises Conflict when files stand there and nobody said what to do."""
     wedding = engine.facts.find(operation.wedding)
-    destination = destination_of(operation)
+    named = destination_of(operation)
+    destination = await engine.offload.run(wedding.id, lambda: resolved(named))
     selection = Selection(
         paths=tuple(path_bytes(path) for path in operation.paths), strip_prefix=destination.strip_prefix
     )
@@ -96,6 +97,7 @@ async def retrieve(
         return answer
     pinned = msgspec.structs.replace(operation, snapshot=snapshot.id)
     if destination.path:
+        pinned = msgspec.structs.replace(pinned, to=os.fsdecode(destination.path))
         spec = retrieve_spec(engine, pinned, wedding)
     else:  # what went out of a stream cannot be sent again, so the journal does not run it again either
         output = (streams or CallerStreams()).output()
@@ -136,8 +138,10 @@ def _spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding, 
 
             yield Prepared(run, conclude)
 
+    parts = [os.fsdecode(part) for part in destination.path.split(b"/") if part]
+    turn = ("retrieve", *parts) if destination.path else ()
     # Somebody waits for what is brought back, so it runs at the weight of today's weddings.
-    return JobSpec("retrieve", wedding, "same-day", True, opened)
+    return JobSpec("retrieve", wedding, "same-day", True, opened, turn=turn)
 
 
 HANDLERS: dict[str, Handler] = {"retrieve_wedding_data": retrieve}
@@ -161,8 +165,16 @@ def destination_of(operation: ops.RetrieveWeddingData) -> Destination:
     path = b""
     if operation.to != STANDARD_OUTPUT:
         path = os.path.abspath(os.path.expanduser(os.fsencode(operation.to)))
-    overwrite: Overwrite = "never" if operation.overwrite == "ask" else operation.overwrite
-    return Destination(path, operation.format, path_bytes(operation.strip_prefix), overwrite)
+    return Destination(path, operation.format, path_bytes(operation.strip_prefix), operation.overwrite)
+
+
+def resolved(destination: Destination) -> Destination:
+    """The same place by its real path, so that it is known as one however it is named. Blocks."""
+    path = destination.path
+    if not path or destination.format == "folder":
+        return replace(destination, path=os.path.realpath(path) if path else b"")
+    folder, name = os.path.split(path)
+    return replace(destination, path=os.path.join(os.path.realpath(folder), name))
 
 
 @contextlib.contextmanager
@@ -210,7 +222,7 @@ def opened_output(destination: Destination, entropy: Entropy) -> Iterator[IO[byt
                 yield output
                 output.flush()
                 os.fsync(output.fileno())
-            if destination.overwrite == "never":
+            if destination.overwrite in ("never", "ask"):
                 os.link(partial, path)  # refuses to replace what came to stand there meanwhile
             else:
                 os.rename(partial, path)

@@ -62,7 +62,8 @@ def verify_spec(
 
             yield Prepared(run, conclude)
 
-    return kept(JobSpec("verify", wedding, "standard", True, opened), operation)
+    turn = ("verify", wedding.id, "all" if operation.all else "")
+    return kept(JobSpec("verify", wedding, "standard", True, opened, turn=turn), operation)
 
 
 def refuse_problems(outcome: VerifyOutcome) -> None:
@@ -117,7 +118,7 @@ def repair_spec(
 
             yield Prepared(run, conclude)
 
-    return kept(JobSpec("repair", wedding, "standard", True, opened), operation)
+    return kept(JobSpec("repair", wedding, "standard", True, opened, turn=("repair", wedding.id)), operation)
 
 
 def refuse_losses(outcome: RepairOutcome) -> None:

@@ -34,10 +34,12 @@ from engine.repository.entry import (
     Entry,
 )
 
-Overwrite = Literal["never", "changed", "always"]
+Overwrite = Literal["ask", "never", "changed", "always"]
 _Verdict = Literal["make", "replace", "correct", "keep"]
 
-_NEW_FOLDER_MODE = 0o700  # until `finish` gives it its own
+# Until `finish` gives a new folder its own. With the sticky bit, which nobody else gives to a folder of one person, the
+# next attempt knows what a killed one has left.
+_UNFINISHED_MODE = 0o1700
 _DEVICE_TYPES = {CHARACTER_DEVICE: st.S_IFCHR, BLOCK_DEVICE: st.S_IFBLK}
 
 
@@ -56,9 +58,11 @@ class _First:
 class FolderTarget:
     """A `RestoreTarget` below `root`, which is made if missing. See `RestoreTarget`.
 
-    `never` leaves whatever stands. `changed` replaces what differs in kind, size, mtime or link target, and corrects
-    the metadata of the rest. `always` replaces everything. Folders are merged; where something else than a folder
-    stands in the place of one, only `always` takes it away. A folder with things in it is never taken away.
+    `never` leaves whatever stands. `ask` does too, but warns of what differs: nothing stood there when it was asked,
+    so it is from an earlier attempt, or nobody has said what to do with it. `changed` replaces what differs in kind,
+    size, mtime or link target, and corrects the metadata of the rest. `always` replaces everything. Folders are merged;
+    where something else than a folder stands in the place of one, only `always` takes it away. A folder with things in
+    it is never taken away.
     """
 
     random_access = True
@@ -75,7 +79,8 @@ class FolderTarget:
         self._overwrite: Overwrite = overwrite
         self._prefix = prefix_names(strip_prefix)
         opened, made = _open_root(root)
-        self._corrects_root = made or overwrite != "never"
+        self._merges = overwrite in ("ask", "never")  # into folders that stand, which stay as they are
+        self._is_root_new = made
         self._way = [(b"", opened)]  # from the root to the folder of the last entry
         self._folders: list[tuple[OpenFolder, Entry]] = []  # whose metadata is to be set, in walk order
         self._links: list[tuple[Place, _First, Entry]] = []
@@ -156,7 +161,12 @@ class FolderTarget:
             return self._verdict_on_folder(fd, name, entry)
         if self._overwrite == "never":
             return "keep"
-        if self._overwrite == "always" or not _is_same(fd, name, entry, standing):
+        is_same = self._overwrite != "always" and _is_same(fd, name, entry, standing)
+        if self._overwrite == "ask":
+            if is_same:
+                return "keep"
+            raise _Conflict("something else stands in its place")
+        if not is_same:
             return "replace"
         if standing.st_nlink == 1:
             return "correct"
@@ -216,8 +226,12 @@ class FolderTarget:
     def _at_root(self, entry: Entry) -> None:
         if entry.kind != FOLDER:
             raise _Conflict("has no name left when the prefix is taken off")
-        if self._corrects_root:
-            self._folders.append((self._way[0][1], entry))
+        root = self._way[0][1]
+        with root.descriptor() as fd:
+            if self._is_root_new:
+                os.chmod(fd, _UNFINISHED_MODE)
+            if not self._merges or _is_unfinished(os.fstat(fd)):
+                self._folders.append((root, entry))
 
     def _walk_to(self, names: tuple[bytes, ...]) -> OpenFolder:
         """The folder `names` leads to, made if it is missing: parents of a source have no entries of their own."""
@@ -244,12 +258,12 @@ class FolderTarget:
             self._blocked = names, reason(error)
             raise
         self._way.append((names[-1], folder))
-        if entry is not None and (made or self._overwrite != "never"):
+        if entry is not None and (made or not self._merges):
             self._folders.append((folder, entry))
 
     def _make_folder(self, parent: OpenFolder, name: bytes, entry: Entry | None) -> tuple[OpenFolder, bool]:
-        """The folder, and whether it is new."""
-        mode = 0o777 if entry is None else _NEW_FOLDER_MODE
+        """The folder, and whether it is new: made now, or by an attempt that never came to its end."""
+        mode = 0o777 if entry is None else _UNFINISHED_MODE
         with parent.descriptor() as fd:
             standing = _lstat(fd, name)
             if standing is not None and not st.S_ISDIR(standing.st_mode):
@@ -263,9 +277,9 @@ class FolderTarget:
             folder = parent.enter(name)
         except OSError as error:
             raise _Conflict(f"something was put in its place during the restore: {reason(error)}") from None
-        if standing is not None and entry is not None and self._overwrite != "never":
+        if standing is not None and entry is not None and not self._merges:
             _open_up(folder)
-        return folder, standing is None
+        return folder, standing is None or _is_unfinished(standing)
 
     # --- warnings ---
 
@@ -317,6 +331,10 @@ def _open_up(folder: OpenFolder) -> None:
         stat = os.fstat(fd)
         if stat.st_mode & 0o700 != 0o700 and stat.st_uid == os.geteuid():
             os.chmod(f"/proc/self/fd/{fd}", st.S_IMODE(stat.st_mode) | 0o700)
+
+
+def _is_unfinished(stat: os.stat_result) -> bool:
+    return st.S_IMODE(stat.st_mode) == _UNFINISHED_MODE and stat.st_uid == os.geteuid()
 
 
 def _create(fd: int, name: bytes, entry: Entry) -> None:

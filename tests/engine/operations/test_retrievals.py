@@ -12,7 +12,7 @@ import pytest
 from engine.base.entropy import SystemEntropy
 from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
-from engine.operations.retrievals import Destination, destination_of, opened_output
+from engine.operations.retrievals import Destination, destination_of, opened_output, resolved
 from tests.engine.operations.conftest import Asking
 from tests.trees import describe
 
@@ -171,6 +171,12 @@ def test_a_folder_that_is_missing_or_shut_is_told_apart(tmp_path: Path) -> None:
         pass
 
 
-def test_ask_never_replaces_even_when_nothing_stood_there_at_the_count() -> None:
-    operation = ops.RetrieveWeddingData(wedding="w", to="/srv/back", overwrite="ask")
-    assert destination_of(operation).overwrite == "never"
+def test_one_place_is_one_however_it_is_named(tmp_path: Path) -> None:
+    """Through a symlink to a folder; a file is replaced under its own name, so its last name is left as it is."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").symlink_to("there")
+    (tmp_path / "there/a.tar").symlink_to("b.tar")
+    folder = ops.RetrieveWeddingData(wedding="w", to=f"{tmp_path}/here/x")
+    archive = ops.RetrieveWeddingData(wedding="w", to=f"{tmp_path}/here/a.tar", format="tar")
+    assert resolved(destination_of(folder)).path == bytes(tmp_path / "there/x")
+    assert resolved(destination_of(archive)).path == bytes(tmp_path / "there/a.tar")

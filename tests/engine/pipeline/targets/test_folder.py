@@ -123,12 +123,12 @@ def test_what_stands_in_the_place_of_a_file(tmp_path: Path, overwrite: Overwrite
     target.finish()
     after = describe(tmp_path)
     assert after.get(b"victim") == before.get(b"victim")
-    expected = {"never": set(), "changed": {"longer", "later", "symlink", "fifo"}}
+    expected = {"ask": set(), "never": set(), "changed": {"longer", "later", "symlink", "fifo"}}
     if overwrite == "always":
         assert replaced == (stands != "full folder")
     else:
         assert replaced == (stands in expected[overwrite])
-    assert bool(target.warnings) == (not replaced and "folder" in stands)
+    assert bool(target.warnings) == (not replaced and ("folder" in stands or (overwrite == "ask" and stands != "same")))
     if replaced:
         assert (tmp_path / "a").read_bytes() == b"new"
     elif stands == "same" and overwrite == "changed":
@@ -155,6 +155,19 @@ def test_what_stands_in_the_place_of_a_folder(tmp_path: Path, overwrite: Overwri
     else:
         assert [path[len(bytes(tmp_path / "in")) :] for path, _ in warned(target)] == [b"f", b"f/g", b"f/g/y", b"f/x"]
         assert "stands where a folder is to be" in target.warnings[0].what
+
+
+@pytest.mark.parametrize("again", POLICIES)
+def test_a_restore_that_was_killed_leaves_folders_that_the_next_one_finishes(tmp_path: Path, again: Overwrite) -> None:
+    """Their modes and times are set last, so no attempt may take them for somebody else's."""
+    build(tmp_path / "in", {b"f/x": file(b"1"), b"f": folder(mode=0o750, mtime_ns=5), b"g": folder(mode=0o700)})
+    target = target_at(tmp_path / "back", prefix=tmp_path / "in")
+    for read in read_all(bytes(tmp_path / "in")):
+        put(target, read.entry, read.data)
+    target.close()  # no `finish`
+    assert describe(tmp_path / "back") != describe(tmp_path / "in")
+    assert restore_folder(tmp_path / "in", tmp_path / "back", overwrite=again).warnings == []
+    assert describe(tmp_path / "back") == describe(tmp_path / "in")
 
 
 def test_existing_folders_are_merged(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from engine.repository.entry import FIFO, FILE, FOLDER, SYMLINK
 from tests.suites.restore_target import RestoreTargetSuite, entry
 from tests.trees import Node, Thing, build, describe, file, folder, symlink
 
-POLICIES: tuple[Overwrite, ...] = ("never", "changed", "always")
+POLICIES: tuple[Overwrite, ...] = ("ask", "never", "changed", "always")
 
 
 class TestFolderTarget(RestoreTargetSuite):
