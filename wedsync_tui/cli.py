@@ -28,7 +28,7 @@ from wedsync_tui.wiring import attach, default_home, demo_home, log_of
 
 
 def main() -> None:
-    """The console script `wedsync-tui`."""
+    """What `wedsync_tui.__main__` hands over to. Does not come back."""
     code = run(sys.argv[1:], os.environ, divide=lambda: background.divide() if background.is_at_terminal() else None)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # all is done: what comes now must not change how it ended

@@ -19,7 +19,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_the_command(tmp_path: Pa
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
         (entry_points,) = (name for name in held if name.endswith("entry_points.txt"))
-        assert "wedsync-tui = wedsync_tui.cli:main" in archive.read(entry_points).decode()
+        assert "wedsync-tui = wedsync_tui.__main__:main" in archive.read(entry_points).decode()
     wanted = {str(path.relative_to(ROOT)) for path in files() if path.relative_to(ROOT).parts[0] in PACKAGES}
     assert sorted(wanted - held) == []
     assert {name.partition("/")[0] for name in held if ".dist-info/" not in name} == set(PACKAGES)
