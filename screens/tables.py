@@ -132,7 +132,7 @@ def sheet_of(title: str, result: msgspec.Struct) -> Sheet:
     table: tuple[msgspec.Struct, ...] | None = None
     facts: list[tuple[str, str]] = []
     for name, value in _fields(result):
-        if name == "warnings":
+        if name == "warnings" or (name in _WHEN_SAID and not value):
             continue
         if table is None and _is_table(result, name, value):
             table = value  # type: ignore[assignment]
@@ -155,12 +155,14 @@ def _is_table(result: msgspec.Struct, name: str, value: object) -> bool:
 
 _TABLE_FIELDS: dict[type, tuple[str, ...]] = {
     ops.WeddingList: ("weddings",), ops.SnapshotList: ("snapshots",), ops.EntryList: ("entries",),
-    ops.DiffResult: ("rows",), ops.JobList: ("jobs",), ops.KeyList: ("keys",), ops.Configuration: ("settings",),
+    ops.DiffResult: ("rows",), ops.JobList: ("jobs",), ops.JobPage: ("jobs",), ops.KeyList: ("keys",),
+    ops.Configuration: ("settings",), steering.JobDetail: ("history",),
     steering.WatchList: ("watches",), steering.ScheduleList: ("schedules",),
 }  # fmt: skip
 
 
-_LINES = {"problems": "problem", "first_warnings": "warning"}  # lists of sentences: a line each
+_WHEN_SAID = ("offset", "position", "ids", "refused")  # facts only where there is something to tell
+_LINES = {"problems": "problem", "first_warnings": "warning", "lines": "warning"}  # lists of sentences: a line each
 _UNNAMED = ("document", "job", "wedding")  # what a result is about needs no name before its facts
 
 
@@ -212,6 +214,8 @@ def sentence_of(result: msgspec.Struct) -> str:
     match result:
         case ops.JobResult(job=job):
             return job_sentence(job)
+        case steering.SteerResult():
+            return steered_sentence(result)
         case ops.WeddingResult(wedding=wedding):
             archived = ", archived" if wedding.archived else ""
             return f"{clean(wedding.name)}: {wedding.date.isoformat()}{archived}"
@@ -224,6 +228,23 @@ def sentence_of(result: msgspec.Struct) -> str:
         case ops.Empty():
             return "done"
     return ""
+
+
+_STEERED = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "begun again"}
+
+
+def steered_sentence(result: steering.SteerResult) -> str:
+    """What became of many jobs: `3 cancelled, 1 had ended already`."""
+    done = _STEERED.get(result.action) or ("moved to the date's class" if result.action == "auto" else "")
+    words = [f"{result.done:,} {done or f'moved to {result.action}'}"] if result.done or not result.refused else []
+    words += [f"{refusal.jobs:,} {_one(refusal)}" for refusal in result.refused]
+    return ", ".join(words)
+
+
+def _one(refusal: steering.Refusal) -> str:
+    """The reason, as it is said of one job or of several."""
+    reason = clean(refusal.reason)
+    return f"was{reason.removeprefix('were')}" if refusal.jobs == 1 and reason.startswith("were ") else reason
 
 
 def job_sentence(job: JobRow) -> str:

@@ -295,13 +295,33 @@ class FakeEngine:
         return ops.JobList(jobs=rows, total=len(rows))
 
     def _jobs(self, operation: ops.ListJobs) -> ops.Result:
-        return self._jobs_of(
-            lambda row: (
-                operation.wedding in ("", row.wedding)
-                and operation.state in (None, row.state)
-                and operation.kind in (None, row.kind)
-            )
+        known = self._shown.jobs if self._shown is not None else tuple(reversed(self._job_rows.values()))
+        rows = tuple(
+            row
+            for row in known
+            if operation.wedding in ("", row.wedding)
+            and operation.state in (None, row.state)
+            and operation.kind in (None, row.kind)
+            and all(word in f"{row.id} {row.wedding} {row.kind} {row.state}" for word in operation.match.split())
         )
+        at = next((index for index, row in enumerate(rows) if row.id == operation.around), None)
+        return ops.JobPage(jobs=rows, total=len(rows), known=len(known), position=at)
+
+    def _job(self, operation: steering.ReadJob) -> ops.Result:
+        for name, row in self._job_rows.items():
+            if name.startswith(operation.job):
+                moment = steering.JobMoment(time_ns=row.queued_ns, what="accepted")
+                return steering.JobDetail(
+                    job=row, deadline_s=5.0, operation="start_backup", arguments='{"wedding":"smith-jones"}',
+                    units_done=12, units_at_work=0, history=(moment,),
+                )  # fmt: skip
+        raise NotFound(f"no job is named {operation.job}", "jobs lists them")
+
+    def _job_retry(self, operation: steering.RetryJob) -> ops.Result:
+        return self._as(operation.job, "queued")
+
+    def _jobs_steer(self, operation: steering.SteerJobs) -> ops.Result:
+        return steering.SteerResult(action=operation.action, done=len(operation.jobs))
 
     def _wait(self, operation: ops.WaitForJobs) -> ops.Result:
         self.finish_jobs()

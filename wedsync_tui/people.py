@@ -39,6 +39,8 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
             return [job_line(job) for job in jobs[:ROWS_MAX]] or ["nothing to wait for"]
         case ops.JobResult(job=job):
             return [job_line(job)]
+        case ops.JobPage(ids=(_, *_) as ids):
+            return [f"{_count(len(ids), 'id')}; standard output has them"]
         case ops.VerifyReport():
             return list(_verified(result))
         case ops.RepairReport():

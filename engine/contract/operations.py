@@ -271,20 +271,38 @@ class RetrievalPlan(Result, frozen=True, kw_only=True):
 # --- jobs ---------------------------------------------------------------------------------------------
 
 
+JobSort = Literal["age", "state", "wedding", "class", "kind", "progress", "rate", "eta"]
+
+
 class ListJobs(Operation, frozen=True, kw_only=True):
-    """The queue, newest first."""
+    """The queue, newest first or as it is sorted; a page of it."""
 
     wedding: Annotated[str, _words("only this wedding's", title="WEDDING")] = ""
     state: Annotated[JobState | None, _words("only in this state")] = None
     kind: Annotated[JobKind | None, _words("only of this kind")] = None
+    match: Annotated[str, _words("only with these words in id, wedding, kind, class, state", title="TEXT")] = ""
+    sort: Annotated[JobSort, _words("by what; each begins with what matters most")] = "age"
+    reverse: Annotated[bool, _words("the other way round")] = False
+    offset: Annotated[int, _words("leave out so many rows first", title="N"), msgspec.Meta(ge=0)] = 0
     limit: Annotated[int, _words("at most this many rows", title="N"), msgspec.Meta(ge=1)] = 1_000
+    around: Annotated[str, _words("the page that has this job in its middle", title="JOB")] = ""
+    ids: Annotated[bool, _words("only their ids, of all of them")] = False
 
 
 class JobList(Result, frozen=True, kw_only=True):
-    """Jobs, newest first; `total` before the limit."""
+    """Jobs, newest first."""
 
     jobs: tuple[JobRow, ...]
     total: int
+
+
+class JobPage(JobList, frozen=True, kw_only=True):
+    """A page of jobs. `total` of them fit; `offset` stand before this page; `position` is where `around` stands."""
+
+    known: int  # jobs in all
+    offset: int = 0
+    position: int | None = None
+    ids: tuple[str, ...] = ()
 
 
 class WaitForJobs(Operation, frozen=True, kw_only=True):

@@ -19,6 +19,10 @@ STATUS_VERSION = 1
 JobState = Literal["queued", "running", "paused", "done", "warnings", "failed", "cancelled", "interrupted"]
 JOB_STATES_ENDED: frozenset[JobState] = frozenset({"done", "warnings", "failed", "cancelled", "interrupted"})
 JobKind = Literal["backup", "store", "retrieve", "verify", "repair"]
+JobTurn = Literal[
+    "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted",
+    "done", "warnings", "failed", "cancelled", "interrupted",
+]  # fmt: skip
 Health = Literal["ok", "warning", "critical", "unknown"]
 
 
@@ -55,6 +59,7 @@ class JobRow(_Document, frozen=True, kw_only=True):
     code: str = ""  # its stable code
     snapshot: str = ""  # the snapshot it wrote or read
     attempts: int = 0  # times it was begun; more than one after a pause, a restart, or a failure that may pass
+    retry_ns: int | None = None  # while it waits for its next attempt: when that is
 
 
 class WeddingWatch(_Document, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from engine.contract.operations import JobName, Operation, Paths, Result, WeddingName, _words
+from engine.contract.status import JobKind, JobRow, JobState, JobTurn
 
 # --- jobs ---------------------------------------------------------------------------------------------
 
@@ -34,6 +35,72 @@ class PrioritiseJob(Operation, frozen=True, kw_only=True):
         Literal["same-day", "next-day", "standard", "auto"],
         _words("same-day, next-day or standard; auto: what the wedding's date gives", positional=True),
     ]
+
+
+class RetryJob(Operation, frozen=True, kw_only=True):
+    """Begin a job again that failed, or was stopped; or the next attempt now."""
+
+    job: JobName
+
+
+JobAction = Literal["cancel", "pause", "resume", "retry", "same-day", "next-day", "standard", "auto"]
+
+
+class SteerJobs(Operation, frozen=True, kw_only=True):
+    """Do one thing with many jobs: those named, or all that fit what is said of them."""
+
+    action: Annotated[JobAction, _words("what; a class moves them there, auto: as the date gives", positional=True)]
+    jobs: Annotated[tuple[str, ...], _words("their ids or first digits", title="JOB", positional=True)] = ()
+    wedding: Annotated[str, _words("those of this wedding", title="WEDDING")] = ""
+    state: Annotated[JobState | None, _words("those in this state")] = None
+    kind: Annotated[JobKind | None, _words("those of this kind")] = None
+    match: Annotated[str, _words("those with these words, as in jobs", title="TEXT")] = ""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why something was not done with so many jobs: `had ended already`."""
+
+    reason: str
+    jobs: int
+
+
+class SteerResult(Result, frozen=True, kw_only=True):
+    """With how many jobs it was done, and why not with the others."""
+
+    action: JobAction
+    done: int
+    refused: tuple[Refusal, ...] = ()
+
+
+class ReadJob(Operation, frozen=True, kw_only=True):
+    """All that is known of one job: its course, its warnings, what made it."""
+
+    job: JobName
+    offset: Annotated[int, _words("leave out so many warnings first", title="N"), msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, _words("at most so many warnings", title="N"), msgspec.Meta(ge=0)] = 1_000
+
+
+class JobMoment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One turn in the course of a job."""
+
+    time_ns: int
+    what: JobTurn
+    words: str = ""  # why, or from what to what
+
+
+class JobDetail(Result, frozen=True, kw_only=True):
+    """One job as a whole. `lines` are its warnings from `offset` on, as `/path: what`; the first 1,000 are kept."""
+
+    job: JobRow
+    deadline_s: float | None  # of a backup: accepted → protected, by its class
+    operation: str  # in the API; empty where nothing can begin it again
+    arguments: str  # of that, as JSON
+    units_done: int
+    units_at_work: int  # each on a stream of its own
+    history: tuple[JobMoment, ...]
+    offset: int = 0
+    lines: tuple[str, ...] = ()
+    lines_total: int = 0  # that are kept
 
 
 # --- watched folders ----------------------------------------------------------------------------------

@@ -121,9 +121,11 @@ class Dispatcher:
 
     def resubmit(self, job: Job, spec: JobSpec) -> None:
         """Go on with a job that an earlier engine accepted, under its own id. A paused one stays paused."""
+        job.note("restarted", now_ns=self._clock.now_ns())
         if job.state == "paused":
             self.roster.paused[job.id] = Idle(job, spec)
             return
+        job.message = ""  # that it is tried again in a while: it is now
         self._line_up(Idle(job, spec))
         self._begin_what_may()
 
@@ -154,6 +156,16 @@ class Dispatcher:
         if idle is None:
             raise Conflict(f"job {job.id[:8]} is not paused: it is {job.state}")
         self._queue_again(idle)
+
+    def try_now(self, job: Job) -> None:
+        """Begin the next attempt of a job that waits for it now. Raises Conflict for any other."""
+        _refuse_ended(job)
+        idle = self.roster.queued.get(job.id)
+        if idle is None or not job.retry_ns:
+            raise Conflict(f"job {job.id[:8]} does not wait for another attempt: it is {job.state}")
+        job.retry_ns = 0
+        self._line_up(idle)
+        self._begin_what_may()
 
     def prioritise(self, job: Job, priority: PriorityClass, *, given: bool) -> None:
         """Give a job another class, at once. `given`: the wedding's date no longer changes it. Raises Conflict."""
@@ -255,7 +267,6 @@ class Dispatcher:
 
     def _queue_again(self, idle: Idle) -> None:
         idle.job.move("queued", now_ns=self._clock.now_ns())
-        idle.job.message = ""
         self._line_up(idle)
         self._write(idle.job)
         self._tell_waiters(idle.job)
@@ -345,8 +356,9 @@ class Dispatcher:
     def _try_later(self, idle: Idle, error: WedSyncError) -> None:
         job = idle.job
         wait_s = retries.wait_s(job.failures, self._means.chance.random())
-        job.move("queued", now_ns=self._clock.now_ns())
-        job.message = f"{error.line()}; tried again in {format_span(wait_s)}"
+        now_ns = self._clock.now_ns()
+        job.move("queued", now_ns=now_ns, message=f"{error.line()}; tried again in {format_span(wait_s)}")
+        job.retry_ns = now_ns + round(wait_s * 1e9)
         self.roster.queued[job.id] = idle
         self._write(job)
         self._tell_waiters(job)
@@ -354,7 +366,8 @@ class Dispatcher:
 
         async def push() -> None:
             await self._clock.sleep(wait_s)
-            if self.roster.queued.get(job.id) is idle and job.id not in self.roster.queue:
+            if self.roster.queued.get(job.id) is idle and job.retry_ns:
+                job.retry_ns = 0
                 self._line_up(idle)
                 self._begin_what_may()
 
@@ -362,9 +375,8 @@ class Dispatcher:
 
     def _park(self, idle: Idle) -> None:
         job = idle.job
-        job.move("paused", now_ns=self._clock.now_ns())
+        job.move("paused", now_ns=self._clock.now_ns(), message="resume lets it go on")
         job.was_held_up = True
-        job.message = "resume lets it go on"
         self.roster.paused[job.id] = idle
         self._write(job)
         self._tell_waiters(job)
@@ -373,13 +385,13 @@ class Dispatcher:
     def _close(self, idle: Idle, state: Literal["done", "warnings", "cancelled", "interrupted"]) -> None:
         job = idle.job
         goes_on = state == "interrupted" and bool(job.operation) and self._keep is not None
-        was_paused = job.state == "paused"
-        job.move(state, now_ns=self._clock.now_ns())
+        message = ""
         if goes_on:
-            job.message = "it stays paused" if was_paused else "the engine stopped; it goes on at the next start"
+            message = "it stays paused" if job.state == "paused" else "the engine stopped; it goes on at the next start"
         elif state == "interrupted":
             left_off = _LEFT_OFF.get(job.kind, "the engine stopped; begin it again to go on from its checkpoint")
-            job.message = left_off if job.started_ns else "the engine stopped before it began"
+            message = left_off if job.started_ns else "the engine stopped before it began"
+        job.move(state, now_ns=self._clock.now_ns(), message=message)
         self._end(idle, is_over=not goes_on)
 
     def _end(self, idle: Idle, *, is_over: bool = True) -> None:
@@ -387,6 +399,7 @@ class Dispatcher:
         job = idle.job
         if is_over:
             self._write(job)
+        job.warned = ()
         self.roster.keep_ended(job)
         self.figures.note_ended(job)
         self._tell_waiters(job)
@@ -408,6 +421,8 @@ class Dispatcher:
         return self._waiters[job.id]
 
     def _set_class(self, job: Job, priority: PriorityClass) -> None:
+        if priority != job.priority:
+            job.note("class-changed", f"{job.priority} → {priority}", now_ns=self._clock.now_ns())
         job.priority = priority
         self.roster.queue.reclassify(job.id, priority)
         active = self.roster.active.get(job.id)

@@ -69,6 +69,8 @@ class Figures:
         active.job.counts = active.counts()
         if active.run is not None:
             self._past = added(self._past, active.job, active.job.counts)
+            counts = active.job.counts
+            active.job.warned = active.run.warning_lines() if counts.warnings > len(counts.first_warnings) else ()
 
     def note_protected(self, job: Job) -> None:
         """A job is done: see whether it was in time, unless a person or the end of an engine held it up."""

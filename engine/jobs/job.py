@@ -12,10 +12,11 @@ A paused or interrupted backup has left a checkpoint and goes on from there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.base.errors import WedSyncError
 from engine.base.invariants import check
-from engine.contract.status import JOB_STATES_ENDED, JobKind, JobRow, JobState
+from engine.contract.status import JOB_STATES_ENDED, JobKind, JobRow, JobState, JobTurn
 from engine.contract.weddings import PriorityClass
 from engine.jobs.measure import Rate, remaining_s
 
@@ -29,6 +30,18 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     "cancelled": frozenset(),
     "interrupted": frozenset(),
 }
+
+
+HISTORY_MAX = 60  # turns kept of a job; of more, the oldest go
+_TURN_CHARS_MAX = 300
+
+
+class Turn(NamedTuple):
+    """One turn in the course of a job: when, what, and why or from what to what."""
+
+    time_ns: int
+    what: JobTurn
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,7 @@ class Counts:
     warnings: int = 0
     first_warnings: tuple[str, ...] = ()
     current: str = ""
+    units: int = 0  # ended, in this attempt
 
 
 NOTHING = Counts()
@@ -79,6 +93,9 @@ class Job:
     arguments: str = ""  # of the operation, as `records.arguments_text` wrote them
     attempts: int = 0  # that began
     failures: int = 0  # of these, the ones that failed for a reason that may pass
+    retry_ns: int = 0  # while it waits for its next attempt: when that is
+    history: list[Turn] = field(default_factory=list, repr=False)  # after its acceptance, oldest first
+    warned: tuple[str, ...] = field(default=(), repr=False)  # all warnings, from its end until the journal has them
     was_held_up: bool = False  # by a person, or an engine that stopped: its times say nothing of this engine
     initiation_s: float | None = None
     counts: Counts = NOTHING  # as they stood at the end
@@ -90,21 +107,26 @@ class Job:
         """Whether nothing more will happen to it."""
         return self.state in JOB_STATES_ENDED
 
-    def move(self, state: JobState, *, now_ns: int) -> None:
-        """Go over into `state` at `now_ns`."""
+    def move(self, state: JobState, *, now_ns: int, message: str = "") -> None:
+        """Go over into `state` at `now_ns`; `message` says why, or what to do."""
         check(state in TRANSITIONS[self.state], f"a job that is {self.state} cannot become {state}")
-        self.state = state
+        self.note(_turn(self.state, state, message), message if state != "paused" else "", now_ns=now_ns)
+        self.state, self.message, self.retry_ns = state, message, 0
         if state == "running":
             self.started_ns = now_ns
             self.attempts += 1
-            self.message = ""
         elif self.ended:
             self.ended_ns = now_ns
 
+    def note(self, what: JobTurn, words: str = "", *, now_ns: int) -> None:
+        """Keep a turn in its course."""
+        self.history.append(Turn(now_ns, what, words[:_TURN_CHARS_MAX]))
+        del self.history[:-HISTORY_MAX]
+
     def fail(self, error: WedSyncError, *, now_ns: int) -> None:
         """End as failed, with the one line and the code of `error`."""
-        self.move("failed", now_ns=now_ns)
-        self.error, self.message, self.code = error, error.line(), error.code
+        self.move("failed", now_ns=now_ns, message=error.line())
+        self.error, self.code = error, error.code
 
     def row(self, counts: Counts | None = None, rate: Rate | None = None) -> JobRow:
         """The job as the status document has it: with `counts` and `rate` while it runs."""
@@ -138,9 +160,19 @@ class Job:
             code=self.code,
             snapshot=self.snapshot,
             attempts=self.attempts,
+            retry_ns=self.retry_ns or None,
         )
 
     def _mean_rate(self, counts: Counts) -> float:
         """Over the whole life of a job that has ended."""
         span_s = (self.ended_ns - self.started_ns) / 1e9
         return counts.bytes_read / span_s if self.started_ns and span_s > 0 else 0.0
+
+
+def _turn(before: JobState, after: JobState, message: str) -> JobTurn:
+    """What going from one state into another is called."""
+    if after == "running":
+        return "started"
+    if after == "queued":
+        return "attempt-failed" if before == "running" and message else "resumed"
+    return after

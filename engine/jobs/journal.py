@@ -21,7 +21,7 @@ from pathlib import Path
 from engine.base.errors import IntegrityError, LimitReached, NotPermitted, Unavailable, WedSyncError
 from engine.base.invariants import check
 
-VERSION = 1  # of the schema, in `user_version`
+VERSION = 2  # of the schema, in `user_version`
 GROUP_MAX = 512  # statements made durable together
 QUEUE_MAX = 50_000  # statements waiting; more than every job there may be
 WAL_BYTES_MAX = 16 * 1024 * 1024  # what the file beside the database is cut back to
@@ -35,13 +35,14 @@ _SCHEMA = (
         wedding_id TEXT NOT NULL, wedding TEXT NOT NULL, priority TEXT NOT NULL, priority_given INTEGER NOT NULL,
         state TEXT NOT NULL, attempts INTEGER NOT NULL, queued_ns INTEGER NOT NULL, started_ns INTEGER NOT NULL,
         ended_ns INTEGER NOT NULL, message TEXT NOT NULL, code TEXT NOT NULL, snapshot TEXT NOT NULL,
-        counts TEXT NOT NULL
+        counts TEXT NOT NULL, history TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID
     """,
     "CREATE INDEX jobs_open ON jobs (queued_ns) WHERE ended_ns = 0",
     "CREATE INDEX jobs_ended ON jobs (ended_ns) WHERE ended_ns > 0",
     "CREATE TABLE documents (kind TEXT, id TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID",
 )
+_FROM_1 = ("ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT ''",)
 
 Value = str | int | bytes
 Row = tuple[Value, ...]
@@ -208,14 +209,14 @@ def _in_memory() -> sqlite3.Connection:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new journal. Raises IntegrityError for one this program does not know."""
+    """Make the tables of a new journal, or bring an older one up. Raises IntegrityError for one of a newer program."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version != 0:
+    if version not in (0, 1):
         raise IntegrityError(f"the journal {path} is of version {version}, this WedSync knows {VERSION}")
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA:
+    for statement in _FROM_1 if version else _SCHEMA:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")

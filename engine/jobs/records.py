@@ -19,9 +19,9 @@ from engine.base.errors import UsageError
 from engine.base.shapes import convert, msgpack_decoder
 from engine.base.units import KIB
 from engine.contract.operations import Operation
-from engine.contract.status import JobKind, JobState
+from engine.contract.status import JobKind, JobState, JobTurn
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
-from engine.jobs.job import NOTHING, Counts, Job
+from engine.jobs.job import NOTHING, Counts, Job, Turn
 from engine.jobs.journal import Journal, Row, Value
 
 ENDED_KEPT_MAX = 10_000
@@ -33,9 +33,9 @@ _MESSAGE_CHARS_MAX = 1000
 
 _COLUMNS = (
     "id, operation, arguments, kind, wedding_id, wedding, priority, priority_given, state, attempts, queued_ns, "
-    "started_ns, ended_ns, message, code, snapshot, counts"
+    "started_ns, ended_ns, message, code, snapshot, counts, history"
 )
-_PUT = f"INSERT OR REPLACE INTO jobs ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"
+_PUT = f"INSERT OR REPLACE INTO jobs ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"
 _OPEN = f"SELECT {_COLUMNS} FROM jobs WHERE ended_ns = 0 ORDER BY queued_ns, id"
 _ENDED = f"SELECT {_COLUMNS} FROM jobs WHERE ended_ns > 0 ORDER BY ended_ns DESC LIMIT ?"
 _TRIM_AGE = "DELETE FROM jobs WHERE ended_ns > 0 AND ended_ns < ?"
@@ -43,6 +43,9 @@ _TRIM_COUNT = (
     "DELETE FROM jobs WHERE ended_ns > 0 AND ended_ns < "
     "(SELECT ended_ns FROM jobs WHERE ended_ns > 0 ORDER BY ended_ns DESC LIMIT 1 OFFSET ?)"
 )
+_PUT_WARNINGS = "INSERT OR REPLACE INTO documents (kind, id, body) VALUES ('job-warnings', ?, ?)"
+_WARNINGS = "SELECT body FROM documents WHERE kind = 'job-warnings' AND id = ?"
+_TRIM_WARNINGS = "DELETE FROM documents WHERE kind = 'job-warnings' AND id NOT IN (SELECT id FROM jobs)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class JobRecord:
     code: str = ""
     snapshot: str = ""
     counts: Counts = NOTHING
+    history: tuple[Turn, ...] = ()
+    warned: tuple[str, ...] = ()  # with the end of a job: all its warnings, where the counts do not have them
 
 
 def record_of(job: Job) -> JobRecord:
@@ -88,6 +93,8 @@ def record_of(job: Job) -> JobRecord:
         code=job.code,
         snapshot=job.snapshot,
         counts=job.counts,
+        history=tuple(job.history),
+        warned=job.warned,
     )
 
 
@@ -113,6 +120,7 @@ def job_of(record: JobRecord, *, monotonic_s: float) -> Job:
         attempts=record.attempts,
         was_held_up=True,
         counts=record.counts,
+        history=list(record.history),
         reported=bool(record.ended_ns),
     )
 
@@ -126,6 +134,8 @@ class JobTable:
 
     def put(self, record: JobRecord) -> Future[None]:
         """Write a job as it now stands; the future is done when that is durable."""
+        if record.ended_ns and record.warned:
+            self._journal.write(_PUT_WARNINGS, (record.id, msgspec.msgpack.encode(record.warned)))
         future = self._journal.write(_PUT, _row(record))
         if record.ended_ns:
             self._ended_since_trim += 1
@@ -141,11 +151,20 @@ class JobTable:
         """The newest that ended, newest first."""
         return [_record(row) for row in self._journal.read(_ENDED, (limit,))]
 
+    def warnings_of(self, job_id: str) -> tuple[str, ...]:
+        """All warnings of a job that ended, where its counts do not have them; else none. Blocks."""
+        rows = self._journal.read(_WARNINGS, (job_id,))
+        try:
+            return msgpack_decoder(tuple[str, ...]).decode(cast("bytes", rows[0][0])) if rows else ()
+        except msgspec.DecodeError:
+            return ()
+
     def trim(self, now_ns: int) -> None:
         """Let go of ended jobs over the bounds."""
         self._ended_since_trim = 0
         self._journal.write(_TRIM_AGE, (now_ns - ENDED_KEPT_NS,))
         self._journal.write(_TRIM_COUNT, (ENDED_KEPT_MAX - 1,))
+        self._journal.write(_TRIM_WARNINGS)
 
 
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -235,6 +254,7 @@ def _row(record: JobRecord) -> tuple[Value, ...]:
         record.code,
         record.snapshot,
         _counts_text(record.counts),
+        json.dumps(record.history),
     )
 
 
@@ -259,6 +279,7 @@ def _record(row: Row) -> JobRecord:
         code=texts[14],
         snapshot=texts[15],
         counts=_counts(texts[16]),
+        history=_history(texts[17]),
     )
 
 
@@ -281,6 +302,16 @@ def _counts(text: str) -> Counts:
         return convert(json.loads(text), Counts)
     except (ValueError, msgspec.ValidationError):
         return NOTHING
+
+
+def _history(text: str) -> tuple[Turn, ...]:
+    try:
+        return tuple(
+            Turn(int(time_ns), _one_of(what, get_args(JobTurn)), str(words))
+            for time_ns, what, words in json.loads(text)
+        )
+    except (ValueError, TypeError):
+        return ()
 
 
 def _storable(text: str) -> str:

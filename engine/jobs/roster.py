@@ -77,7 +77,7 @@ class Active:
 
     def counts(self) -> Counts:
         """How far it is; before its run is there, how far an earlier attempt came."""
-        return self.job.counts if self.run is None else counts_of(self.run.progress)
+        return self.job.counts if self.run is None else counts_of(self.run.progress, units=self.run.units_ended)
 
 
 @dataclass(frozen=True, slots=True)

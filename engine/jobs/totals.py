@@ -41,8 +41,8 @@ class Totals:
     bytes_restored: int = 0
 
 
-def counts_of(progress: Counters) -> Counts:
-    """What the counters of a run show now; each may be a unit old."""
+def counts_of(progress: Counters, *, units: int = 0) -> Counts:
+    """What the counters of a run show now, and how many of its units have ended; each may be a unit old."""
     return Counts(
         files_done=progress.files_done,
         files_total=progress.files_total,
@@ -55,6 +55,7 @@ def counts_of(progress: Counters) -> Counts:
         warnings=progress.warnings,
         first_warnings=progress.first_warnings,
         current=progress.current,
+        units=units,
     )
 
 

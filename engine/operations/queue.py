@@ -1,32 +1,21 @@
-"""jobs, wait, cancel, pause, resume, prioritise."""
+"""wait, cancel, pause, resume, prioritise: one job, or all that run."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 from engine.base.errors import NotFound, Unavailable, UsageError
 from engine.base.units import format_count, parse_span
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobRow
+from engine.contract.weddings import PriorityClass
 from engine.jobs.job import Job
 from engine.jobs.priority import class_of
 from engine.jobs.roster import newest_first
 from engine.operations.context import Engine, Handler
-
-
-async def list_jobs(engine: Engine, operation: ops.ListJobs) -> ops.JobList:
-    """See `ops.ListJobs`."""
-    wedding_id = engine.facts.find(operation.wedding).id if operation.wedding else ""
-    found = [
-        job
-        for job in newest_first(engine.dispatcher.jobs())
-        if (not wedding_id or job.wedding_id == wedding_id)
-        and (operation.state is None or job.state == operation.state)
-        and (operation.kind is None or job.kind == operation.kind)
-    ]
-    return _listed(engine, found[: operation.limit], total=len(found))
 
 
 async def wait(engine: Engine, operation: ops.WaitForJobs) -> ops.JobList:
@@ -79,14 +68,19 @@ async def resume(engine: Engine, operation: steering.ResumeJob) -> ops.JobResult
 async def prioritise(engine: Engine, operation: steering.PrioritiseJob) -> ops.JobResult:
     """See `steering.PrioritiseJob`. Raises NotFound, Conflict."""
     job = engine.dispatcher.find(operation.job)
-    if operation.priority != "auto":
-        engine.dispatcher.prioritise(job, operation.priority, given=True)
-    else:
-        wedding = engine.facts.by_id(job.wedding_id)
-        if wedding is None:
-            raise NotFound(f"the wedding {job.wedding} is not in the register any more")
-        engine.dispatcher.prioritise(job, class_of(wedding, engine.clock.now_ns()), given=False)
+    give_class(engine, job, operation.priority)
     return ops.JobResult(job=engine.dispatcher.row(job))
+
+
+def give_class(engine: Engine, job: Job, priority: PriorityClass | Literal["auto"]) -> None:
+    """Move a job into a class; `auto`: into the one its wedding's date gives. Raises NotFound, Conflict."""
+    if priority != "auto":
+        engine.dispatcher.prioritise(job, priority, given=True)
+        return
+    wedding = engine.facts.by_id(job.wedding_id)
+    if wedding is None:
+        raise NotFound(f"the wedding {job.wedding} is not in the register any more")
+    engine.dispatcher.prioritise(job, class_of(wedding, engine.clock.now_ns()), given=False)
 
 
 async def ended(engine: Engine, job: Job) -> ops.JobResult:
@@ -117,12 +111,7 @@ def span(text: str) -> float:
         raise UsageError(str(error)) from None
 
 
-def _listed(engine: Engine, jobs: list[Job], *, total: int) -> ops.JobList:
-    return ops.JobList(jobs=tuple(engine.dispatcher.row(job) for job in jobs), total=total)
-
-
 HANDLERS: dict[str, Handler] = {
-    "jobs": list_jobs,
     "wait": wait,
     "job_cancel": cancel,
     "job_pause": pause,

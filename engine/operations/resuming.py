@@ -11,8 +11,9 @@ import logging
 
 from engine.base.errors import Unavailable, WedSyncError
 from engine.contract.catalog import BY_NAME
+from engine.jobs.job import Job
 from engine.jobs.records import JobRecord, job_of, operation_of, record_of
-from engine.jobs.roster import ENDED_KEPT
+from engine.jobs.roster import ENDED_KEPT, JobSpec
 from engine.operations import backups, retrievals, upkeep
 from engine.operations.context import Engine, Resumer
 from engine.operations.hooks import with_hook
@@ -45,20 +46,24 @@ async def go_on(engine: Engine) -> None:
         _LOG.info("%s jobs of an earlier engine go on", resumed)
 
 
+def spec_again(engine: Engine, job: Job) -> JobSpec:
+    """What a job of the journal asks for, to be done again. Raises Unavailable, UsageError where nothing can do it."""
+    if not job.operation:
+        raise Unavailable("it read or wrote a stream when the engine stopped, which cannot be done twice")
+    wedding = engine.facts.by_id(job.wedding_id)
+    resumer, spec = RESUMERS.get(job.operation), BY_NAME.get(job.operation)
+    if wedding is None:
+        raise Unavailable(f"the wedding {job.wedding} is not in this repository any more")
+    if resumer is None or spec is None:
+        raise Unavailable(f"the engine stopped, and {job.operation} cannot be gone on with")
+    return resumer(engine, operation_of(job.arguments, spec.arguments), wedding)
+
+
 def _go_on_with(engine: Engine, record: JobRecord) -> bool:
     """Put a job back in line; False for one that had to be given up."""
     job = job_of(record, monotonic_s=engine.clock.monotonic_s())
     try:
-        if not record.operation:
-            raise Unavailable("the engine stopped while it read or wrote a stream, which cannot be done twice")
-        wedding = engine.facts.by_id(record.wedding_id)
-        resumer, spec = RESUMERS.get(record.operation), BY_NAME.get(record.operation)
-        if wedding is None:
-            raise Unavailable(f"the wedding {record.wedding} is not in this repository any more")
-        if resumer is None or spec is None:
-            raise Unavailable(f"the engine stopped, and {record.operation} cannot be gone on with")
-        again = resumer(engine, operation_of(record.arguments, spec.arguments), wedding)
-        engine.dispatcher.resubmit(job, with_hook(again, engine.settings.hooks))
+        engine.dispatcher.resubmit(job, with_hook(spec_again(engine, job), engine.settings.hooks))
     except WedSyncError as error:
         job.fail(error, now_ns=engine.clock.now_ns())
         engine.kept.jobs.put(record_of(job))

@@ -87,11 +87,7 @@ class BackupRun(Run[BackupOutcome]):
         self._scan: Iterator[Scanned | Part] | None = None
         self._met: Counter[str] = Counter()  # files and bytes that the scan has met: what progress is measured by
         self._census: Census | None = None
-        parent = ""
-        if request.stream is None:
-            parent = self._begin_scan()
-        else:
-            self._begin_stream(*request.stream)
+        parent = self._begin_scan() if request.stream is None else self._begin_stream(*request.stream)
         head = head_of(request, wedding=vault.keys.wedding, parent=parent, started_ns=self._started_ns)
         self._commits = JobCommits(vault, self._transaction, self._recorder, job_id=request.job_id, head=head)
 
@@ -109,12 +105,13 @@ class BackupRun(Run[BackupOutcome]):
             self._census = Census(open_walk(self._vault, what), self.progress)
         return parents[0].id if parents else ""
 
-    def _begin_stream(self, path: bytes, fd: int) -> None:
+    def _begin_stream(self, path: bytes, fd: int) -> str:
         work = FileWork(None, path, self._recorder.reserve(), 0)
         work.open_segments(StreamSource(fd, lambda: bool(self._stop)), units.stream_entry(path, self._started_ns), [])
         with self._lock:
             self.progress.files_total = 1
         self._tasks.append(SegmentTask(work, 0, 0))
+        return ""  # it is compared with nothing
 
     # --- units ------------------------------------------------------------------------------------------
 
@@ -401,6 +398,10 @@ class BackupRun(Run[BackupOutcome]):
                 self._warnings.append(SnapshotWarning(path, what))
             if len(self.progress.first_warnings) < WARNINGS_TOLD:
                 self.progress.first_warnings += (f"{path_text(path)}: {what}",)
+
+    def warning_lines(self) -> tuple[str, ...]:
+        """See `Run.warning_lines`."""
+        return tuple(f"{path_text(each.path)}: {each.what}" for each in list(self._warnings))
 
     def _count(self, **more: int) -> None:
         """Add to the counts; the lock is held."""

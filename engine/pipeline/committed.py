@@ -23,6 +23,10 @@ class CommittedRun(Run[BackupOutcome]):
         told = snapshot.body.warnings[:WARNINGS_TOLD]
         self.progress.first_warnings = tuple(f"{path_text(each.path)}: {each.what}" for each in told)
 
+    def warning_lines(self) -> tuple[str, ...]:
+        """See `Run.warning_lines`."""
+        return tuple(f"{path_text(each.path)}: {each.what}" for each in self._snapshot.body.warnings)
+
     def next_unit(self, *, idle: bool) -> Unit | None:
         """See `Run.next_unit`; there is nothing to do."""
         return None

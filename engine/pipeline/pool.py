@@ -124,6 +124,10 @@ class Run(Generic[Outcome]):
     def abort(self) -> None:
         """Let go of everything; called once when the run ends without `conclude` having succeeded."""
 
+    def warning_lines(self) -> tuple[str, ...]:
+        """What it has warned of so far, as `/path: what`: all that is kept of it. Any thread."""
+        return self.progress.first_warnings
+
     # --- what callers use -------------------------------------------------------------------------------
 
     def cancel(self) -> None:

@@ -23,7 +23,7 @@ from engine.pipeline.targets.target import FileWriter, RestoreTarget
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
 from engine.repository.manifest import SegmentRef
-from engine.repository.snapshot import Snapshot
+from engine.repository.snapshot import WARNINGS_KEPT, Snapshot
 from engine.repository.vault import WeddingVault
 
 _BATCH_BYTES = 4 * UNIT_BYTES
@@ -236,6 +236,10 @@ class RestoreRun(Run[RestoreOutcome]):
         if told < min(self.progress.warnings, WARNINGS_TOLD):
             more = self._target.warnings[told:WARNINGS_TOLD]
             self.progress.first_warnings += tuple(f"{path_text(each.path)}: {each.what}" for each in more)
+
+    def warning_lines(self) -> tuple[str, ...]:
+        """See `Run.warning_lines`."""
+        return tuple(f"{path_text(each.path)}: {each.what}" for each in self._target.warnings[:WARNINGS_KEPT])
 
     def conclude(self, buffers: Buffers) -> RestoreOutcome:
         """See `Run.conclude`. Raises IntegrityError, after all else is restored, when a file was damaged."""

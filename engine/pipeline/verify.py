@@ -92,6 +92,11 @@ class VerifyRun(Run[VerifyOutcome]):
                 self._report(problem)  # met on the way, as by a vault that had to ask footers
         return self._outcome
 
+    def warning_lines(self) -> tuple[str, ...]:
+        """See `Run.warning_lines`: its problems."""
+        with self._lock:
+            return tuple(self._outcome.problems)
+
     def _report(self, problem: str) -> None:
         with self._lock:
             self._outcome.problems_total += 1

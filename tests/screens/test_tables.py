@@ -63,6 +63,9 @@ def all_results() -> list[Result]:
         ops.Browse(wedding="smith-jones"),
         ops.Diff(wedding="smith-jones", older="a"),
         ops.ListJobs(),
+        ops.WaitForJobs(),
+        steering.ReadJob(job=samples.job_id(1)),
+        steering.SteerJobs(action="cancel", jobs=(samples.job_id(1),)),
         ops.Verify(wedding="smith-jones"),
         steering.WatchWedding(wedding="smith-jones", paths=("/cards/A",)),
         steering.AddSchedule(name="nightly", when="0 3 * * *", run="verify smith-jones"),
@@ -134,6 +137,19 @@ def test_problems_of_a_verification_are_told_one_by_one() -> None:
         (ops.JobResult(job=samples.job_row(state="cancelled", kind="verify")), "verify of smith-jones cancelled"),
         (ops.ScaleResult(before=3, streams=6, mode="manual"), "streams: 3 → 6, set by hand"),
         (ops.ConfigureResult(key="a.b", before="1", after="3", applied="now"), "a.b is 3, applied now"),
+        (
+            steering.SteerResult(
+                action="cancel", done=3, refused=(steering.Refusal(reason="had ended already", jobs=1),)
+            ),
+            "3 cancelled, 1 had ended already",
+        ),
+        (steering.SteerResult(action="same-day", done=1_200), "1,200 moved to same-day"),
+        (
+            steering.SteerResult(
+                action="pause", done=0, refused=(steering.Refusal(reason="were paused already", jobs=2),)
+            ),
+            "2 were paused already",
+        ),
         (ops.Empty(), "done"),
         (ops.WeddingList(weddings=()), ""),
     ],

@@ -10,7 +10,7 @@ import pytest
 from engine.base.errors import LimitReached
 from engine.base.invariants import BrokenInvariant
 from engine.contract.status import JOB_STATES_ENDED, JobState
-from engine.jobs.job import TRANSITIONS, Counts, Job
+from engine.jobs.job import HISTORY_MAX, TRANSITIONS, Counts, Job
 from engine.jobs.measure import Rate
 
 STATES: tuple[JobState, ...] = get_args(JobState)
@@ -65,3 +65,41 @@ def test_an_ended_row_shows_its_mean_rate_and_nothing_at_work() -> None:
     ended.move("done", now_ns=3 * 10**9)
     row = ended.row()
     assert (row.rate_bytes_per_s, row.eta_s, row.current) == (250.0, None, "")
+
+
+def test_the_course_of_a_job_is_kept_turn_by_turn() -> None:
+    kept = job()
+    kept.move("running", now_ns=1)
+    kept.move("queued", now_ns=2, message="the store does not answer; tried again in 2s")
+    kept.move("running", now_ns=3)
+    kept.move("paused", now_ns=4, message="resume lets it go on")
+    kept.move("queued", now_ns=5)
+    kept.move("running", now_ns=6)
+    kept.move("done", now_ns=7)
+    assert [tuple(turn) for turn in kept.history] == [
+        (1, "started", ""),
+        (2, "attempt-failed", "the store does not answer; tried again in 2s"),
+        (3, "started", ""),
+        (4, "paused", ""),
+        (5, "resumed", ""),
+        (6, "started", ""),
+        (7, "done", ""),
+    ]
+
+
+def test_a_job_without_end_keeps_the_newest_turns() -> None:
+    kept = job()
+    for number in range(HISTORY_MAX):
+        kept.move("paused", now_ns=2 * number)
+        kept.move("queued", now_ns=2 * number + 1)
+    assert len(kept.history) == HISTORY_MAX
+    assert kept.history[-1].time_ns == 2 * HISTORY_MAX - 1
+
+
+def test_a_reason_to_wait_goes_when_the_wait_is_over() -> None:
+    kept = job("running")
+    kept.move("queued", now_ns=2, message="tried again in 2s")
+    kept.retry_ns = 9
+    assert kept.row().retry_ns == 9
+    kept.move("cancelled", now_ns=3)
+    assert (kept.row().retry_ns, kept.message) == (None, "")

@@ -15,7 +15,8 @@ import pytest
 
 from engine.base.errors import IntegrityError, Unavailable
 from engine.jobs import journal as module
-from engine.jobs.journal import Journal, open_journal
+from engine.jobs.journal import _SCHEMA, VERSION, Journal, open_journal
+from engine.jobs.records import JobTable
 
 PUT = "INSERT OR REPLACE INTO documents (kind, id, body) VALUES ('test', ?, ?)"
 READ = "SELECT id, body FROM documents ORDER BY id"
@@ -138,3 +139,24 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
         journal.close()
         assert set(told) <= kept
         assert journal.warnings == []
+
+
+def test_a_journal_of_the_version_before_is_brought_up_with_its_jobs(path: Path) -> None:
+    before = sqlite3.connect(path)
+    for statement in _SCHEMA:
+        before.execute(statement.replace(", history TEXT NOT NULL DEFAULT ''", ""))
+    columns = "id, operation, arguments, kind, wedding_id, wedding, priority, priority_given, state, attempts, "
+    columns += "queued_ns, started_ns, ended_ns, message, code, snapshot, counts"
+    before.execute(
+        f"INSERT INTO jobs ({columns}) VALUES ('5f', 'verify', '{{}}', 'verify', '11', 'smith-jones', 'standard', 0, "
+        "'queued', 0, 7, 0, 0, '', '', '', '{}')"
+    )
+    before.execute("PRAGMA user_version = 1")
+    before.commit()
+    before.close()
+    journal = Journal(path)
+    (record,) = JobTable(journal).open_jobs()
+    assert (record.wedding, record.history) == ("smith-jones", ())
+    assert journal.read("PRAGMA user_version") == [(VERSION,)]
+    assert journal.warnings == []
+    journal.close()

@@ -14,7 +14,7 @@ import pytest
 from engine.base.errors import UsageError
 from engine.contract import operations as ops
 from engine.jobs import records
-from engine.jobs.job import Counts, Job
+from engine.jobs.job import Counts, Job, Turn
 from engine.jobs.journal import Journal
 from engine.jobs.records import Documents, JobRecord, JobTable, arguments_text, job_of, operation_of, record_of
 
@@ -32,7 +32,8 @@ RECORD = JobRecord(
     queued_ns=1_780_000_000_000_000_001,
     started_ns=1_780_000_000_000_000_002,
     message="resume lets it go on",
-    counts=Counts(files_done=7, files_total=9, bytes_read=1 << 40),
+    counts=Counts(files_done=7, files_total=9, bytes_read=1 << 40, units=3),
+    history=(Turn(1_780_000_000_000_000_003, "paused"), Turn(1_780_000_000_000_000_004, "class-changed", "a → b")),
 )
 
 
@@ -79,6 +80,25 @@ def test_open_jobs_come_in_the_order_of_their_acceptance_and_ended_ones_newest_f
         table.put(ended(10 + number))
     assert [record.queued_ns for record in table.open_jobs()] == [1, 2, 3]
     assert [record.ended_ns for record in table.ended_jobs(2)] == [13, 12]
+
+
+def test_all_warnings_of_an_ended_job_are_kept_beside_it_as_long_as_it_is(journal: Journal) -> None:
+    table = JobTable(journal)
+    lines = tuple(f"/card/{number}.jpg: caf\\xe9 is gone" for number in range(1_000))
+    table.put(dataclasses.replace(ended(1), warned=lines)).result(10)
+    table.put(dataclasses.replace(ended(2))).result(10)
+    assert table.warnings_of(f"{1:032x}") == lines
+    assert table.warnings_of(f"{2:032x}") == ()
+    table.trim(records.ENDED_KEPT_NS + 10)
+    assert table.ended_jobs(9) == []
+    assert table.warnings_of(f"{1:032x}") == ()
+
+
+def test_a_course_that_cannot_be_read_is_none(journal: Journal) -> None:
+    table = JobTable(journal)
+    table.put(RECORD)
+    journal.write("UPDATE jobs SET history = '[[1'").result(10)
+    assert table.open_jobs() == [dataclasses.replace(RECORD, history=())]
 
 
 def test_an_end_replaces_the_acceptance(journal: Journal) -> None:
@@ -151,5 +171,5 @@ def test_documents_are_kept_by_kind_and_id(tmp_path: Path) -> None:
 
 def test_every_field_of_a_job_that_matters_after_a_restart_is_in_its_record() -> None:
     kept = {field.name for field in dataclasses.fields(JobRecord)}
-    passing = {"queued_monotonic_s", "failures", "was_held_up", "initiation_s", "error", "reported"}
+    passing = {"queued_monotonic_s", "retry_ns", "failures", "was_held_up", "initiation_s", "error", "reported"}
     assert {field.name for field in dataclasses.fields(Job)} - passing == kept

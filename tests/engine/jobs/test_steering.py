@@ -269,3 +269,39 @@ async def test_a_paused_job_of_an_earlier_engine_stays_paused(world: World) -> N
         later.dispatcher.resume(job)
         await later.dispatcher.ended(job)
         assert job.state == "done"
+
+
+async def test_a_job_that_waits_for_its_next_attempt_can_be_tried_at_once() -> None:
+    async with made_world(FakeClock()) as world:
+        runs = [SmallRun(error=Unavailable("the store does not answer")), SmallRun()]
+        job = world.dispatcher.accept(world.spec(lambda: runs.pop(0)))
+        await world.until(lambda: bool(job.retry_ns))
+        assert job.retry_ns > world.clock.now_ns()
+        assert [turn.what for turn in job.history] == ["started", "attempt-failed"]
+        world.dispatcher.try_now(job)
+        await world.dispatcher.ended(job)
+        assert (job.state, job.attempts) == ("done", 2)
+        with pytest.raises(Conflict):
+            world.dispatcher.try_now(job)
+
+
+async def test_only_what_waits_for_an_attempt_is_tried_at_once(world: World) -> None:
+    world.settings = EngineSettings(jobs_queued_max=9, jobs_active_max=1)
+    gate = threading.Event()
+    first = world.dispatcher.accept(world.spec(lambda: SmallRun(gate=gate)))
+    second = world.dispatcher.accept(world.spec())
+    for job in (first, second):
+        with pytest.raises(Conflict, match="does not wait for another attempt"):
+            world.dispatcher.try_now(job)
+    gate.set()
+
+
+async def test_a_move_to_another_class_stands_in_the_course_of_a_job(world: World) -> None:
+    world.settings = EngineSettings(jobs_queued_max=9, jobs_active_max=1)
+    gate = threading.Event()
+    world.dispatcher.accept(world.spec(lambda: SmallRun(gate=gate)))
+    job = world.dispatcher.accept(world.spec())
+    world.dispatcher.prioritise(job, "same-day", given=True)
+    world.dispatcher.prioritise(job, "same-day", given=True)
+    assert [tuple(turn)[1:] for turn in job.history] == [("class-changed", "standard → same-day")]
+    gate.set()
