@@ -328,7 +328,7 @@ class _Life:
             opening=Opening(
                 url=lambda: self._home.hot_url(self._settings),
                 passphrase=self._passphrase,
-                seen=self._home.seen,
+                known=self._home.known,
                 means=means,
             ),
             pool=pool,

@@ -22,6 +22,7 @@ from engine.pipeline.restore import RestoreOutcome, RestoreRun
 from engine.pipeline.source import SourceFile
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
+from engine.repository.damaged import DamagedPacks
 from engine.repository.entry import Entry
 from engine.repository.keyring import KdfCost
 from engine.repository.repository import Home, Repository
@@ -88,7 +89,8 @@ class Bench:
         self.clock: Clock = clock if clock is not None else LaterClock()
         self.entropy = SystemEntropy()
         self.settings = EngineSettings()
-        home = Home(self.clock, self.entropy, SeenNumbers(seen))
+        damaged = DamagedPacks(seen.with_name("damaged.json") if seen else None)
+        home = Home(self.clock, self.entropy, SeenNumbers(seen), damaged)
         try:
             if Repository.exists(self.store):
                 self.repository = Repository.open(self.store, passphrase, home=home)

@@ -3,6 +3,7 @@
 ```
 config.toml   settings            engine.lock   held while an engine runs; its process id
 seen.json     highest numbers     logs/         engine.jsonl and its five predecessors
+damaged.json  packs found damaged, if any
 journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
 repository/   the hot store, unless `storage.hot` says another
 ```
@@ -20,6 +21,8 @@ from engine.base.errors import Conflict, LimitReached, NotPermitted
 from engine.contract.settings import Settings
 from engine.contract.wire import SOCKET_NAME
 from engine.jobs.journal import open_journal
+from engine.repository.damaged import DamagedPacks
+from engine.repository.seen import SeenNumbers
 
 
 class Home:
@@ -58,10 +61,9 @@ class Home:
         """Where the settings stand."""
         return self.path / "config.toml"
 
-    @property
-    def seen(self) -> Path:
-        """Where the highest numbers seen stand."""
-        return self.path / "seen.json"
+    def known(self) -> tuple[SeenNumbers, DamagedPacks]:
+        """What this home knows of repositories. Blocks. Raises IntegrityError, NotPermitted for the numbers."""
+        return SeenNumbers(self.path / "seen.json"), DamagedPacks(self.path / "damaged.json")
 
     @property
     def logs(self) -> Path:

@@ -9,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from engine.base.errors import NotFound, NotPermitted, Unavailable, WedSyncError
 from engine.jobs.offload import Means
+from engine.repository.damaged import DamagedPacks
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
 from engine.storage.stores.open import open_store
 from engine.storage.stores.store import ObjectStore
 
 Passphrase = str | Callable[[], str] | None
+Known = tuple[SeenNumbers, DamagedPacks]
 _LOG = logging.getLogger(__name__)
 
 
 class Opening:
     """Opens and makes the repository of one engine."""
 
-    def __init__(self, *, url: Callable[[], str], passphrase: Passphrase, seen: Path, means: Means) -> None:
+    def __init__(
+        self, *, url: Callable[[], str], passphrase: Passphrase, known: Callable[[], Known], means: Means
+    ) -> None:
+        """`known`: what the home knows of repositories; called once, on the executor."""
         self._url = url
         self._passphrase = passphrase
-        self._seen_path = seen
-        self._seen: SeenNumbers | None = None
+        self._read_known = known
+        self._known: Known | None = None
         self._offload = means.offload
         self._spawn = means.spawn
         self._clock = means.clock
@@ -127,12 +131,9 @@ class Opening:
         return self.store
 
     def _home(self) -> Home:
-        return Home(self._clock, self._entropy, self._seen_numbers())
-
-    def _seen_numbers(self) -> SeenNumbers:
-        if self._seen is None:
-            self._seen = SeenNumbers(self._seen_path)
-        return self._seen
+        if self._known is None:
+            self._known = self._read_known()
+        return Home(self._clock, self._entropy, *self._known)
 
     def _ask(self) -> str:
         passphrase = self._passphrase() if callable(self._passphrase) else self._passphrase

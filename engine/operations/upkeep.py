@@ -39,7 +39,7 @@ async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
         files=outcome.files,
         bytes_checked=outcome.bytes_checked,
         problems=tuple(outcome.problems),
-        warnings=(f"{more} more problems",) if more else (),
+        warnings=(*outcome.healed, f"{more} more problems") if more else tuple(outcome.healed),
     )
 
 
@@ -71,7 +71,8 @@ def refuse_problems(outcome: VerifyOutcome) -> None:
     count = outcome.problems_total
     if count:
         more = f" and {format_count(count - 1)} more" if count > 1 else ""
-        raise IntegrityError(f"{outcome.problems[0]}{more}")
+        hint = "a backup stores again what its source still has, repair saves what is still good"
+        raise IntegrityError(f"{outcome.problems[0]}{more}", hint)
 
 
 async def repair(engine: Engine, operation: ops.Repair) -> ops.Result:

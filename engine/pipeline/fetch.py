@@ -45,6 +45,16 @@ def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers, room: Room | Non
         yield from _open(vault, blob, sealed, buffers, room(blob) if room is not None else buffers.scratch)
 
 
+def fetch_from_any(vault: WeddingVault, wanted: Range, buffers: Buffers, room: Room | None = None) -> Iterator[Fetched]:
+    """As `fetch`; a chunk that is spoilt where it was looked for is taken from elsewhere if another pack has it."""
+    for piece, data, what in fetch(vault, wanted, buffers, room):
+        if data is not None:
+            yield piece, data, what
+            continue
+        found = vault.read_elsewhere(piece.chunk_id, wanted.blobs[0].location.pack, what)
+        yield piece, None if found is None else memoryview(found), what
+
+
 def _open(
     vault: WeddingVault, blob: BlobUse, sealed: memoryview, buffers: Buffers, into: memoryview
 ) -> Iterator[Fetched]:

@@ -45,7 +45,7 @@ class RepairRun(Run[RepairOutcome]):
     """One repair of a wedding. With `dry_run` it only tells."""
 
     def __init__(self, vault: WeddingVault, entropy: Entropy, *, contents: bool, dry_run: bool) -> None:
-        """`contents`: read every pack and open every blob, not only footers."""
+        """`contents`: read every pack and open every blob, not only footers and packs that were found damaged."""
         super().__init__()
         self._vault = vault
         self._entropy = entropy
@@ -57,6 +57,7 @@ class RepairRun(Run[RepairOutcome]):
         self._fresh = {pack.name for pack in vault.recovered}  # indexed in memory only
         self._good: list[PackEntry] = []  # not indexed, with records
         self._bad: list[PackEntry] = []  # indexed; with records where the footer could still be read
+        self._suspected = vault.known_damaged()
         self._names = deque(sorted(self._indexed.keys() | _stored(vault)))
         self._transaction = Transaction(vault, entropy)
         self.progress.files_total = len(self._names)
@@ -76,7 +77,7 @@ class RepairRun(Run[RepairOutcome]):
         except (IntegrityError, NotFound) as error:
             self._note_bad(name, known, error.message)
         else:
-            if self._contents:
+            if self._contents or name in self._suspected:
                 self._look_inside(footer, known, buffers)
             elif known is None or name in self._fresh:
                 self._note_good(footer)
@@ -93,6 +94,7 @@ class RepairRun(Run[RepairOutcome]):
         except (IntegrityError, NotFound) as error:
             self._note_bad(footer.name, footer if known is not None else None, error.message)
         else:
+            self._vault.mark_sound(footer.name)
             if known is None or footer.name in self._fresh:
                 self._note_good(footer)
 
@@ -104,6 +106,7 @@ class RepairRun(Run[RepairOutcome]):
         """A bad pack that no index names is nobody's loss: it may be half of what a crash left."""
         if known is None:
             return
+        self._vault.mark_damaged(name, what)
         with self._lock:
             self._bad.append(known)
             self._outcome.problems.append(f"pack {name.hex()}: {what}")
@@ -120,13 +123,12 @@ class RepairRun(Run[RepairOutcome]):
         gone = fragment.Gone(frozenset(pack.name for pack in self._bad), self._vault.damaged_fragments())
         outcome.fragments_replaced = len(gone.fragments)
         if not self._dry_run and (self._good or gone):
-            fragment.write(self._vault.store, self._vault.keys, self._good, self._entropy, gone)
-            self._vault.recovered.clear()
-            self._vault.refresh()
+            self._vault.recover(self._good)
             for pack in bad.values():
                 self._save(pack, buffers)
             self._transaction.publish_all(buffers.packs[0])
-            self._transaction.index_published()
+            self._transaction.index_published(gone)  # with what is saved, so that a kill before it takes nothing away
+            self._vault.refresh()
         self._tell_losses()
         return outcome
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from engine.base.errors import IntegrityError, WedSyncError
 from engine.contract.settings import UNIT_BYTES, WARNINGS_TOLD
-from engine.pipeline.fetch import fetch
+from engine.pipeline.fetch import fetch_from_any
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.stretch import Stretch, joined
@@ -165,7 +165,7 @@ class RestoreRun(Run[RestoreOutcome]):
 
     def _fetch_unit(self, wanted: Range, buffers: Buffers) -> None:
         stretch = Stretch(buffers, self._write)
-        for piece, data, what in fetch(self._vault, wanted, buffers, stretch.room):
+        for piece, data, what in fetch_from_any(self._vault, wanted, buffers, stretch.room):
             if not stretch.takes(piece, data):
                 stretch.flush()
                 stretch.write((piece,), data, what)
@@ -197,7 +197,7 @@ class RestoreRun(Run[RestoreOutcome]):
         held: dict[bytes, bytes] = {}
         spoilt: dict[bytes, str] = {}
         for wanted in by_pack(needed):
-            for piece, data, what in fetch(self._vault, wanted, buffers):
+            for piece, data, what in fetch_from_any(self._vault, wanted, buffers):
                 if data is None:
                     spoilt[piece.chunk_id] = what
                 else:

@@ -71,7 +71,7 @@ class Stretch:
 
     def takes(self, piece: Piece, data: memoryview | None) -> bool:
         """Whether `data` is what was opened into the room that was given, and so is gathered now."""
-        if data is None or piece is not self._offered:
+        if data is None or piece is not self._offered or data.obj is not self._memory.obj:
             return False
         self._pieces.append(piece)
         self._length += len(data)

@@ -216,7 +216,7 @@ def _sorted_out(vault: WeddingVault, parent: Snapshot, touched: _Touched) -> _Pa
     if not body.segments:
         entries = list(vault.entries(parent))
         return made if _sort_entries(entries, touched, vault, made) else None
-    if any(vault.index.missing([ref.id for ref in body.segments], METADATA_PACK)):
+    if any(vault.index.unsound([ref.id for ref in body.segments], METADATA_PACK)):
         return None
     places = [place_of(ref.first_path) for ref in body.segments]
     places[0] = b""  # what comes before everything falls into the first

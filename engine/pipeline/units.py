@@ -201,7 +201,9 @@ def resume(work: FileWork, entry: Entry, vault: WeddingVault) -> list[Contents]:
         ids = vault.chunk_ids(previous)
     except (IntegrityError, NotFound):
         return []  # the list of its chunks is damaged: read it from the start
-    return resumed_segments(previous, ids, vault.index.locate([ids[at : at + 32] for at in range(0, len(ids), 32)]))
+    split = [ids[at : at + 32] for at in range(0, len(ids), 32)]
+    sound = split[: [*vault.index.unsound(split), True].index(True)]
+    return resumed_segments(previous, ids, vault.index.locate(sound))
 
 
 def is_resumable(previous: Entry, item: WalkItem) -> bool:

@@ -21,7 +21,7 @@ from engine.pipeline.pool import Buffers, Run, Unit
 from engine.repository import crypto, fragment
 from engine.repository.entry import FILE, Entry
 from engine.repository.manifest import SegmentRef
-from engine.repository.pack import PackEntry, read_footer
+from engine.repository.pack import PackEntry, read_footer, split_records
 from engine.repository.snapshot import Snapshot
 from engine.repository.snapshot import read as read_snapshot
 from engine.repository.vault import WeddingVault
@@ -42,6 +42,7 @@ class VerifyOutcome:
     bytes_checked: int = 0
     problems: list[str] = field(default_factory=list)
     problems_total: int = 0
+    healed: list[str] = field(default_factory=list)  # packs that are damaged, and all of which is elsewhere too
 
 
 class VerifyRun(Run[VerifyOutcome]):
@@ -61,6 +62,7 @@ class VerifyRun(Run[VerifyOutcome]):
         self._packs = deque(vault.index.packs())
         self._files: Iterator[tuple[Snapshot, Entry]] | None = None
         self._seen: set[bytes] = set()
+        self._bad: dict[bytes, list[str]] = {}  # packs, and what is wrong with each
         self.progress.bytes_total = sum(entry.size for entry in self._packs)
 
     def next_unit(self, *, idle: bool) -> Unit | None:
@@ -87,6 +89,7 @@ class VerifyRun(Run[VerifyOutcome]):
 
     def conclude(self, buffers: Buffers) -> VerifyOutcome:
         """See `Run.conclude`."""
+        self._acquit_healed()
         for problem in self._vault.problems:
             if problem not in self._found:
                 self._report(problem)  # met on the way, as by a vault that had to ask footers
@@ -145,29 +148,53 @@ class VerifyRun(Run[VerifyOutcome]):
 
     def _check_pack(self, entry: PackEntry, buffers: Buffers) -> None:
         """The pack's bytes have the hash in its name, its footer agrees, its blobs open, its chunks have their ids."""
+        wrong: list[str] = []
         try:
             packcheck.check_name(self._vault, entry, buffers)
             footer = read_footer(self._vault.store, self._vault.keys, entry.name)
             if (footer.salt, footer.epoch, footer.pack_type) != (entry.salt, entry.epoch, entry.pack_type):
                 raise IntegrityError("the index and the pack do not agree on its key")
-            self._check_blobs(footer, buffers)
+            wrong += self._check_blobs(footer, buffers)
         except (IntegrityError, NotFound) as error:
-            self._report(f"pack {entry.name.hex()}: {error.message}")
+            wrong.append(f"pack {entry.name.hex()}: {error.message}")
+        if wrong:
+            self._vault.mark_damaged(entry.name, wrong[0])
+        else:
+            self._vault.mark_sound(entry.name)
+        for what in wrong:
+            self._report(what)
         with self._lock:
+            if wrong:
+                self._bad[entry.name] = wrong
             self._outcome.packs += 1
             self._outcome.bytes_checked += entry.size
             self.progress.bytes_read += entry.size
 
-    def _check_blobs(self, footer: PackEntry, buffers: Buffers) -> None:
+    def _check_blobs(self, footer: PackEntry, buffers: Buffers) -> list[str]:
         """Open every blob of the footer's records; the id of each chunk is the keyed hash of its bytes."""
+        wrong: list[str] = []
         blobs = 0
         for wanted in packcheck.ranges_of(footer):
             blobs += len(wanted.blobs)
             for _, data, what in fetch(self._vault, wanted, buffers):
                 if data is None:
-                    self._report(what)
+                    wrong.append(what)
         with self._lock:
             self._outcome.blobs += blobs
+        return wrong
+
+    def _acquit_healed(self) -> None:
+        """A damaged pack is no problem when sound ones hold all that is in it, as after the backup that follows."""
+        for pack in self._vault.with_records(set(self._bad)) if self._bad else ():
+            ids = [record.chunk_id for record in split_records(pack)]
+            if any(self._vault.index.unsound(ids, pack.pack_type)):
+                continue
+            wrong = self._bad[pack.name]
+            what = f"pack {pack.name.hex()} is damaged, but all of it is stored elsewhere too; repair takes it out"
+            self._outcome.healed.append(what)
+            self._outcome.problems = [problem for problem in self._outcome.problems if problem not in wrong]
+            self._outcome.problems_total -= len(wrong)
+            self.progress.warnings -= len(wrong)
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -202,11 +229,17 @@ class VerifyRun(Run[VerifyOutcome]):
         location = self._vault.locate(chunk_id)
         key = (location.pack.name, location.offset)
         content = blobs.get(key)
-        if content is None:
-            if len(blobs) >= _BLOBS_KEPT:
-                del blobs[next(iter(blobs))]
-            content = blobs[key] = self._vault.read_blob(location)
-        return self._vault.take_chunk(chunk_id, location, content)
+        try:
+            if content is None:
+                if len(blobs) >= _BLOBS_KEPT:
+                    del blobs[next(iter(blobs))]
+                content = blobs[key] = self._vault.read_blob(location)
+            return self._vault.take_chunk(chunk_id, location, content)
+        except (IntegrityError, NotFound) as error:
+            found = self._vault.read_elsewhere(chunk_id, location.pack, error.message)
+            if found is None:
+                raise
+            return found
 
     def _hash_file(self, entry: Entry, blobs: dict[tuple[bytes, int], memoryview]) -> bytes:
         """The file's hash as format section 6.5 has it, read back chunk by chunk. Raises IntegrityError."""

@@ -2,7 +2,9 @@
 
 Only for weddings at work. A flat table of the first 24 bytes of each id and five u32: pack number, offset,
 stored length with the codec in its top bits, inner offset, length. What data and metadata packs hold is kept apart,
-so that neither is ever found in a pack of the other type. Any thread; one lock, taken once a unit.
+so that neither is ever found in a pack of the other type. The few chunks that lie in several packs have their second
+place in a second table, and so on; packs that are known to be damaged come last. Any thread; one lock, taken once a
+unit.
 """
 
 from __future__ import annotations
@@ -39,22 +41,23 @@ class Location:
 class Index:
     """One wedding's chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, damaged: Iterable[bytes] = ()) -> None:
+        """`damaged`: names of packs that are known to be, also of those that are added later."""
         self._lock = threading.Lock()
-        self._tables = {
-            pack_type: Table(key_bytes=KEY_BYTES, value_bytes=_VALUE.size) for pack_type in (DATA_PACK, METADATA_PACK)
-        }
+        self._tables = {pack_type: [_new_table()] for pack_type in (DATA_PACK, METADATA_PACK)}
         self._packs: list[PackEntry] = []
         self._numbers: dict[bytes, int] = {}
+        self._damaged = set(damaged)
+        self._damaged_numbers: set[int] = set()  # of those that are here
 
     def __len__(self) -> int:
-        return sum(map(len, self._tables.values()))
+        return sum(len(tables[0]) for tables in self._tables.values())
 
     @property
     def size_bytes(self) -> int:
         """Memory that it takes, about."""
         with self._lock:
-            rows_bytes = sum(table.size_bytes for table in self._tables.values())
+            rows_bytes = sum(table.size_bytes for tables in self._tables.values() for table in tables)
             return rows_bytes + len(self._packs) * _PACK_BYTES
 
     def packs(self) -> list[PackEntry]:
@@ -68,7 +71,7 @@ class Index:
             return name in self._numbers
 
     def add(self, packs: Iterable[PackEntry]) -> None:
-        """Add packs with their records; a chunk known already keeps its place. Raises IntegrityError."""
+        """Add packs with their records; a chunk known already gets one more place. Raises IntegrityError."""
         for entry in packs:
             rows = [
                 (record.chunk_id[:KEY_BYTES], record.offset, record.stored_bytes | record.codec_used << _CODEC_SHIFT,
@@ -81,26 +84,78 @@ class Index:
                 number = len(self._packs)
                 self._packs.append(PackEntry(entry.name, entry.salt, entry.epoch, entry.pack_type, entry.size, b""))
                 self._numbers[entry.name] = number
-                table = self._tables[entry.pack_type]
+                if entry.name in self._damaged:
+                    self._damaged_numbers.add(number)
+                tables = self._tables[entry.pack_type]
                 for key, offset, stored, inner, length in rows:
-                    table.add(key, _VALUE.pack(number, offset, stored, inner, length))
+                    value = _VALUE.pack(number, offset, stored, inner, length)
+                    if not any(table.add(key, value) for table in tables):
+                        tables.append(_new_table())
+                        tables[-1].add(key, value)
+
+    def mark_damaged(self, name: bytes) -> None:
+        """From now on a pack comes last, and what only it holds is not sound."""
+        with self._lock:
+            self._damaged.add(name)
+            if name in self._numbers:
+                self._damaged_numbers.add(self._numbers[name])
+
+    def mark_sound(self, name: bytes) -> None:
+        """A pack counts like any other again."""
+        with self._lock:
+            self._damaged.discard(name)
+            if name in self._numbers:
+                self._damaged_numbers.discard(self._numbers[name])
 
     def missing(self, ids: Sequence[bytes], pack_type: int = DATA_PACK) -> list[bool]:
         """For each id, whether no pack of this type is known to hold it. One lock for the whole unit."""
         with self._lock:
-            table = self._tables[pack_type]
+            table = self._tables[pack_type][0]
             return [chunk_id[:KEY_BYTES] not in table for chunk_id in ids]
 
-    def locate(self, ids: Sequence[bytes], pack_type: int = DATA_PACK) -> list[Location | None]:
-        """Where each id lies in packs of this type; None for what is not there."""
+    def unsound(self, ids: Sequence[bytes], pack_type: int = DATA_PACK) -> list[bool]:
+        """For each id, whether it has to be stored: no pack of this type that is not known to be damaged holds it."""
         with self._lock:
-            table = self._tables[pack_type]
-            values = [table.get(chunk_id[:KEY_BYTES]) for chunk_id in ids]
+            if self._damaged_numbers:
+                firsts = [self._first(chunk_id, pack_type) for chunk_id in ids]
+                return [first is None or _number(first) in self._damaged_numbers for first in firsts]
+        return self.missing(ids, pack_type)
+
+    def locate(self, ids: Sequence[bytes], pack_type: int = DATA_PACK) -> list[Location | None]:
+        """Where each id lies in packs of this type, in a sound one if there is one; None for what is not there."""
+        with self._lock:
+            if self._damaged_numbers:
+                values = [self._first(chunk_id, pack_type) for chunk_id in ids]
+            else:
+                table = self._tables[pack_type][0]
+                values = [table.get(chunk_id[:KEY_BYTES]) for chunk_id in ids]
             packs = self._packs
         return [None if value is None else self._location(packs, value) for value in values]
+
+    def places(self, chunk_id: bytes, pack_type: int = DATA_PACK) -> list[Location]:
+        """Everywhere a chunk lies in packs of this type, sound ones first."""
+        with self._lock:
+            return [self._location(self._packs, value) for value in self._values(chunk_id, pack_type)]
+
+    def _values(self, chunk_id: bytes, pack_type: int) -> list[bytes]:
+        """The rows of a chunk, those in sound packs first. Called under the lock."""
+        found = (table.get(chunk_id[:KEY_BYTES]) for table in self._tables[pack_type])
+        values = [value for value in found if value is not None]
+        return sorted(values, key=lambda value: _number(value) in self._damaged_numbers)
+
+    def _first(self, chunk_id: bytes, pack_type: int) -> bytes | None:
+        return next(iter(self._values(chunk_id, pack_type)), None)
 
     @staticmethod
     def _location(packs: list[PackEntry], value: bytes) -> Location:
         number, offset, stored, inner, length = _VALUE.unpack(value)
         check(number < len(packs), "an index value names a pack it has")
         return Location(packs[number], offset, stored & _STORED_MASK, inner, length, stored >> _CODEC_SHIFT)
+
+
+def _new_table() -> Table:
+    return Table(key_bytes=KEY_BYTES, value_bytes=_VALUE.size)
+
+
+def _number(value: bytes) -> int:
+    return int(_VALUE.unpack(value)[0])

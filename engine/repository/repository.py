@@ -27,6 +27,7 @@ from engine.base.errors import (
 )
 from engine.base.ids import WEDDING_ID_BYTES
 from engine.repository import codec, crypto, keyring, layout, numbered, snapshot
+from engine.repository.damaged import DamagedPacks
 from engine.repository.leases import Lease
 from engine.repository.register import Register
 from engine.repository.seen import SeenNumbers
@@ -77,6 +78,7 @@ class Home:
     clock: Clock
     entropy: Entropy
     seen: SeenNumbers
+    damaged: DamagedPacks = dataclasses.field(default_factory=DamagedPacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +93,20 @@ class _Resting:
 class Repository:
     """One opened repository."""
 
-    def __init__(self, sealed: numbered.MasterSealed, config: ConfigObject, clock: Clock, slot: KeySlotInfo) -> None:
+    def __init__(self, sealed: numbered.MasterSealed, config: ConfigObject, home: Home, slot: KeySlotInfo) -> None:
         self.store = sealed.store
         self.config = config
         self.register = Register(sealed)
         self.warnings: list[str] = []
         self._sealed = sealed
-        self._clock = clock
+        self._clock = home.clock
+        self._damaged = home.damaged
         self._slot = slot
         self._lock = threading.Lock()
         self._vaults: dict[bytes, tuple[WeddingVault, int]] = {}
         self._resting: OrderedDict[bytes, _Resting] = OrderedDict()  # used by nobody now; the one used last is last
         self._opening: dict[bytes, threading.Lock] = {}
-        self.lease = Lease(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=clock.now_ns())
+        self.lease = Lease(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=home.clock.now_ns())
 
     @property
     def id(self) -> str:
@@ -148,7 +151,7 @@ class Repository:
         for name in stale:
             with contextlib.suppress(NotFound, NotPermitted):  # where it stays it opens nothing
                 store.delete(name)
-        return cls._opened(sealed, config, home.clock, dataclasses.replace(slot, current=True))
+        return cls._opened(sealed, config, home, dataclasses.replace(slot, current=True))
 
     @classmethod
     def open(cls, store: ObjectStore, passphrase: str, *, home: Home) -> Repository:
@@ -176,7 +179,7 @@ class Repository:
                 continue
             kdf = str(keyring.slot_cost(data, name))
             slot = KeySlotInfo(name.removeprefix(layout.KEYS), contents.label, kdf, True)
-            repository = cls._opened(sealed, config, home.clock, slot)
+            repository = cls._opened(sealed, config, home, slot)
             repository.warnings += [*problems, *damaged]
             return repository
         if unusable is not None:
@@ -187,10 +190,8 @@ class Repository:
         raise IntegrityError(damaged[0] if damaged else f"{store.url} has a config but no key slot")
 
     @classmethod
-    def _opened(
-        cls, sealed: numbered.MasterSealed, config: ConfigObject, clock: Clock, slot: KeySlotInfo
-    ) -> Repository:
-        repository = cls(sealed, config, clock, slot)
+    def _opened(cls, sealed: numbered.MasterSealed, config: ConfigObject, home: Home, slot: KeySlotInfo) -> Repository:
+        repository = cls(sealed, config, home, slot)
         repository.register.refresh()
         repository.warnings += repository.register.problems
         try:
@@ -263,7 +264,8 @@ class Repository:
             if vault is None:
                 vault = self._rested(wedding)
             if vault is None:
-                vault = WeddingVault(self.store, self._wedding_keys(wedding), self._sealed.entropy)
+                keys = self._wedding_keys(wedding)
+                vault = WeddingVault(self.store, keys, self._sealed.entropy, self._damaged)
             vault.refresh()
             with self._lock:
                 self._vaults[wedding] = (vault, users + 1)

@@ -40,8 +40,11 @@ class Transaction:
     # --- data -------------------------------------------------------------------------------------------
 
     def claim(self, ids: Sequence[bytes], pack_type: int = crypto.DATA_PACK) -> list[bool]:
-        """For each id, whether the caller has to store it in a pack of this type: neither index nor job has it yet."""
-        missing = self._vault.index.missing(ids, pack_type)
+        """For each id, whether the caller has to store it in a pack of this type: neither index nor job has it yet.
+
+        What lies in packs that are known to be damaged only is stored again.
+        """
+        missing = self._vault.index.unsound(ids, pack_type)
         with self._lock:
             own = self._own
             for at, is_missing in enumerate(missing):
@@ -172,14 +175,18 @@ class Transaction:
         self._vault.add_fragments(names)
         del self._vault.recovered[: len(recovered)]
 
-    def index_published(self) -> None:
-        """Write what was published to the index, without a snapshot: what a repair has saved."""
+    def index_published(self, gone: fragment.Gone) -> None:
+        """Write what was published or recovered to the index without a snapshot, and last what is `gone`.
+
+        The vault learns of it when it is refreshed.
+        """
         with self._lock:
             entries = [entry for entry, _ in self._publishing]
             self._publishing = []
-        if entries:
-            self._write_fragments(entries)
-            self._vault.index.add(entries)
+        recovered = list(self._vault.recovered)
+        entries += (entry for entry in recovered if entry.name not in gone.packs)
+        fragment.write(self._vault.store, self._vault.keys, entries, self._entropy, gone)
+        del self._vault.recovered[: len(recovered)]
 
     def commit(self, committed: Snapshot) -> None:
         """Write the snapshot or checkpoint, last; then this job's chunks count for everyone. Raises Conflict."""

@@ -7,6 +7,7 @@ object that does not authenticate becomes a problem in the list, and everything 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,6 +16,7 @@ import msgspec
 from engine.base.entropy import Entropy
 from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.repository import codec, crypto, fragment, layout, snapshot
+from engine.repository.damaged import DamagedPacks
 from engine.repository.entry import Entry
 from engine.repository.index import Index, Location
 from engine.repository.keyring import WeddingKeys
@@ -24,17 +26,22 @@ from engine.repository.snapshot import Snapshot
 from engine.storage.stores.store import ObjectStore
 
 _PREFIX_DIGITS_MIN = 4
+_LOG = logging.getLogger(__name__)
 _VAULT_BYTES, _SNAPSHOT_BYTES = 20_000, 2_000  # of memory, about
 
 
 class WeddingVault:
     """What can be read of one wedding; `Transaction` writes."""
 
-    def __init__(self, store: ObjectStore, keys: WeddingKeys, entropy: Entropy) -> None:
+    def __init__(
+        self, store: ObjectStore, keys: WeddingKeys, entropy: Entropy, damaged: DamagedPacks | None = None
+    ) -> None:
+        """`damaged`: the packs that this home has found damaged; without, what is found is known here only."""
         self.store = store
         self.keys = keys
         self.entropy = entropy
-        self.index = Index()
+        self._damaged_packs = damaged or DamagedPacks()
+        self.index = Index(self._damaged_packs.names())
         self.recovered: list[PackEntry] = []  # from footers, because a fragment was unreadable
         self._lock = threading.Lock()
         self._snapshots: dict[str, Snapshot] = {}
@@ -65,7 +72,7 @@ class WeddingVault:
             index = self.index
             while not self._read_new(index):
                 # Packs that are indexed were pruned by another engine, and a table cannot forget: it is made anew.
-                index = Index()
+                index = Index(self._damaged_packs.names())
                 self._snapshots.clear()
                 self._fragments.clear()
             if index is not self.index:
@@ -99,6 +106,7 @@ class WeddingVault:
         for name, item in self._new_fragments():
             with self._noting(name):
                 self._dropped |= _names(item.dropped)
+                self._damaged_packs.forget(_names(item.dropped))
                 self._replaced |= {layout.fragments(self.keys.wedding) + gone.hex() for gone in _names(item.replaces)}
                 if any(map(index.knows_pack, _names(item.dropped))):
                     return False
@@ -153,6 +161,29 @@ class WeddingVault:
                 entry = read_footer(self.store, self.keys, name)
                 self.index.add([entry])
                 self.recovered.append(entry)
+
+    def recover(self, packs: Iterable[PackEntry]) -> None:
+        """Know whole packs that lie in the store and that no index names; whoever writes the index next names them."""
+        with self._lock:
+            fresh = [entry for entry in packs if not self.index.knows_pack(entry.name)]
+            self.index.add(fresh)
+            self.recovered += fresh
+
+    def mark_damaged(self, pack: bytes, what: str) -> None:
+        """A pack was found damaged: nothing relies on it from now on, and backups store again what it holds."""
+        self.index.mark_damaged(pack)
+        if self._damaged_packs.add(pack):
+            said = "pack %s is damaged; the next backup stores again what the source still has of it"
+            _LOG.warning(said, pack.hex(), extra={"reason": what})
+
+    def mark_sound(self, pack: bytes) -> None:
+        """A pack was read whole, and is good."""
+        self.index.mark_sound(pack)
+        self._damaged_packs.forget([pack])
+
+    def known_damaged(self) -> frozenset[bytes]:
+        """The packs that were found damaged, of whatever wedding."""
+        return self._damaged_packs.names()
 
     def with_records(self, names: set[bytes]) -> list[PackEntry]:
         """The entries of some packs with their records, read again from the fragments and snapshots that have them."""
@@ -251,13 +282,13 @@ class WeddingVault:
         return ids
 
     def lacks(self, entries: Iterable[Entry]) -> bool:
-        """Whether the index lacks a chunk, or a chunk list, that one of `entries` names."""
+        """Whether a chunk, or a chunk list, that one of `entries` names is not in the index, or damaged there."""
         chunks: list[bytes] = []
         lists: list[bytes] = []
         for entry in entries:
             chunks += (entry.chunks[at : at + 32] for at in range(0, len(entry.chunks), 32))
             lists += (entry.chunk_lists[at : at + 32] for at in range(0, len(entry.chunk_lists), 32))
-        return any(self.index.missing(chunks)) or any(self.index.missing(lists, crypto.METADATA_PACK))
+        return any(self.index.unsound(chunks)) or any(self.index.unsound(lists, crypto.METADATA_PACK))
 
     def places(self, ids: Sequence[bytes], pack_type: int = crypto.DATA_PACK) -> list[Location | None]:
         """Where each chunk lies in packs of this type; None for what is in none of them.
@@ -267,10 +298,7 @@ class WeddingVault:
         found = self.index.locate(ids, pack_type)
         if None not in found:
             return found
-        with self._lock:
-            if not self._has_asked_footers:
-                self._has_asked_footers = True
-                self._recover_from_footers()
+        self._ask_footers()
         again = self.index.locate(ids, pack_type)
         if again.count(None) < found.count(None):
             with self._lock:
@@ -293,9 +321,45 @@ class WeddingVault:
         return found
 
     def read_chunk(self, chunk_id: bytes, pack_type: int = crypto.DATA_PACK) -> bytes:
-        """One chunk out of a pack of this type, checked. Raises IntegrityError, NotFound."""
+        """One chunk out of a pack of this type, checked. Raises IntegrityError, NotFound where no copy is good."""
         location = self.locate(chunk_id, pack_type)
-        return self.take_chunk(chunk_id, location, self.read_blob(location))
+        try:
+            return self.take_chunk(chunk_id, location, self.read_blob(location))
+        except (IntegrityError, NotFound) as error:
+            found = self.read_elsewhere(chunk_id, location.pack, error.message)
+            if found is None:
+                raise
+            return found
+
+    def read_elsewhere(self, chunk_id: bytes, damaged: PackEntry, what: str) -> bytes | None:
+        """A chunk out of any pack but the one where it was found damaged (`what`); None: nowhere is a good copy.
+
+        Packs that no index names are asked too, as for a chunk that is nowhere.
+        """
+        self.mark_damaged(damaged.name, what)
+        tried = {damaged.name}
+        while (location := self._untried(chunk_id, damaged.pack_type, tried)) is not None:
+            tried.add(location.pack.name)
+            try:
+                return self.take_chunk(chunk_id, location, self.read_blob(location))
+            except (IntegrityError, NotFound) as error:
+                self.mark_damaged(location.pack.name, error.message)
+        return None
+
+    def _untried(self, chunk_id: bytes, pack_type: int, tried: set[bytes]) -> Location | None:
+        for _ in range(2):
+            for location in self.index.places(chunk_id, pack_type):
+                if location.pack.name not in tried:
+                    return location
+            self._ask_footers()
+        return None
+
+    def _ask_footers(self) -> None:
+        """Once: learn of packs that no index names."""
+        with self._lock:
+            if not self._has_asked_footers:
+                self._has_asked_footers = True
+                self._recover_from_footers()
 
     def read_metadata(self, chunk_id: bytes) -> bytes:
         """One manifest segment or chunk list, checked. Raises IntegrityError, NotFound."""

@@ -225,6 +225,20 @@ def test_closing_the_streams_ends_a_backup(tmp_path: Path) -> None:
                 run.done.result(60)
 
 
+def test_segments_of_a_checkpoint_in_a_damaged_pack_are_read_again(tmp_path: Path, reads: Reads) -> None:
+    """What a checkpoint saves reading has to be there."""
+    source = tmp_path / "source"
+    build(source, {b"film.mov": file(FILM)})
+    with Bench(streams=1) as bench:
+        assert _stopped(bench, source, _boundaries(tmp_path, {b"film.mov": file(FILM)}) - 1, "interrupt")
+        (checkpoint,) = _checkpoints(bench)
+        assert _covered_bytes(bench, checkpoint) >= SEGMENT
+        with bench.repository.vault(WEDDING) as vault:
+            for pack in vault.index.packs():
+                vault.mark_damaged(pack.name, "its bytes do not have the hash that is its name")
+        assert reads.since(partial(bench.backup, source)) >= len(FILM)
+
+
 # --- checkpoints on the way -------------------------------------------------------------------------------
 
 

@@ -64,6 +64,28 @@ def test_a_chunk_keeps_its_first_place() -> None:
     assert first.pack.records == b""
 
 
+@given(PACKS, st.sets(st.integers(0, 5)), st.booleans())
+def test_what_only_damaged_packs_hold_is_not_sound(lists: list[list[bytes]], bad: set[int], told_before: bool) -> None:
+    """It is still found, last; and everything is as before once the packs are sound again."""
+    packs = [_pack(number, list(dict.fromkeys(ids))) for number, ids in enumerate(lists)]
+    damaged = [_pack(number, []).name for number in bad]
+    index = Index(damaged if told_before else ())
+    index.add(packs)
+    for name in damaged:
+        index.mark_damaged(name)
+    for chunk_id, is_unsound, location in zip(IDS, index.unsound(IDS), index.locate(IDS), strict=True):
+        holding = {number for number, ids in enumerate(lists) if chunk_id in ids}
+        assert is_unsound == (holding <= bad)
+        places = index.places(chunk_id)
+        assert places[:1] == ([] if location is None else [location])
+        assert sorted(place.pack.name for place in places) == sorted(packs[number].name for number in holding)
+        are_damaged = [place.pack.name in damaged for place in places]
+        assert are_damaged == sorted(are_damaged)
+    for name in damaged:
+        index.mark_sound(name)
+    assert index.unsound(IDS) == index.missing(IDS)
+
+
 def test_data_and_metadata_are_found_apart() -> None:
     """A chunk in a pack of the other type is none: neither found nor taken for stored."""
     index = Index()
