@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test kill-test
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test kill-test simulate
 # The environment is .venv and nothing beside it, and each module is compiled once and not at every start.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -57,6 +57,9 @@ load-test: $(READY)  ## measure the engine under load, exit 1 on a missed target
 
 kill-test: $(READY)  ## kill an engine that takes on jobs a hundred times: none that was acknowledged is lost
 	KILL_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash/test_restarts.py
+
+simulate: $(READY)  ## the scheduler over 5,000 random mixes of jobs, on simulated time and streams; SEED=n
+	SIMULATIONS=$${SIMULATIONS:-5000} $(BIN)/python -m pytest -q tests/simulation
 
 crash: $(READY)  ## kill, cut the power and refuse at every boundary of a store; SEED=n
 	$(BIN)/python -m tests.crash.everything kills $(SEED)

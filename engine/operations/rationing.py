@@ -55,6 +55,7 @@ class Rationing:
             self._dispatcher.figures.deadlines_s = deadlines_of(settings.classes)
             for name, weight in weights_of(settings.classes).items():
                 self._pool.set_weight(name, weight)
+                self._pool.set_deadline(name, self._dispatcher.figures.deadlines_s[name])
         for name, limit in limits_at(settings.limits, now_ns).items():
             if limit != self.limits[name]:
                 self.limits[name] = limit

@@ -1,4 +1,4 @@
-"""Whose turn it is: weighted fair queueing of units over classes, and evenly over the runs of a class.
+"""Whose turn it is: weighted fair queueing of units over classes; within a class, deadlines and even turns.
 
 Start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", ACM SIGCOMM 1996), on two levels. A flow
 that was served cost c at weight w starts again c / w of virtual time later; the flow that starts first is served.
@@ -7,7 +7,12 @@ do, and whoever has work gets all that others leave (work-conserving).
 
 **Bound.** Between any two classes f and g that both have work, served cost ÷ weight differs by no more than
 c_max ÷ w_f + c_max ÷ w_g, with c_max the dearest unit (16 MiB and 256 files: 32 MiB) times the number of streams,
-since that many units are out at once. The same holds for two runs of one class with equal weights.
+since that many units are out at once. The same holds for the turns of two runs of one class.
+
+**Deadlines.** Half of what a class serves goes to the run whose deadline comes first, among those whose deadline is
+still ahead (a class has one span from acceptance to deadline, so that is the run accepted first). The other half
+goes round evenly. So a class that is overrun ends some of its jobs in time, where even turns would end all of them
+late together, and no run, however large or late, keeps the others from going on.
 
 A class may have a limit in bytes a second: a token bucket that may go into debt by one unit, so a unit is never
 cut. Pure; the caller locks and passes the time in.
@@ -17,6 +22,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -32,9 +38,10 @@ DEFAULT_WEIGHTS: Mapping[PriorityClass, int] = {"same-day": 50, "next-day": 30, 
 
 
 class Served(Protocol):
-    """What takes turns: it has a class, which may change at any moment."""
+    """What takes turns. Its class may change at any moment; -inf as its acceptance means that it has no deadline."""
 
     priority: PriorityClass
+    accepted_s: float  # by the clock that `pick` is given
 
 
 Flow = TypeVar("Flow", bound=Served)
@@ -42,12 +49,17 @@ Flow = TypeVar("Flow", bound=Served)
 
 @dataclass(slots=True)
 class _Class(Generic[Flow]):
-    """One class: its runs that are ready, by virtual start."""
+    """One class: its runs that are ready, by virtual start, and all that have a deadline, by that."""
 
+    name: PriorityClass
     weight: int
     start: float = 0.0  # virtual, of the whole class
     now: float = 0.0  # virtual time inside the class: the start of the run served last
-    ready: list[tuple[float, int, Flow]] = field(default_factory=list)
+    ready_count: int = 0
+    turns: list[tuple[float, int, Flow]] = field(default_factory=list)  # start, place; with entries that hold no more
+    dated: list[tuple[float, int]] = field(default_factory=list)  # acceptance, number; the same
+    deadline_s: float = 0.0  # from acceptance; until it is told, nothing has one
+    ahead: float = 0.0  # cost served by deadline, less that served by turn
     limit_bytes_per_s: float | None = None
     tokens: float = 0.0
     refilled_s: float = 0.0
@@ -71,80 +83,135 @@ class FairTurns(Generic[Flow]):
 
     def __init__(self, weights: Mapping[PriorityClass, int] = DEFAULT_WEIGHTS) -> None:
         check(all(weight > 0 for weight in weights.values()), "every class has a weight")
-        self._classes: dict[PriorityClass, _Class[Flow]] = {name: _Class(weights[name]) for name in PRIORITY_CLASSES}
+        self._classes: dict[PriorityClass, _Class[Flow]] = {
+            name: _Class(name, weights[name]) for name in PRIORITY_CLASSES
+        }
         self._starts: dict[Flow, float] = {}  # virtual start inside its class, of every run known
+        self._ready: dict[Flow, tuple[PriorityClass, int]] = {}  # the line it stands in, and its place there
+        self._numbers: dict[Flow, int] = {}  # of every run that is in a list of deadlines
+        self._dated: dict[int, tuple[Flow, PriorityClass]] = {}  # number → run, and whose list it is in
+        self._urgent: set[Flow] = set()  # picked for their deadline, not charged yet
         self._order = itertools.count()
         self._now = 0.0  # virtual time: the start of the class served last
 
     def __len__(self) -> int:
-        return sum(len(each.ready) for each in self._classes.values())
+        return len(self._ready)
 
     def add(self, flow: Flow) -> None:
         """A run is ready, for the first time or again. Its place is where it left off, or now if that is later."""
         each = self._classes[flow.priority]
         start = max(self._starts.get(flow, 0.0), each.now)
         self._starts[flow] = start
-        if not each.ready:
+        if not each.ready_count:
             each.start = max(each.start, self._now)  # a class that was idle has saved nothing up
-        heapq.heappush(each.ready, (start, next(self._order), flow))
+        place = next(self._order)
+        heapq.heappush(each.turns, (start, place, flow))
+        self._ready[flow] = each.name, place
+        each.ready_count += 1
+        self._urgent.discard(flow)
+        self._date(flow, each)
 
     def forget(self, flow: Flow) -> None:
         """A run has ended."""
         self._starts.pop(flow, None)
+        self._urgent.discard(flow)
+        self._dated.pop(self._numbers.pop(flow, -1), None)
 
     def remove(self, flow: Flow) -> bool:
         """Take out one run that is ready; whether it was."""
-        for each in self._classes.values():
-            for at, (_, _, ready) in enumerate(each.ready):
-                if ready is flow:
-                    del each.ready[at]
-                    heapq.heapify(each.ready)
-                    return True
-        return False
+        place = self._ready.pop(flow, None)
+        if place is None:
+            return False
+        each = self._classes[place[0]]
+        each.ready_count -= 1
+        if not each.ready_count:
+            each.turns.clear()  # no entry holds any more
+        return True
 
     def drain(self) -> list[Flow]:
         """Take out all that are ready, in no order."""
-        found = [flow for each in self._classes.values() for _, _, flow in each.ready]
-        for each in self._classes.values():
-            each.ready.clear()
+        found = list(self._ready)
+        for flow in found:
+            self.remove(flow)
         return found
 
     def pick(self, now_s: float) -> Flow | None:
         """The run whose turn it is, taken out; None when none is ready, or all that are wait for their limit."""
         while True:
-            best: tuple[float, PriorityClass] | None = None
-            for name, each in self._classes.items():
-                if not each.ready:
+            best: _Class[Flow] | None = None
+            for each in self._classes.values():
+                if not each.ready_count:
                     continue
                 each.refill(now_s)
-                if each.opens_at(now_s) > now_s:
-                    continue
-                if best is None or each.start < best[0]:
-                    best = each.start, name
+                if each.opens_at(now_s) <= now_s and (best is None or each.start < best.start):
+                    best = each
             if best is None:
                 return None
-            each = self._classes[best[1]]
-            start, _, flow = heapq.heappop(each.ready)
-            if flow.priority != best[1]:
+            flow, is_urgent = self._first(best, now_s)
+            self.remove(flow)
+            if flow.priority != best.name:
                 self._starts[flow] = 0.0  # its class has changed since: it stands in the other line now
                 self.add(flow)
                 continue
-            self._now = max(self._now, each.start)
-            each.now = max(each.now, start)
+            self._now = max(self._now, best.start)
+            if is_urgent:
+                self._urgent.add(flow)
+            else:
+                best.now = max(best.now, self._starts[flow])
             return flow
 
     def charge(self, flow: Flow, cost: int) -> None:
         """A unit of `cost` (bytes + 64 KiB a file) was handed out to `flow`."""
         each = self._classes[flow.priority]
         each.start = max(each.start, self._now) + cost / each.weight
-        self._starts[flow] = max(self._starts.get(flow, 0.0), each.now) + cost
         each.served_cost += cost
         if each.limit_bytes_per_s is not None:
             each.tokens -= cost
+        if flow in self._urgent:
+            self._urgent.discard(flow)
+            each.ahead += cost
+        else:
+            self._starts[flow] = max(self._starts.get(flow, 0.0), each.now) + cost
+            each.ahead -= cost
+
+    def _first(self, each: _Class[Flow], now_s: float) -> tuple[Flow, bool]:
+        """The run of a class that is served next, and whether that is for its deadline. One is ready."""
+        if each.ahead <= 0:
+            urgent = self._earliest(each, now_s)
+            if urgent is not None:
+                return urgent, True
+            each.ahead = 0.0  # without a deadline ahead, nothing is saved up for one
+        while True:
+            _, place, flow = each.turns[0]
+            if self._ready.get(flow) == (each.name, place):
+                return flow, False
+            heapq.heappop(each.turns)
+
+    def _earliest(self, each: _Class[Flow], now_s: float) -> Flow | None:
+        """The run that is ready and has the first deadline of those ahead."""
+        while each.dated:
+            accepted_s, number = each.dated[0]
+            flow, listed = self._dated.get(number, (None, None))
+            if flow is not None and listed == each.name:
+                if accepted_s + each.deadline_s > now_s and self._ready.get(flow, ("",))[0] == each.name:
+                    return flow
+                del self._dated[number], self._numbers[flow]  # its next `add` puts it back
+            heapq.heappop(each.dated)
+        return None
+
+    def _date(self, flow: Flow, each: _Class[Flow]) -> None:
+        """Have a run in the list of its class's deadlines, once."""
+        number = self._numbers.get(flow)
+        if flow.accepted_s == -math.inf or (number is not None and self._dated[number][1] == each.name):
+            return
+        self._dated.pop(-1 if number is None else number, None)
+        number = self._numbers[flow] = next(self._order)
+        self._dated[number] = flow, each.name
+        heapq.heappush(each.dated, (flow.accepted_s, number))
 
     def wait_s(self, now_s: float) -> float | None:
         """How long until a limit opens for a run that is ready; None when nothing waits for one."""
-        waits = [each.opens_at(now_s) - now_s for each in self._classes.values() if each.ready]
+        waits = [each.opens_at(now_s) - now_s for each in self._classes.values() if each.ready_count]
         return max(0.0, min(waits)) if waits else None
 
     def set_limit(self, name: PriorityClass, bytes_per_s: float | None, now_s: float) -> None:
@@ -160,6 +227,10 @@ class FairTurns(Generic[Flow]):
         """Give a class another share from now on."""
         check(weight > 0, "every class has a weight")
         self._classes[name].weight = weight
+
+    def set_deadline(self, name: PriorityClass, deadline_s: float) -> None:
+        """How long after its acceptance a run of a class is to have ended, from now on."""
+        self._classes[name].deadline_s = deadline_s
 
     def served(self) -> dict[PriorityClass, int]:
         """Cost handed out to each class since the start."""

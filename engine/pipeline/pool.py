@@ -9,6 +9,7 @@ unit. Buffers belong to streams, so memory does not grow with the number of jobs
 from __future__ import annotations
 
 import logging
+import math
 import mmap
 import threading
 from collections import deque
@@ -102,6 +103,7 @@ class Run(Generic[Outcome]):
         self.in_flight = 0  # the pool's, under its lock
         self.units_ended = 0  # the pool's, under its lock
         self.priority: PriorityClass = "standard"  # may be changed at any moment, by any thread
+        self.accepted_s = -math.inf  # of a clock's monotonic seconds; its deadline counts from there, if it has one
         self.cost = 0  # of the unit handed out last: bytes + 64 KiB a file; set by `next_unit`
         self._stop: Literal["", "cancel", "interrupt"] = ""
         self._error: BaseException | None = None
@@ -239,6 +241,11 @@ class StreamPool:
         """Give a class another share of the streams. In force at once."""
         with self._condition:
             self._turns.set_weight(priority, weight)
+
+    def set_deadline(self, priority: PriorityClass, deadline_s: float) -> None:
+        """How long after its acceptance a run of a class is to have ended. In force at once."""
+        with self._condition:
+            self._turns.set_deadline(priority, deadline_s)
 
     def stages(self) -> dict[Stage, StageFigure]:
         """What each stage has cost."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -22,6 +24,7 @@ class Flow:
 
     name: str
     priority: PriorityClass
+    accepted_s: float = -math.inf
 
 
 def serve(turns: FairTurns[Flow], units: int, chance: random.Random) -> list[tuple[str, int]]:
@@ -116,6 +119,83 @@ def test_a_run_whose_class_changes_stands_in_the_new_line() -> None:
     bulk[7].priority = "same-day"
     names = [name for name, _ in serve(turns, 150, random.Random(2))]
     assert names.count("standard 7") > 50
+
+
+def dated(turns: FairTurns[Flow], count: int, *, deadline_s: float) -> list[Flow]:
+    """Runs of one class with that deadline, accepted one after the other, all ready."""
+    turns.set_deadline("standard", deadline_s)
+    flows = [Flow(f"standard {number}", "standard", float(number)) for number in range(count)]
+    for flow in reversed(flows):
+        turns.add(flow)
+    return flows
+
+
+def test_half_of_a_class_goes_to_the_run_whose_deadline_comes_first() -> None:
+    """The one accepted first, whoever came into the line first; the others go round evenly."""
+    turns: FairTurns[Flow] = FairTurns()
+    flows = dated(turns, 10, deadline_s=100)
+    served = dict.fromkeys((flow.name for flow in flows), 0)
+    for name, cost in serve(turns, 400, random.Random(1)):
+        served[name] += cost
+    total = sum(served.values())
+    assert 0.5 <= served["standard 0"] / total <= 0.6
+    assert all(0.04 <= served[flow.name] / total <= 0.06 for flow in flows[1:])
+
+
+def test_a_run_that_is_late_already_takes_its_turn_like_any_other() -> None:
+    """What cannot be in time any more must not make others late."""
+    turns: FairTurns[Flow] = FairTurns()
+    dated(turns, 3, deadline_s=10)
+    names = []
+    for _ in range(90):
+        flow = turns.pick(10.5)
+        assert flow is not None
+        turns.charge(flow, 1000)
+        turns.add(flow)
+        names.append(flow.name)
+    assert (names.count("standard 0"), names.count("standard 1")) == (15, 60)
+
+
+def test_a_run_that_has_nothing_to_do_now_gives_up_its_turn_by_deadline() -> None:
+    """The next deadline is served meanwhile, and nothing is saved up."""
+    turns: FairTurns[Flow] = FairTurns()
+    first, second = dated(turns, 2, deadline_s=100)
+    assert turns.pick(0.0) is first
+    assert turns.pick(0.0) is second
+    turns.charge(second, 1000)
+    turns.add(second)
+    turns.add(first)
+    names = [name for name, _ in serve(turns, 100, random.Random(1))]
+    assert 60 <= names.count(first.name) <= 90
+
+
+def test_a_deadline_moves_with_its_run_into_another_class() -> None:
+    """And the class it has left is served on."""
+    turns: FairTurns[Flow] = FairTurns()
+    flows = dated(turns, 5, deadline_s=100)
+    turns.set_deadline("same-day", 100)
+    other = Flow("same-day 0", "same-day", 50.0)
+    turns.add(other)
+    flows[0].priority = "same-day"
+    names = [name for name, _ in serve(turns, 300, random.Random(1))]
+    assert names.count("standard 0") > 2 * names.count("same-day 0") > 0
+    assert names.count("standard 1") > 2 * names.count("standard 2") > 0
+
+
+def test_runs_that_have_ended_are_let_go_of() -> None:
+    """A run holds its wedding's keys and lists: turns keep none that was forgotten."""
+    turns: FairTurns[Flow] = FairTurns()
+    gone = [weakref.ref(flow) for flow in dated(turns, 20, deadline_s=1e6)]
+
+    def end_one() -> None:
+        flow = turns.pick(0.0)
+        assert flow is not None
+        turns.charge(flow, 1000)
+        turns.forget(flow)
+
+    for _ in gone:
+        end_one()
+    assert [ref() for ref in gone if ref() is not None] == []
 
 
 def test_a_limit_holds_a_class_back_and_lets_others_pass() -> None:
