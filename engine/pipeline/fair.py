@@ -86,11 +86,11 @@ class FairTurns(Generic[Flow]):
         self._classes: dict[PriorityClass, _Class[Flow]] = {
             name: _Class(name, weights[name]) for name in PRIORITY_CLASSES
         }
-        self._starts: dict[Flow, float] = {}  # virtual start inside its class, of every run known
+        self._starts: dict[Flow, tuple[PriorityClass, float]] = {}  # virtual start in a class, of every run known
         self._ready: dict[Flow, tuple[PriorityClass, int]] = {}  # the line it stands in, and its place there
         self._numbers: dict[Flow, int] = {}  # of every run that is in a list of deadlines
         self._dated: dict[int, tuple[Flow, PriorityClass]] = {}  # number → run, and whose list it is in
-        self._urgent: set[Flow] = set()  # picked for their deadline, not charged yet
+        self._picked: dict[Flow, tuple[PriorityClass, bool]] = {}  # not charged yet: of what, and for its deadline?
         self._order = itertools.count()
         self._now = 0.0  # virtual time: the start of the class served last
 
@@ -100,21 +100,21 @@ class FairTurns(Generic[Flow]):
     def add(self, flow: Flow) -> None:
         """A run is ready, for the first time or again. Its place is where it left off, or now if that is later."""
         each = self._classes[flow.priority]
-        start = max(self._starts.get(flow, 0.0), each.now)
-        self._starts[flow] = start
+        start = self._start(flow, each)
+        self._starts[flow] = each.name, start
         if not each.ready_count:
             each.start = max(each.start, self._now)  # a class that was idle has saved nothing up
         place = next(self._order)
         heapq.heappush(each.turns, (start, place, flow))
         self._ready[flow] = each.name, place
         each.ready_count += 1
-        self._urgent.discard(flow)
+        self._picked.pop(flow, None)
         self._date(flow, each)
 
     def forget(self, flow: Flow) -> None:
         """A run has ended."""
         self._starts.pop(flow, None)
-        self._urgent.discard(flow)
+        self._picked.pop(flow, None)
         self._dated.pop(self._numbers.pop(flow, -1), None)
 
     def remove(self, flow: Flow) -> bool:
@@ -150,29 +150,32 @@ class FairTurns(Generic[Flow]):
             flow, is_urgent = self._first(best, now_s)
             self.remove(flow)
             if flow.priority != best.name:
-                self._starts[flow] = 0.0  # its class has changed since: it stands in the other line now
-                self.add(flow)
+                self.add(flow)  # its class has changed since: it stands in the other line now
                 continue
             self._now = max(self._now, best.start)
-            if is_urgent:
-                self._urgent.add(flow)
-            else:
-                best.now = max(best.now, self._starts[flow])
+            self._picked[flow] = best.name, is_urgent
+            if not is_urgent:
+                best.now = self._start(flow, best)
             return flow
 
     def charge(self, flow: Flow, cost: int) -> None:
         """A unit of `cost` (bytes + 64 KiB a file) was handed out to `flow`."""
-        each = self._classes[flow.priority]
+        name, is_urgent = self._picked.pop(flow, (flow.priority, False))
+        each = self._classes[name]
         each.start = max(each.start, self._now) + cost / each.weight
         each.served_cost += cost
         if each.limit_bytes_per_s is not None:
             each.tokens -= cost
-        if flow in self._urgent:
-            self._urgent.discard(flow)
+        if is_urgent:
             each.ahead += cost
         else:
-            self._starts[flow] = max(self._starts.get(flow, 0.0), each.now) + cost
+            self._starts[flow] = name, self._start(flow, each) + cost
             each.ahead -= cost
+
+    def _start(self, flow: Flow, each: _Class[Flow]) -> float:
+        """Where a run begins in a class: where it left off there, or now if that is later."""
+        name, start = self._starts.get(flow, (each.name, 0.0))
+        return max(start, each.now) if name == each.name else each.now
 
     def _first(self, each: _Class[Flow], now_s: float) -> tuple[Flow, bool]:
         """The run of a class that is served next, and whether that is for its deadline. One is ready."""

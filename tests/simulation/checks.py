@@ -58,6 +58,8 @@ class Checks:
         self._weights_sum = sum(DEFAULT_WEIGHTS.values())  # the most
         self._served = dict.fromkeys(PRIORITY_CLASSES, 0)
         self._apart: dict[tuple[PriorityClass, PriorityClass], tuple[float, float, float]] = {}  # from, least, most
+        self._picked_of: dict[int, PriorityClass] = {}  # its class may change before it has a unit
+        self._unpicked = 0
         self._waits: dict[int, _Wait] = {}
         self._limits: dict[PriorityClass, _Limit] = {}
         self._limited: set[PriorityClass] = set()  # ever
@@ -69,19 +71,23 @@ class Checks:
 
     # --- streams ---
 
+    def left_the_line(self, turns: FairTurns[Run[object]]) -> set[PriorityClass]:
+        """A class that has no work, be it for a moment, begins anew. Those that have some."""
+        ready = classes_ready(turns)
+        for pair in [pair for pair in self._apart if not ready.issuperset(pair)]:
+            del self._apart[pair]
+        return ready
+
     def before_pick(self, turns: FairTurns[Run[object]]) -> None:
         """Classes that both have work since a while are no further apart than the bound."""
-        ready = classes_ready(turns)
-        for pair in _PAIRS:
-            one, other = pair
-            if one not in ready or other not in ready:
-                self._apart.pop(pair, None)
-                continue
+        ready = self.left_the_line(turns)
+        for one, other in (pair for pair in _PAIRS if ready.issuperset(pair)):
+            pair = one, other
             now = self._served[one] / self._weights[one] - self._served[other] / self._weights[other]
             _, least, most = self._apart.get(pair, (now, now, now))
             self._apart[pair] = now, min(least, now), max(most, now)
             _, least, most = self._apart[pair]
-            dearest = self._cost_max * self._streams_max
+            dearest = self._cost_max * self._streams_max + self._unpicked
             bound = dearest / self._weights_ever[one] + dearest / self._weights_ever[other]
             self.share_error = max(self.share_error, (most - least) / bound)
             assert most - least <= bound, f"{one} and {other} are further apart than the bound"
@@ -90,11 +96,14 @@ class Checks:
         """A run does not wait for its turn any more."""
         assert isinstance(run, SimulatedRun)
         self._waits.pop(run.number, None)
+        self._picked_of[run.number] = run.priority
 
     def handed_out(self, run: Run[object], cost: int) -> None:
         """No run waits for longer than its class takes to serve each of the others a few units."""
         assert isinstance(run, SimulatedRun)
-        name = run.priority
+        if run.number not in self._picked_of:
+            self._unpicked += cost  # it is to end, which nobody waits a turn for
+        name = self._picked_of.pop(run.number, run.priority)
         self._served[name] += cost
         self._simulation.note("unit", run.number, cost)
         self._check_limit(name)
@@ -195,6 +204,7 @@ class Checks:
         self._touched.add(number)
         self.demands[number].is_promised = False
         self._forget_who_left()
+        self.left_the_line(self._simulation.pool._turns)
 
     def promised_s(self, number: int) -> float:
         """How soon a job has to be done by the promise; infinity where there is none."""

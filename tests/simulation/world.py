@@ -94,6 +94,8 @@ class Observer(Protocol):
 
     def before_pick(self, turns: FairTurns[Run[object]]) -> None: ...
 
+    def left_the_line(self, turns: FairTurns[Run[object]]) -> object: ...
+
     def picked(self, run: Run[object]) -> None: ...
 
     def handed_out(self, run: Run[object], cost: int) -> None: ...
@@ -162,6 +164,8 @@ class SimulatedStreams(StreamPool):
     def _done(self, run: Run[object], unit: Unit) -> None:
         self._taken -= 1
         self._carry_out(run, unit, self._buffers)
+        if run.is_stopping:
+            self.observer.left_the_line(self._turns)
 
 
 class Work:

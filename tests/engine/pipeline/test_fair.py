@@ -198,6 +198,21 @@ def test_runs_that_have_ended_are_let_go_of() -> None:
     assert [ref() for ref in gone if ref() is not None] == []
 
 
+def test_a_run_whose_class_changes_while_its_unit_is_out_begins_there_now() -> None:
+    """How far its old class has come says nothing in the new one, and the unit counts where it was handed out."""
+    turns = backlogged({"standard": 2})
+    serve(turns, 1000, random.Random(1))
+    moved = turns.pick(0.0)
+    assert moved is not None
+    moved.priority = "same-day"
+    before = turns.served()
+    turns.charge(moved, 1000)
+    assert turns.served() == {**before, "standard": before["standard"] + 1000}
+    turns.add(Flow("same-day 0", "same-day"))
+    turns.add(moved)
+    assert moved.name in [name for name, _ in serve(turns, 6, random.Random(2))]
+
+
 def test_a_limit_holds_a_class_back_and_lets_others_pass() -> None:
     """10 MB/s over 100 simulated seconds, 1 MB units, beside a class without a limit."""
     turns = backlogged({"standard": 3, "same-day": 1})
