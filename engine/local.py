@@ -228,7 +228,7 @@ class _Life:
                 self._publish()
                 engine.door_problem = self._server.listen(self._home.path)
                 self._start_rounds(rounds.Measuring(engine, sampler))
-                self.events.announce("engine-started", f"engine {VERSION} with {engine.streams.size} streams")
+                self.events.announce("engine-started", f"engine {VERSION} with {engine.streams}")
                 started.set_result(None)
                 await self._stop_wanted.wait()
                 all_ended = await self._wind_down()

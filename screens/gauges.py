@@ -9,7 +9,7 @@ import datetime as dt
 from itertools import pairwise
 from typing import NamedTuple
 
-from engine.base.units import format_bytes, format_rate, format_span
+from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract.status import AutoScaling, Percentiles, StageTime, Status, TierRow
 from screens.text import Column, Line, Role, Span, bar, clean, columns_at, cut, fit, lay_out, line_of, percent
 from screens.view import SECOND_NS, clock, day_words
@@ -97,7 +97,7 @@ def initiation_lines(spread: Percentiles, width: int) -> tuple[Line, ...]:
     cells: list[Span] = []
     for label, role, value in figures:
         cells += [Span(f"{label} ", role), Span(f"{format_span(value):<9}", "strong")]
-    jobs = f"{spread.count:,} job{'s' * (spread.count != 1)}"
+    jobs = format_count(spread.count, "job")
     span = _ONE_UNIT.get(spread.window_s) or format_span(spread.window_s)
     window = line_of(Span(f"{jobs} in the last {span}", "dim"))
     if width >= 52:
@@ -226,7 +226,7 @@ def capacity_lines(status: Status) -> tuple[Line, ...]:
         chosen += f" until {until_words(scaling.until_ns)} UTC"
     machine = status.infrastructure
     return (
-        line_of(Span(f"{scaling.streams} streams", "strong"), f" {chosen}, {scaling.streams_busy} busy"),
+        line_of(Span(format_count(scaling.streams, "stream"), "strong"), f" {chosen}, {scaling.streams_busy} busy"),
         line_of(Span(f"jobs: {head.jobs_running} running, {head.jobs_queued} waiting", "dim")),
         line_of(
             Span(

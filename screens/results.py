@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
+from engine.base.units import format_count
 from engine.contract.operations import Operation
 from screens.desk import Desk
 from screens.tables import Sheet, inside
@@ -136,7 +137,7 @@ class ResultScreen(Screen[None]):
 
     def _fill_title(self, rows: Rows) -> None:
         total, shown = len(self._sheet.rows), self._rows.count
-        counted = f"{shown:,} of {total:,} rows" if shown != total else f"{total:,} row{'s' * (total != 1)}"
+        counted = f"{shown:,} of {total:,} rows" if shown != total else format_count(total, "row")
         words = counted if total else "" if self._sheet.facts else "nothing to show"
         title = line_of(Span(f": {self._sheet.title}", "strong"))
         room = max(0, rows.text_width - len(words))

@@ -70,7 +70,7 @@ def snapshot_rows(found: Sequence[ops.SnapshotSummary], width: int) -> list[Row]
         cells = (
             line_of(Span(snapshot.time.replace("T", " ")[:16], "strong")),
             line_of(format_bytes(snapshot.bytes_source)),
-            line_of(Span(f"{format_count(snapshot.files)} files", "dim")),
+            line_of(Span(format_count(snapshot.files, "file"), "dim")),
             line_of(Span(warnings, "warning" if snapshot.warnings else "ok")),
             line_of(Span(" ".join(words), "dim")),
         )
@@ -83,13 +83,13 @@ def plan_lines(plan: ops.RetrievalPlan) -> tuple[Line, ...]:
     eta = f", about {format_span(plan.eta_s)}" if plan.eta_s is not None else ""
     lines = [
         line_of(
-            Span(f"{format_bytes(plan.bytes_restored)} in {format_count(plan.files)} files", "strong"),
+            Span(f"{format_bytes(plan.bytes_restored)} in {format_count(plan.files, 'file')}", "strong"),
             f" will be written{eta}",
         ),
-        line_of(Span(f"{format_bytes(plan.bytes_fetched)} read from {format_count(plan.packs)} packs", "dim")),
+        line_of(Span(f"{format_bytes(plan.bytes_fetched)} read from {format_count(plan.packs, 'pack')}", "dim")),
     ]
     if plan.conflicts:
-        files = "1 file stands" if plan.conflicts == 1 else f"{format_count(plan.conflicts)} files stand"
+        files = f"{format_count(plan.conflicts, 'file')} {'stands' if plan.conflicts == 1 else 'stand'}"
         lines.append(line_of(Span(f"▲ {files} there already; choose what becomes of them", "warning")))
     else:
         lines.append(line_of(Span("✓ nothing stands in the way", "ok")))

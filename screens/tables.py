@@ -203,7 +203,7 @@ def _table(structs: Sequence[msgspec.Struct]) -> tuple[tuple[Head, ...], tuple[t
 
 def rank_words(sheet: Sheet) -> str:
     """`12 rows`."""
-    return f"{len(sheet.rows):,} row{'s' * (len(sheet.rows) != 1)}"
+    return format_count(len(sheet.rows), "row")
 
 
 # --- one line instead ---------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def job_sentence(job: JobRow) -> str:
     if job.state == "running":
         return f"{KIND_DOING[job.kind]} {clean(job.wedding)}"
     reason = f": {clean(job.message)}" if job.message else ""
-    warnings = f" with {job.warnings} warning{'s' * (job.warnings != 1)}" if job.warnings else ""
+    warnings = f" with {format_count(job.warnings, 'warning')}" if job.warnings else ""
     return f"{words} {'is done' if job.state in ('done', 'warnings') else job.state}{warnings}{reason}"
 
 

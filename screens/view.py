@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from engine.base.units import format_bytes, format_rate, format_span
+from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, Health, JobKind, JobRow, JobState, Status, WeddingRow
 from screens.text import (
@@ -160,7 +160,7 @@ def wedding_rows(status: Status, width: int) -> tuple[Row, ...]:
 def _counted(snapshots: int | None) -> Span:
     if snapshots is None:
         return Span("", "dim")
-    return Span("no snapshot" if not snapshots else f"{snapshots} snapshot{'s' * (snapshots != 1)}", "dim")
+    return Span("no snapshot" if not snapshots else format_count(snapshots, "snapshot"), "dim")
 
 
 def _doing(job: JobRow | None, row: WeddingRow) -> str:
@@ -269,7 +269,9 @@ def _running_cells(job: JobRow, bar_width: int) -> tuple[Line, ...]:
     share = job_share(job)
     whole, about = job.bytes_total or job.bytes_expected, is_about(job)
     total = "" if whole is None else f" of {'about ' * about}{format_bytes(whole)}"
-    files = f"{job.files_done:,}" + ("" if job.files_total is None else f" of {job.files_total:,}") + " files"
+    files = format_count(job.files_done, "file")
+    if job.files_total is not None:
+        files = f"{job.files_done:,} of {format_count(job.files_total, 'file')}"
     so_far = f"{format_bytes(job.bytes_read)} so far"
     return (
         bar(share, bar_width) if share is not None else rail_with(so_far, bar_width),
@@ -300,7 +302,7 @@ def job_words(job: JobRow, now: int) -> Line:
     facts = f", {format_bytes(job.bytes_read)} in {spent}"
     if job.kind in ("backup", "store"):
         facts += f", {format_bytes(job.bytes_stored)} stored"
-    warnings = f", {job.warnings} warning{'s' * (job.warnings != 1)}" if job.warnings else ""
+    warnings = f", {format_count(job.warnings, 'warning')}" if job.warnings else ""
     return line_of(Span(f"done {ended}", role), Span(warnings, "warning"), Span(facts, "dim"))
 
 

@@ -22,6 +22,7 @@ from textual.timer import Timer
 
 import screens
 from engine.base.errors import WedSyncError
+from engine.base.units import format_count
 from engine.contract.handle import EngineHandle
 from engine.contract.settings import ConsoleSettings
 from engine.contract.status import Status
@@ -174,11 +175,13 @@ class ConsoleApp(App[Outcome]):
         if self._unchanged * self._interval_s >= SILENT_S:
             parts.append(f"engine silent for {self._unchanged * self._interval_s:.0f} s")
         if self._leaves_when_idle:
-            parts.append(f"quitting when {view.unfinished(status)} jobs have ended (q decides again)")
+            left = view.unfinished(status)
+            verb = "has" if left == 1 else "have"
+            parts.append(f"quitting when {format_count(left, 'job')} {verb} ended (q decides again)")
         if self.stepper.words:
             parts.append(self.stepper.words)
         if dropped:
-            parts.append(f"{dropped:,} events were dropped")
+            parts.append(f"{format_count(dropped, 'event')} dropped")
         return ", ".join(parts)
 
     def _leave_if_over(self, status: Status) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, UsageError, WedSyncError
+from engine.base.units import format_count
 from engine.base.version import VERSION
 from wedsync_tui import background
 from wedsync_tui.background import Background
@@ -90,7 +91,8 @@ class _Door:
         if script.problems:
             return self._refuse(script)
         if options.dry_run:
-            self._output.note(f"{len(script.steps)} steps are well formed; nothing was done")
+            verb = "is" if len(script.steps) == 1 else "are"
+            self._output.note(f"{format_count(len(script.steps), 'step')} {verb} well formed; nothing was done")
             return EXIT_DONE
         if script.steps and all(isinstance(step, HelpStep) for step in script.steps):
             return self._answer(script)

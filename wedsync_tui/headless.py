@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from engine.base.errors import EXIT_DONE, EXIT_WARNINGS, Conflict, NotFound, UsageError, WedSyncError
+from engine.base.units import format_count
 from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.contract.status import JOB_STATES_ENDED
@@ -283,7 +284,7 @@ class Headless:
     def _wait_for_the_rest(self) -> int:
         count = len(self.left_running)
         ends = "leaves them to the engine" if self.is_attached else "checkpoints and leaves"
-        self.output.note(f"waiting for {count} job{'s' * (count != 1)} begun here; Ctrl-C {ends}")
+        self.output.note(f"waiting for {format_count(count, 'job')} begun here; Ctrl-C {ends}")
         code = EXIT_DONE
         for job in self.left_running:
             operation = ops.WaitForJobs(job=job)

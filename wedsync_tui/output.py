@@ -16,6 +16,7 @@ import msgspec
 
 from engine.base import errors
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_GRAVITY, EXIT_INTEGRITY, EXIT_WARNINGS, WedSyncError
+from engine.base.units import format_count
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.events import Event
@@ -57,7 +58,7 @@ def failure_of(operation: ops.Operation, result: ops.Result) -> WedSyncError | N
     """The error that a result stands for, where a job it waited for failed or found problems."""
     if isinstance(result, ops.VerifyReport) and result.problems:
         return errors.IntegrityError(
-            f"{result.job.wedding}: {len(result.problems)} problems found",
+            f"{result.job.wedding}: {format_count(len(result.problems), 'problem')} found",
             "back the wedding up again, and keep the store",
         )
     bad = [

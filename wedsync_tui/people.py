@@ -28,7 +28,7 @@ def users_of(status: Status) -> str:
     if others:
         words.append("1 other console or command" if others == 1 else f"{others} other consoles and commands")
     if jobs or not others:
-        words.append("1 job" if jobs == 1 else f"{format_count(jobs)} jobs")
+        words.append(format_count(jobs, "job"))
     return " and ".join(words)
 
 
@@ -40,7 +40,7 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
         case ops.JobResult(job=job):
             return [job_line(job)]
         case ops.JobPage(ids=(_, *_) as ids):
-            return [f"{_count(len(ids), 'id')}; standard output has them"]
+            return [f"{format_count(len(ids), 'id')}; standard output has them"]
         case ops.VerifyReport():
             return list(_verified(result))
         case ops.RepairReport():
@@ -69,7 +69,7 @@ def job_line(job: JobRow) -> str:
         return f"{job_sentence(job)} ({job.id[:12]})"
     if job.state not in {"done", "warnings"}:
         return job_sentence(job)
-    parts = [_count(job.files_done, "file"), f"{format_bytes(job.bytes_read)} dealt with"]
+    parts = [format_count(job.files_done, "file"), f"{format_bytes(job.bytes_read)} dealt with"]
     if job.kind in {"backup", "store"}:
         parts.append(f"{format_bytes(job.bytes_stored)} stored")
         if job.bytes_reused:
@@ -93,7 +93,7 @@ def progress_line(status: Status, width: int) -> str:
     if job.eta_s is not None:
         parts.append(f"{format_span(job.eta_s)} left")
     if status.dashboard.jobs_running > 1:
-        parts.append(f"and {status.dashboard.jobs_running - 1} more jobs")
+        parts.append(f"and {format_count(status.dashboard.jobs_running - 1, 'more job')}")
     return cut("  ".join([*parts, clean(job.current)]), width)
 
 
@@ -110,9 +110,9 @@ def _verified(report: ops.VerifyReport) -> Iterator[str]:
     yield job_sentence(report.job)
     if report.job.state in JOB_STATES_ENDED:
         yield (
-            f"{_count(report.snapshots, 'snapshot')}, {_count(report.packs, 'pack')}, "
-            f"{_count(report.blobs, 'blob')}, {_count(report.files, 'file')}, "
-            f"{format_bytes(report.bytes_checked)} checked, {_count(len(report.problems), 'problem')}"
+            f"{format_count(report.snapshots, 'snapshot')}, {format_count(report.packs, 'pack')}, "
+            f"{format_count(report.blobs, 'blob')}, {format_count(report.files, 'file')}, "
+            f"{format_bytes(report.bytes_checked)} checked, {format_count(len(report.problems), 'problem')}"
         )
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
@@ -121,8 +121,8 @@ def _verified(report: ops.VerifyReport) -> Iterator[str]:
 def _repaired(report: ops.RepairReport) -> Iterator[str]:
     yield job_sentence(report.job)
     yield (
-        f"{_count(report.packs, 'pack')}: {report.packs_recovered} recovered, {report.packs_dropped} dropped, "
-        f"{_count(report.chunks_saved, 'chunk')} saved, {_count(report.losses_total, 'file')} lost"
+        f"{format_count(report.packs, 'pack')}: {report.packs_recovered} recovered, {report.packs_dropped} dropped, "
+        f"{format_count(report.chunks_saved, 'chunk')} saved, {format_count(report.losses_total, 'file')} lost"
     )
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
@@ -182,10 +182,6 @@ def _sheet(sheet: Sheet, *, is_cut: bool) -> Iterator[str]:
         yield f"and {len(sheet.rows) - ROWS_MAX:,} more; standard output has them all"
     if is_cut:
         yield "there is more; --limit shows it"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{format_count(number)} {noun}{'s' * (number != 1)}"
 
 
 def _cells(text: str) -> int:

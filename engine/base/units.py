@@ -84,9 +84,12 @@ def format_span(seconds: float) -> str:
 _SPAN_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def format_count(count: int) -> str:
-    """`12345` → `"12,345"`."""
-    return f"{count:,}"
+def format_count(count: int, noun: str = "") -> str:
+    """`12345` → `"12,345"`; with what is counted, in the singular, `"1 entry"`, `"12,345 entries"`."""
+    if not noun or count == 1:
+        return f"{count:,} {noun}".rstrip()
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{count:,} {plural}"
 
 
 def format_time(ns: int) -> str:

@@ -81,7 +81,7 @@ class Dispatcher:
         limit = self._settings().jobs_queued_max
         if self.roster.unended >= limit:
             raise LimitReached(
-                f"{format_count(limit)} jobs are queued already",
+                f"{format_count(limit, 'job')} {'is' if limit == 1 else 'are'} queued already",
                 "wait for some to end, or raise engine.jobs_queued_max",
             )
         job = Job(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from engine.base.units import format_count
 from engine.contract.settings import STATUS_ROWS
 from engine.contract.status import AlertRow, JobKind
 from engine.jobs.job import Job
@@ -59,7 +60,7 @@ def job_alerts(jobs: Iterable[Job], *, now_ns: int) -> Iterator[AlertRow]:
         elif job.state == "warnings" and job.kind != "verify" and age_ns < WARNING_STANDS_NS:
             what = "could not be kept" if job.kind in ("backup", "store") else "could not be brought back"
             count = job.counts.warnings
-            files = "a file" if count == 1 else f"{count} files" if count else "some files"
+            files = format_count(count, "file") if count else "some files"
             yield _alert(job, "warning", f"{files} {what} as they were; the warnings of job {job.id[:8]} name them")
 
 

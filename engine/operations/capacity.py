@@ -40,7 +40,7 @@ def resize(engine: Engine, target: int, *, manual: bool, reason: str, until_ns: 
     """Set the number of streams and tell of it; the number before."""
     before = engine.streams.resize(target, mode="manual" if manual else "default", reason=reason, until_ns=until_ns)
     if before != target:
-        engine.events.announce("streams-changed", f"{target} streams, {before} before: {reason}")
+        engine.events.announce("streams-changed", f"{engine.streams}, {before} before: {reason}")
     return before
 
 
@@ -48,7 +48,7 @@ def go_back_if_due(engine: Engine) -> None:
     """End a number of streams whose time is over."""
     before = engine.streams.size
     if engine.streams.go_back_if_due() and engine.streams.size != before:
-        engine.events.announce("streams-changed", f"{engine.streams.size} streams, {before} before: the time is over")
+        engine.events.announce("streams-changed", f"{engine.streams}, {before} before: the time is over")
 
 
 HANDLERS: dict[str, Handler] = {"scale_infrastructure": scale}

@@ -36,7 +36,9 @@ async def wait(engine: Engine, operation: ops.WaitForJobs) -> ops.JobList:
                 await engine.dispatcher.at_rest(job)
     except TimeoutError:
         left = sum(job.state in ("queued", "running") for job in jobs)
-        raise Unavailable(f"{left} of {len(jobs)} jobs had not ended after {operation.timeout}", "wait again") from None
+        raise Unavailable(
+            f"{left} of {format_count(len(jobs), 'job')} had not ended after {operation.timeout}", "wait again"
+        ) from None
     for job in jobs:
         job.reported = job.ended
     rows = tuple(engine.dispatcher.row(job) for job in jobs)

@@ -296,9 +296,9 @@ def conflict(destination: Destination, count: int) -> Conflict:
     where = os.fsdecode(destination.path)
     if destination.format != "folder":
         return Conflict(f"{where} stands already", "say --overwrite always, or choose another name")
-    files = "file stands" if count == 1 else "files stand"
+    verb = "stands" if count == 1 else "stand"
     return Conflict(
-        f"{format_count(count)} {files} in {where} already",
+        f"{format_count(count, 'file')} {verb} in {where} already",
         "say --overwrite never (keep them), changed (replace those that differ) or always",
     )
 

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.base.shapes import convert
-from engine.base.units import format_time
+from engine.base.units import format_count, format_time
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.catalog import BY_NAME, Role
@@ -98,7 +98,7 @@ class Scheduler:
             warnings += bool(result.warnings) or (job is not None and job.state == "warnings")
         if failed:
             return "failed", f"{len(failed)} of {count} failed: {failed[0]}" if count > 1 else failed[0]
-        return ("warnings" if warnings else "done"), f"{count} weddings" if count != 1 else ""
+        return ("warnings" if warnings else "done"), format_count(count, "wedding") if count != 1 else ""
 
 
 # --- what there is ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Literal
 
 from engine.base.clock import Clock
 from engine.base.metrics import Spread
+from engine.base.units import format_count
 from engine.contract.settings import STREAMS_MAX
 from engine.contract.status import AutoScaling, Percentiles, StageTime, StreamChange
 from engine.pipeline.pool import StreamPool
@@ -44,6 +45,9 @@ class Streams:
         self._until_ns: int | None = None
         self._timeline: deque[StreamChange] = deque(maxlen=_CHANGES_KEPT)
         self._note("start")
+
+    def __str__(self) -> str:
+        return format_count(self.size, "stream")
 
     @property
     def size(self) -> int:

@@ -39,7 +39,7 @@ async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
         files=outcome.files,
         bytes_checked=outcome.bytes_checked,
         problems=tuple(outcome.problems),
-        warnings=(*outcome.healed, f"{more} more problems") if more else tuple(outcome.healed),
+        warnings=(*outcome.healed, format_count(more, "more problem")) if more else tuple(outcome.healed),
     )
 
 

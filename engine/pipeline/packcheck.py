@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from blake3 import blake3
 
 from engine.base.errors import IntegrityError
+from engine.base.units import format_count
 from engine.contract.settings import UNIT_BYTES
 from engine.pipeline.fetch import Fetched, fetch
 from engine.pipeline.plan import Piece, Range, by_pack, place_chunks
@@ -28,7 +29,7 @@ def check_name(vault: WeddingVault, pack: PackEntry, buffers: Buffers) -> None:
     name = layout.pack(vault.keys.wedding, pack.name)
     size_bytes = vault.store.stat(name).size_bytes
     if size_bytes != pack.size:
-        raise IntegrityError(f"has {size_bytes} bytes instead of {pack.size}")
+        raise IntegrityError(f"has {format_count(size_bytes, 'byte')} instead of {pack.size}")
     hasher = blake3()
     for offset in range(0, size_bytes, UNIT_BYTES):
         part = buffers.source[: min(UNIT_BYTES, size_bytes - offset)]

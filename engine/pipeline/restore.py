@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.base.errors import IntegrityError, WedSyncError
+from engine.base.units import format_count
 from engine.contract.settings import UNIT_BYTES, WARNINGS_TOLD
 from engine.pipeline.fetch import fetch_from_any
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
@@ -92,7 +93,9 @@ class RestoreRun(Run[RestoreOutcome]):
     def _pass_over(self, segment: SegmentRef, what: str) -> None:
         """A part of the manifest that cannot be read: its entries are lost, all others are restored."""
         with self._lock:
-            self._damaged.append(f"{segment.entries} entries from {path_text(segment.first_path)} on: {what}")
+            self._damaged.append(
+                f"{format_count(segment.entries, 'entry')} from {path_text(segment.first_path)} on: {what}"
+            )
 
     # --- planning: one stream at a time -----------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from functools import partial
 from blake3 import blake3
 
 from engine.base.errors import IntegrityError, NotFound
+from engine.base.units import format_count
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.pipeline import packcheck
 from engine.pipeline.fetch import fetch
@@ -117,7 +118,9 @@ class VerifyRun(Run[VerifyOutcome]):
         def damaged(segment: SegmentRef, what: str) -> None:
             nonlocal lost
             lost += segment.entries
-            self._report(f"{name}: {segment.entries} entries from {_shown(segment.first_path)} on: {what}")
+            self._report(
+                f"{name}: {format_count(segment.entries, 'entry')} from {_shown(segment.first_path)} on: {what}"
+            )
 
         try:
             read_snapshot(self._vault.store, self._vault.keys, snapshot.id)
@@ -133,7 +136,9 @@ class VerifyRun(Run[VerifyOutcome]):
             if any(self._vault.index.missing([ids[at : at + 32] for at in range(0, len(ids), 32)])):
                 self._report(f"{name}: {_shown(entry.path)}: a chunk of it is missing from the index")
         if not snapshot.partial and entries + lost != snapshot.body.counts.entries:
-            self._report(f"{name}: has {entries + lost} entries, not the {snapshot.body.counts.entries} it counts")
+            self._report(
+                f"{name}: has {format_count(entries + lost, 'entry')}, not the {snapshot.body.counts.entries} it counts"
+            )
         with self._lock:
             self._outcome.snapshots += 1
 
@@ -256,7 +261,7 @@ class VerifyRun(Run[VerifyOutcome]):
                 segments.append(hasher.digest())
                 hasher, in_segment = blake3(), 0
         if total != entry.data_bytes:
-            raise IntegrityError(f"its chunks come to {total} bytes instead of {entry.data_bytes}")
+            raise IntegrityError(f"its chunks come to {format_count(total, 'byte')} instead of {entry.data_bytes}")
         if in_segment or not segments:
             segments.append(hasher.digest())
         return segments[0] if len(segments) == 1 else blake3(b"".join(segments)).digest()

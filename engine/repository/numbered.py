@@ -32,12 +32,13 @@ class MasterSealed:
         name = f"{folder}{number}"
         data = self.store.get(name, limit_bytes=codec.OBJECT_BYTES_MAX)
         binding = crypto.Binding.named(object_type, name, wedding)
-        return crypto.open_object(data, binding, secret_of=self._secret_of, what=name)
 
-    def _secret_of(self, epoch: int) -> bytes:
-        if epoch:
-            raise IntegrityError(f"an object under the master key claims key epoch {epoch}")
-        return self.master
+        def secret_of(epoch: int) -> bytes:
+            if epoch:
+                raise IntegrityError(f"{name}: is under the master key and claims key epoch {epoch}")
+            return self.master
+
+        return crypto.open_object(data, binding, secret_of=secret_of, what=name)
 
     def saw(self, folder: str, number: int) -> None:
         """Remember `number` for this repository and home. Raises IntegrityError when a higher one was seen before."""

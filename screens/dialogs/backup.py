@@ -92,7 +92,7 @@ def estimate_lines(found: ops.BackupEstimate) -> tuple[Line, ...]:
     """What a backup would read, in three lines."""
     kinds = ((found.files_new, "new"), (found.files_changed, "changed"), (found.files_unchanged, "as they were"))
     parts = [f"{format_count(count)} {words}" for count, words in kinds if count]
-    gone = f"; {format_count(found.files_gone)} are gone since the snapshot before" if found.files_gone else ""
+    gone = f"; {format_count(found.files_gone)} gone since the snapshot before" if found.files_gone else ""
     warnings = ""
     if found.warnings:
         more = f" and {len(found.warnings) - 1} more" if len(found.warnings) > 1 else ""
@@ -100,7 +100,7 @@ def estimate_lines(found: ops.BackupEstimate) -> tuple[Line, ...]:
     return (
         line_of(
             Span(f"{format_bytes(found.bytes_to_read)} to read", "strong"),
-            f" of {format_bytes(found.bytes_source)} in {format_count(found.files)} files",
+            f" of {format_bytes(found.bytes_source)} in {format_count(found.files, 'file')}",
         ),
         line_of(Span(f"{', '.join(parts) or 'no files'}{gone}", "dim")),
         line_of(Span(warnings, "warning")) if warnings else line_of(Span("Enter starts it.", "dim")),

@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from engine.base.units import format_count
 from screens.text import clean
 
 
@@ -78,11 +79,11 @@ def leave(jobs: int, others: int = 0) -> ChoiceDialog:
     facts, lines = [], ["Leave: the console closes, the engine goes on in the background; the next start finds it."]
     choices = [Choice("cancel", "Stay"), Choice("leave", "Leave it running", "primary")]
     if jobs:
-        facts.append("1 job is not finished" if jobs == 1 else f"{jobs:,} jobs are not finished")
+        facts.append(f"{format_count(jobs, 'job')} {'is' if jobs == 1 else 'are'} not finished")
         lines.append("Wait: the console closes by itself when the last has ended.")
         choices.append(Choice("wait", "Wait, then quit"))
     if others:
-        facts.append("1 other console is attached" if others == 1 else f"{others} other consoles are attached")
+        facts.append(f"{format_count(others, 'other console')} {'is' if others == 1 else 'are'} attached")
     stop = "jobs are checkpointed now, and go on at the next start" if jobs else "the engine ends now"
     lines.append(f"Stop: {stop}{', and the others lose it' if others else ''}.")
     return ChoiceDialog(f"{', '.join(facts)}.", lines, (*choices, Choice("stop", "Stop now", "warning")))

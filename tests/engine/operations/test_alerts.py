@@ -46,7 +46,7 @@ def test_a_job_that_runs_or_was_stopped_changes_nothing() -> None:
     assert len(list(job_alerts([running, _job("cancelled"), _job("failed")], now_ns=NOW_NS))) == 1
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "a file could"), (3, "3 files could"), (0, "some files could")])
+@pytest.mark.parametrize(("count", "words"), [(1, "1 file could"), (3, "3 files could"), (0, "some files could")])
 def test_warnings_are_a_warning(count: int, words: str) -> None:
     (alert,) = job_alerts([_job("warnings", warnings=count)], now_ns=NOW_NS)
     assert alert.level == "warning"

@@ -65,6 +65,16 @@ def test_when_none_authenticates_that_is_an_integrity_error() -> None:
         _newest(sealed)
 
 
+def test_an_object_that_claims_a_key_epoch_is_named() -> None:
+    """Epochs belong to the keys of weddings; whoever reads of it must know which object to look at."""
+    sealed = sealed_store()
+    binding = crypto.Binding.named(crypto.CONFIG, "config/1", crypto.NO_WEDDING)
+    data = crypto.seal_object(b"payload", binding, secret=sealed.master, epoch=7, entropy=ENTROPY)
+    sealed.store.put("config/1", data)
+    with pytest.raises(IntegrityError, match=r"^config/1: .* key epoch 7$"):
+        _newest(sealed)
+
+
 def test_two_creators_never_share_a_number() -> None:
     """One of them is told."""
     objects = MemoryObjects()
