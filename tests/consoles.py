@@ -15,13 +15,14 @@ from engine.contract.settings import ConsoleSettings
 from screens.widgets.plot import Symbols
 from screens.widgets.rows import Rows
 from wedsync_tui.app import ConsoleApp, Outcome
+from wedsync_tui.theme import Look
 
 Driver = Pilot[Outcome]
 
 
 def console(handle: EngineHandle, *, theme: str = "wedsync-dark", symbols: Symbols = "braille") -> ConsoleApp:
     """A console that pulls only when it is told to."""
-    app = ConsoleApp(handle, settings=ConsoleSettings(theme=theme), symbols=symbols, tick=False)
+    app = ConsoleApp(handle, settings=ConsoleSettings(theme=theme), look=Look(symbols), tick=False)
     app.animation_level = "none"
     return app
 

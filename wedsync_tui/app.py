@@ -9,6 +9,7 @@ Main thread.
 from __future__ import annotations
 
 import enum
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Event as TerminalEvent
+from textual.events import Key
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 
@@ -33,17 +36,17 @@ from screens.dialogs.form import FormDialog
 from screens.dialogs.retrieve import RetrieveDialog
 from screens.text import Line
 from screens.widgets.command_bar import CommandBar
-from screens.widgets.plot import Symbols
 from wedsync_tui import terminal
 from wedsync_tui.courier import Courier
 from wedsync_tui.desk import ConsoleDesk
 from wedsync_tui.firststeps import FirstSteps
 from wedsync_tui.history import History
+from wedsync_tui.keys import Followed, KeysInTurn
 from wedsync_tui.palette import Command, OperationProvider, operation_commands
 from wedsync_tui.script import Script
 from wedsync_tui.stage import Severity
 from wedsync_tui.stepper import Stepper
-from wedsync_tui.theme import DARK, DEFAULT_THEME, THEMES, AsciiFilter, symbols_for
+from wedsync_tui.theme import DARK, DEFAULT_THEME, THEMES, AsciiFilter, Look, TextConsoleFilter, look_for
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,6 +57,7 @@ QUICK_FRAMES = 40  # so many in a row bring it back
 SLOWEST_S = 2.0
 SILENT_S = 5.0  # an engine that publishes nothing for so long is said to be silent
 TOASTS_PER_PULL = 3
+SETTLED_S = 1.0  # after so long all that stays has been made
 
 
 class Outcome(enum.Enum):
@@ -88,7 +92,7 @@ class ConsoleApp(App[Outcome]):
         handle: EngineHandle,
         *,
         settings: ConsoleSettings | None = None,
-        symbols: Symbols = "braille",
+        look: Look = Look(),  # noqa: B008
         script: Script | None = None,
         tick: bool = True,
     ) -> None:
@@ -107,13 +111,14 @@ class ConsoleApp(App[Outcome]):
         self._crashed = False
         self._leaves_when_idle = self._is_asking = False
         self.courier = Courier(handle)
+        self.keys = KeysInTurn(self, super().on_event)
         self.desk = ConsoleDesk(self)
         self.guide = FirstSteps(self, self.desk)
         self.stepper = Stepper(self, handle)
-        self._dashboard = DashboardScreen(self.desk, symbols=symbols)
-        if symbols == "ascii":
-            self._filters.append(AsciiFilter())
-        for theme in THEMES:
+        self._dashboard = DashboardScreen(self.desk, symbols=look.symbols)
+        if look.symbols != "braille":
+            self._filters.append(AsciiFilter() if look.symbols == "ascii" else TextConsoleFilter())
+        for theme in look.themes:
             self.register_theme(theme)
 
     # --- starting ---
@@ -134,6 +139,7 @@ class ConsoleApp(App[Outcome]):
         self.call_after_refresh(self.pull)
         if self._ticks:
             self._timer = self.set_interval(self._interval_s, self.pull)
+            self.set_timer(SETTLED_S, _settle)
         if self._script is not None:
             self.run_worker(self.stepper.run(self._script), name="script")
 
@@ -258,6 +264,17 @@ class ConsoleApp(App[Outcome]):
 
     # --- keys ---
 
+    async def on_event(self, event: TerminalEvent) -> None:
+        """Keys of the terminal wait for their turn."""
+        if isinstance(event, Key) and not event.is_forwarded:
+            await self.keys.take(event)
+        else:
+            await super().on_event(event)
+
+    def on_followed(self, event: Followed) -> None:
+        """A key has been wherever it leads."""
+        self.keys.came(event.number)
+
     def action_help(self) -> None:
         """Keys and verbs."""
         self.desk.help()
@@ -317,6 +334,12 @@ class ConsoleApp(App[Outcome]):
             self._loop.call_soon_threadsafe(self.exit, outcome)
 
 
+def _settle() -> None:
+    """Let the collector pass over all that stays: looking at it again and again takes a key 45 ms each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def run_console(
     handle: EngineHandle,
     *,
@@ -326,8 +349,7 @@ def run_console(
     is_attached: bool = False,
 ) -> Outcome:
     """Draw the console until it ends, on the main thread. `script` is run in it, step by step, visibly."""
-    symbols = symbols_for(os.environ)
-    app = ConsoleApp(handle, settings=settings, symbols=symbols, script=script)
+    app = ConsoleApp(handle, settings=settings, look=look_for(os.environ), script=script)
     app.desk.history = history or app.desk.history
     app.is_guest = is_attached
     with terminal.guarded(

@@ -6,8 +6,11 @@ name, and gets the variables it lacks from the default. Main thread, before the 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from typing import NamedTuple
 
+from rich.console import Console
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
@@ -93,6 +96,43 @@ COLOUR_BLIND = Theme(
 
 THEMES: tuple[Theme, ...] = (DARK, LIGHT, COLOUR_BLIND)
 
+# The same where there are sixteen colours: each is one of them, so that nothing is left to what is nearest. The nearest
+# to the greens above would be the grey of what is dim.
+_SIXTEEN = {
+    "black": "#000000", "red": "#aa0000", "brown": "#aa5500", "blue": "#0000aa", "magenta": "#aa00aa",
+    "cyan": "#00aaaa", "grey": "#aaaaaa", "dark": "#555555", "light red": "#ff5555", "light green": "#55ff55",
+    "yellow": "#ffff55", "light magenta": "#ff55ff", "light cyan": "#55ffff", "white": "#ffffff",
+}  # fmt: skip
+
+
+def _of_sixteen(theme: Theme, names: str) -> Theme:
+    """`theme` in colours of the sixteen, in the order in which `DARK` names its own."""
+    colours = [_SIXTEEN[name] for name in names.split(", ")]
+    of_theme = ("primary", "secondary", "accent", "success", "warning", "error", "foreground", "background", "surface")
+    named = dict(zip((*of_theme, "panel"), colours, strict=False))
+    return Theme(
+        name=theme.name,
+        dark=theme.dark,
+        variables=dict(zip(theme.variables, colours[len(named) :], strict=True)),
+        **named,  # type: ignore[arg-type]
+    )
+
+
+SIXTEEN: tuple[Theme, ...] = (
+    _of_sixteen(DARK, "cyan, grey, light cyan, light green, yellow, light red, white, black, black, blue, "
+                      "grey, dark, dark, blue, yellow, cyan, light magenta"),
+    _of_sixteen(LIGHT, "blue, dark, magenta, blue, brown, red, black, white, white, grey, "
+                       "dark, grey, grey, grey, brown, cyan, magenta"),
+    _of_sixteen(COLOUR_BLIND, "light cyan, grey, white, light cyan, yellow, light red, white, black, black, blue, "
+                              "grey, dark, dark, blue, yellow, cyan, light red"),
+)  # fmt: skip
+
+
+def themes_for(environment: Mapping[str, str]) -> tuple[Theme, ...]:
+    """Our themes in the colours that the terminal has, by the same rule by which it is drawn on."""
+    system = Console(file=io.StringIO(), force_terminal=True, _environ=environment).color_system
+    return SIXTEEN if system == "standard" else THEMES
+
 
 def symbols_for(environment: Mapping[str, str]) -> Symbols:
     """What the terminal can show: braille; blocks on a text console; ASCII where a locale is set and is not UTF-8.
@@ -106,6 +146,18 @@ def symbols_for(environment: Mapping[str, str]) -> Symbols:
     return "block" if environment.get("TERM", "") in ("linux", "vt100", "vt220") else "braille"
 
 
+class Look(NamedTuple):
+    """How a terminal is drawn on."""
+
+    symbols: Symbols = "braille"
+    themes: tuple[Theme, ...] = THEMES
+
+
+def look_for(environment: Mapping[str, str]) -> Look:
+    """What suits the terminal that is described there."""
+    return Look(symbols_for(environment), themes_for(environment))
+
+
 # What a screen of ours or of Textual draws with, in ASCII of the same width.
 _ASCII = str.maketrans(
     {
@@ -115,6 +167,32 @@ _ASCII = str.maketrans(
         "→": ">", "↑": "^", "↓": "v", "⭘": "o", "▼": "v", "▶": ">", "\u00a0": " ",
     }
 )  # fmt: skip
+
+
+# What is missing in the fonts of text consoles (the kernel's own, and Lat15 and Uni2 of console-setup), in what all of
+# them have.
+_TEXT_CONSOLE = str.maketrans(
+    {
+        **dict.fromkeys("▔‾╺", "─"), **dict.fromkeys("━╸", "═"), **dict.fromkeys("┄╌–", "-"), "▁": "_", "┆": "│",
+        "┃": "║", **dict.fromkeys("▏▕▎▍▌▐", "│"), "╭": "┌", "╮": "┐", "╰": "└", "╯": "┘", "▾": "▼", "‖": "║",
+        **dict.fromkeys("▊▋▉▛▜▙▟▮▆▇", "█"), **dict.fromkeys("▂▃▯", "░"), **dict.fromkeys("▄▀▅", "▒"), "●": "•",
+        **dict.fromkeys("○⭘", "o"), "✓": "+", **dict.fromkeys("✗×", "x"), **dict.fromkeys("▸›▶", ">"), "‹": "<",
+        "…": "~",
+    }
+)  # fmt: skip
+
+
+class TextConsoleFilter(LineFilter):
+    """Redraw what the fonts of a text console lack; letters stay as they are."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """See `LineFilter.apply`."""
+        return [
+            segment
+            if segment.text.isascii()
+            else Segment(segment.text.translate(_TEXT_CONSOLE), segment.style, segment.control)
+            for segment in segments
+        ]
 
 
 class AsciiFilter(LineFilter):

@@ -6,6 +6,7 @@ costs ten times as much. Flows in: a desk that understands lines. Flows out: a l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -21,14 +22,24 @@ from screens.desk import Desk, Problem, Suggestion
 from screens.text import Span, clean, cut, fit, line_of
 from screens.widgets.rows import Lines, Rows
 
-SHOWN_MAX = 8
 HINT = "Tab completes · ↑ ↓ history · ^r searches it · Enter runs · Esc goes back"
 
 
 class LineInput(Input):
-    """An input whose box never changes with what is written, so that a letter lays nothing out anew."""
+    """An input whose box never changes with what is written, so that a letter lays nothing out anew.
+
+    It tells of a letter at once and not by a message, so that the letter and what it finds are painted together.
+    """
 
     virtual_size = Reactive(Size(0, 0), layout=False)
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        super().__init__(id="line", compact=True, select_on_focus=False)
+        self._tell = changed
+
+    def watch_value(self, value: str) -> None:
+        """Somebody typed, or the line was filled in."""
+        self._tell(value)
 
 
 class CommandBar(Vertical):
@@ -54,7 +65,7 @@ class CommandBar(Vertical):
         yield Lines(id="words", fill=self._fill_words)
         with Horizontal(id="entry"):
             yield Label(":", id="colon")
-            yield LineInput(id="line", compact=True, select_on_focus=False)
+            yield LineInput(self._changed)
 
     def on_mount(self) -> None:
         """It waits out of sight."""
@@ -74,7 +85,6 @@ class CommandBar(Vertical):
         """Begin a line, at the end of what is given."""
         if not self.is_open:
             self._before = self.screen.focused
-            self.query_one("#suggestions").styles.height = min(SHOWN_MAX, max(0, self.screen.size.height - 5))
         self.display = True
         self._problem, self._back, self._searches = "", 0, False
         self._written = line
@@ -138,13 +148,16 @@ class CommandBar(Vertical):
     # --- keys ---
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Somebody typed: forget the error, suggest anew."""
+        """It is known already, and no business of the screen below."""
         event.stop()
-        if event.value == self._filled or not self.is_open:
+
+    def _changed(self, value: str) -> None:
+        """Somebody typed: forget the error, suggest anew."""
+        if value == self._filled or not self.is_open:
             return
         self._problem = ""
         self._back = 0
-        self._filled = self._written = event.value
+        self._filled = self._written = value
         self._look()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
