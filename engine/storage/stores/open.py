@@ -7,12 +7,14 @@ import threading
 import urllib.parse
 from pathlib import Path
 
+from engine.base.clock import SystemClock
 from engine.base.errors import NotFound, UsageError
 from engine.storage.stores.local import LocalStore
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
 from engine.storage.stores.store import ObjectStore
 
-_SUPPORTED = "use file:///an/absolute/path, or memory:// for a trial"
+_SUPPORTED = "use file:///an/absolute/path, s3://bucket/prefix, or memory:// for a trial"
+_SCHEMES = ("file", "memory", "s3")
 
 _memory_mutex = threading.Lock()
 _memory: dict[str, MemoryObjects] = {}  # by URL, for the life of the process; guarded by `_memory_mutex`
@@ -21,12 +23,17 @@ _memory: dict[str, MemoryObjects] = {}  # by URL, for the life of the process; g
 def open_store(url: str, *, create: bool) -> ObjectStore:
     """The store at `url`, made if it is missing and `create`.
 
-    `file:///path` is a folder (percent-encoded; a plain path is no URL). `memory://NAME` is shared in this process,
-    `memory://` fresh each time. Raises UsageError for any other, NotFound, NotPermitted, LimitReached, Unavailable.
+    `file:///path` is a folder (percent-encoded; a plain path is no URL). `s3://bucket/prefix` is a bucket, which is
+    never made (docs/stores.md). `memory://NAME` is shared in this process, `memory://` fresh each time. Raises
+    UsageError for any other, NotFound, NotPermitted, LimitReached, Unavailable.
     """
     scheme, found, rest = url.partition("://")
-    if not found or scheme.lower() not in ("file", "memory"):
+    if not found or scheme.lower() not in _SCHEMES:
         raise UsageError(f"{url!r} is not the URL of a store", _SUPPORTED)
+    if scheme.lower() == "s3":
+        from engine.storage.stores.buckets import open_bucket  # its library is loaded only where it is needed
+
+        return open_bucket(url, SystemClock())
     if "?" in rest or "#" in rest:
         raise UsageError(f"the URL of a store has no ? and no #: {url!r}", "write them as %3F and %23")
     if scheme.lower() == "file":

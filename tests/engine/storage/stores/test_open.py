@@ -44,7 +44,7 @@ def test_localhost_is_this_machine(tmp_path: Path) -> None:
     [
         "", "/srv/store", "store", "file:", "file:/srv/store", "file://", "file://srv/store", "file://./store",
         "file:///srv/../etc", "file:///srv/%2e%2e/etc", "file:///a%00b", "file:///a?b=c", "file:///a#b",
-        "s3://bucket/prefix", "http://example.org/", "memory", "C:\\store",
+        "s3://", "gs://bucket/prefix", "http://example.org/", "memory", "C:\\store",
     ],
 )  # fmt: skip
 def test_any_other_url_is_a_usage_error_that_says_what_to_write(url: str) -> None:

@@ -1,0 +1,104 @@
+"""The URL of a bucket → what talks to it: `s3://bucket/prefix?endpoint=https://…&region=…&profile=…`.
+
+Credentials are never part of the URL, since URLs are shown and logged: they come from the environment
+(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, …) or, with `profile`, from the file that
+`AWS_SHARED_CREDENTIALS_FILE` names, else `~/.aws/credentials`.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import urllib.parse
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obstore.store import S3Store
+
+from engine.base.clock import Clock
+from engine.base.errors import NotFound, UsageError
+from engine.storage.stores.breaker import Breaker
+from engine.storage.stores.cloud import CloudStore
+from engine.storage.stores.names import is_part
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_OPTIONS = ("endpoint", "region", "profile")
+_HINT = "write it as s3://bucket/prefix?endpoint=https://host&region=name&profile=name"
+
+# A call that has brought nothing for so long is over; retries wait 0.2 s, 0.4 s, … with jitter, for a minute in all.
+_CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "read_timeout": timedelta(seconds=30)}
+_RETRIES: RetryConfig = {
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
+    "max_retries": 6,
+    "retry_timeout": timedelta(seconds=60),
+}
+
+
+def open_bucket(url: str, clock: Clock) -> CloudStore:
+    """The store at `url`. Asks the service for one listing, so that what is wrong is told at once.
+
+    Raises UsageError, NotFound (no such bucket), NotPermitted, Unavailable.
+    """
+    parts = urllib.parse.urlsplit(url)
+    options = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+    prefix = parts.path.strip("/")
+    if "@" in parts.netloc:
+        raise UsageError("the URL of a store carries no credentials", "give them by the environment, or name a profile")
+    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment or not all(map(is_part, filter(None, prefix.split("/")))):
+        raise UsageError(f"s3://{parts.netloc}{parts.path} does not name a bucket", _HINT)
+    if strange := [name for name in options if name not in _OPTIONS]:
+        raise UsageError(f"the URL of a store has no {strange[0]!r}", _HINT)
+    client = S3Store(
+        parts.netloc,
+        prefix=prefix or None,
+        config=_config(options),
+        client_options={**_CLIENT, "allow_http": options.get("endpoint", "").startswith("http://")},
+        retry_config=_RETRIES,
+    )
+    store = CloudStore(client, url=_shown(parts), breaker=Breaker(clock))
+    store.probe()
+    return store
+
+
+def _shown(parts: urllib.parse.SplitResult) -> str:
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _config(options: dict[str, str]) -> S3Config:
+    config: S3Config = {}
+    if "endpoint" in options:
+        endpoint = options["endpoint"]
+        if not endpoint.startswith(("http://", "https://")) or "@" in endpoint:
+            raise UsageError("the endpoint of a store is http:// or https:// and a host, without credentials", _HINT)
+        config["endpoint"] = endpoint.rstrip("/")
+        config["unsigned_payload"] = endpoint.startswith("https://")  # what is stored proves itself, and TLS its way
+    if "region" in options:
+        config["region"] = options["region"]
+    if "profile" in options:
+        key, secret, token = _credentials(options["profile"])
+        config["access_key_id"], config["secret_access_key"] = key, secret
+        if token:
+            config["session_token"] = token
+    return config
+
+
+def _credentials(profile: str) -> tuple[str, str, str]:
+    """Access key, secret and session token of a profile. Raises NotFound, UsageError."""
+    path = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text())
+        section = parser[profile]
+        return section["aws_access_key_id"], section["aws_secret_access_key"], section.get("aws_session_token", "")
+    except OSError as error:
+        raise NotFound(f"the credentials {path} cannot be read: {error.strerror}", "see profile in the URL") from None
+    except KeyError:
+        raise NotFound(f"{path} has no whole profile {profile!r}", "it needs a key id and a secret") from None
+    except (configparser.Error, UnicodeDecodeError):
+        raise UsageError(f"{path} is not a credentials file", "see the AWS documentation of it") from None

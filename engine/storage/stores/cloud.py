@@ -1,0 +1,306 @@
+"""`CloudStore`: objects in a bucket of an object store (`s3://bucket/prefix`), through obstore.
+
+In: bytes and names. Out: objects, each there whole or not at all, and durable once the service has acknowledged
+them. A staged object grows in a nameless file of this machine's temporary folder; publishing it uploads it, several
+side by side. Short failures are retried below (obstore: backoff with jitter); what stays is Unavailable.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from operator import attrgetter
+from typing import IO, TYPE_CHECKING
+
+from obstore import exceptions
+from obstore.store import S3Store as Client
+
+from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
+from engine.base.invariants import check
+from engine.storage.stores.breaker import Breaker
+from engine.storage.stores.failures import explain
+from engine.storage.stores.names import check_name, check_prefix, is_name
+from engine.storage.stores.replies import explain_reply
+from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+UPLOADS = 4  # at once; each holds one pack's file
+_QUEUE_MAX = 4 * UPLOADS  # publications that wait on this machine's disk before `publish` blocks
+_MULTIPART_FROM_BYTES = 64 * 1024 * 1024
+_PART_BYTES = 16 * 1024 * 1024
+_PAGE_NAMES = 1000  # as many as a service gives at once
+
+
+class CloudStore:
+    """A store in a bucket. Any thread but an event loop's. See `ObjectStore` for what the methods promise.
+
+    A bucket has no folders, so an object may be named as another one's folder; our names never are.
+    """
+
+    def __init__(self, client: Client, *, url: str, breaker: Breaker) -> None:
+        """`client` talks to the bucket and prefix; `url` is shown to people, so it carries no credentials."""
+        self._client = client
+        self._url = url
+        self._breaker = breaker
+        self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="wedsync-upload")
+        self._room = threading.BoundedSemaphore(_QUEUE_MAX)
+        self._lock = threading.Lock()
+        self._staged: set[CloudStagedObject] = set()  # guarded by `_lock`
+        self._is_closed = False  # only ever set, so it needs no lock
+
+    @property
+    def url(self) -> str:
+        """See `ObjectStore.url`."""
+        return self._url
+
+    def probe(self) -> None:
+        """Ask the service for anything at all. Raises NotFound (no such bucket), NotPermitted, Unavailable."""
+        with self._explained():
+            next(iter(self._client.list(chunk_size=1)), None)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `ObjectStore.put`. A name with just these bytes was taken by an attempt of ours whose answer got lost."""
+        check_name(name)
+        self.check_open()
+        try:
+            with self._explained(name):
+                self._client.put(name, data, mode="create", use_multipart=False)
+        except Conflict:
+            if not self._holds(name, data):
+                raise
+
+    def stage(self) -> CloudStagedObject:
+        """See `ObjectStore.stage`."""
+        self.check_open()
+        return CloudStagedObject(self)
+
+    def get(self, name: str, *, limit_bytes: int) -> bytes:
+        """See `ObjectStore.get`."""
+        check_name(name)
+        self.check_open()
+        with self._explained(name):
+            found = self._client.get(name)
+            size = found.meta["size"]
+            if size > limit_bytes:
+                raise IntegrityError(
+                    f"{name} has {size} bytes where {limit_bytes} are the most that can be right", "run verify"
+                )
+            return bytes(found.bytes())
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """See `ObjectStore.read_into`."""
+        check_name(name)
+        check(offset >= 0, "an offset is not negative")
+        self.check_open()
+        target = buffer.cast("B")
+        if not target:
+            self.stat(name)
+            return
+        with self._explained(name):
+            found = memoryview(self._client.get_range(name, start=offset, length=len(target)))
+        if len(found) != len(target):
+            raise IntegrityError(
+                f"{name} has nothing at byte {offset + len(found)}, where it should go on", "run verify"
+            )
+        target[:] = found
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `ObjectStore.list`. All are asked for before the first is given: services sort in their own ways."""
+        check_prefix(prefix)
+        self.check_open()
+        return self._walk(prefix)
+
+    def stat(self, name: str) -> ObjectInfo:
+        """See `ObjectStore.stat`."""
+        check_name(name)
+        self.check_open()
+        with self._explained(name):
+            return _info(self._client.head(name))
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`."""
+        self.stat(name)  # the service does not mind deleting what is not there; our callers do
+        with self._explained(name):
+            self._client.delete(name)
+
+    def space(self) -> Space:
+        """See `ObjectStore.space`: a bucket has no bounds that it would tell."""
+        self.check_open()
+        return Space(None, None, None)
+
+    def close(self) -> None:
+        """See `ObjectStore.close`: what was published is uploaded first. Also twice."""
+        self._is_closed = True
+        self._uploads.shutdown()
+        with self._lock:
+            staged = list(self._staged)
+        for each in staged:
+            each.discard()
+
+    def add_staged(self, staged: CloudStagedObject) -> None:
+        """Keep one of our staged objects in mind until it is over. Raises Unavailable."""
+        self.check_open()
+        with self._lock:
+            self._staged.add(staged)
+
+    def forget_staged(self, staged: CloudStagedObject) -> None:
+        """One of our staged objects is over. Also twice."""
+        with self._lock:
+            self._staged.discard(staged)
+
+    def publish_file(self, file: IO[bytes], size_bytes: int, name: str) -> Future[None]:
+        """Queue the upload of one of our staged objects; its file is ours from now on. Waits while many wait."""
+        done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # as the promise says: it cannot be cancelled
+        self._room.acquire()
+        try:
+            self._uploads.submit(self._publish, file, size_bytes, name, done)
+        except RuntimeError:  # closed meanwhile
+            self._room.release()
+            file.close()
+            done.set_exception(self._closed())
+        return done
+
+    def _publish(self, file: IO[bytes], size_bytes: int, name: str, done: Future[None]) -> None:
+        try:
+            with file:
+                self._upload(file, size_bytes, name)
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+        finally:
+            self._room.release()
+
+    def _upload(self, file: IO[bytes], size_bytes: int, name: str) -> None:
+        """Send the file. Its name is a hash, so an object that is there with this size is the same."""
+        data = mmap.mmap(file.fileno(), size_bytes, prot=mmap.PROT_READ) if size_bytes else b""
+        try:
+            if size_bytes < _MULTIPART_FROM_BYTES:
+                with self._explained(name):
+                    self._client.put(name, data, mode="create", use_multipart=False)
+            elif self._size_of(name) != size_bytes:  # parts cannot be told to create only
+                self._refuse_other_size(name, size_bytes)
+                with self._explained(name):
+                    self._client.put(name, data, chunk_size=_PART_BYTES, max_concurrency=UPLOADS)
+        except Conflict:
+            self._refuse_other_size(name, size_bytes)
+
+    def _refuse_other_size(self, name: str, size_bytes: int) -> None:
+        there = self._size_of(name)
+        if there not in (None, size_bytes):
+            raise Conflict(
+                f"{name} is in the store already with {there} bytes, not {size_bytes}",
+                "run verify: one of the two is damaged",
+            )
+
+    def _size_of(self, name: str) -> int | None:
+        with suppress(NotFound), self._explained(name):
+            return self._client.head(name)["size"]
+        return None
+
+    def _holds(self, name: str, data: bytes) -> bool:
+        with suppress(NotFound, IntegrityError):
+            return self.get(name, limit_bytes=len(data)) == data
+        return False
+
+    def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The objects that a service names; foreign names are passed over, and those that are gone by their turn."""
+        with self._explained():
+            found = [entry for page in self._client.list(prefix or None, chunk_size=_PAGE_NAMES) for entry in page]
+        yield from sorted((_info(entry) for entry in found if is_name(entry["path"])), key=attrgetter("name"))
+
+    def check_open(self) -> None:
+        """Raise Unavailable after `close`."""
+        if self._is_closed:
+            raise self._closed()
+
+    def _closed(self) -> WedSyncError:
+        return Unavailable(f"the store {self._url} is closed", "open it again")
+
+    @contextmanager
+    def _explained(self, name: str = "") -> Iterator[None]:
+        """Turn what the service or the network answers into our errors, and let the breaker know."""
+        self._breaker.check(self._url)
+        try:
+            yield
+        except (exceptions.BaseError, OSError) as error:
+            explained = explain_reply(error, name=name, url=self._url)
+            self._breaker.note(failed=isinstance(explained, Unavailable))
+            raise explained from error
+        self._breaker.note(failed=False)
+
+
+class CloudStagedObject:
+    """An object that grows in a nameless file of this machine. See `StagedObject`. One writer."""
+
+    def __init__(self, store: CloudStore) -> None:
+        """Raises LimitReached, NotPermitted, Unavailable."""
+        self._store = store
+        self._size_bytes = 0
+        with _explained_here():
+            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it is closed when this object is over
+        self._file: IO[bytes] | None = file  # None: published, discarded or failed
+        try:
+            store.add_staged(self)
+        except Unavailable:
+            self.discard()
+            raise
+
+    @property
+    def size_bytes(self) -> int:
+        """See `StagedObject.size_bytes`."""
+        return self._size_bytes
+
+    def append(self, data: memoryview) -> None:
+        """See `StagedObject.append`."""
+        check(data.nbytes % STAGE_ALIGNMENT_BYTES == 0, "what is appended is a multiple of 4,096 bytes")
+        rest = data.cast("B")
+        file = self._usable()
+        try:
+            with _explained_here():
+                while rest:
+                    rest = rest[file.write(rest) :]
+        except BaseException:
+            self.discard()
+            raise
+        self._size_bytes += data.nbytes
+
+    def publish(self, name: str) -> Future[None]:
+        """See `StagedObject.publish`."""
+        check_name(name)
+        file, self._file = self._usable(), None
+        self._store.forget_staged(self)
+        return self._store.publish_file(file, self._size_bytes, name)
+
+    def discard(self) -> None:
+        """See `StagedObject.discard`; after `publish` it does nothing."""
+        file, self._file = self._file, None
+        self._store.forget_staged(self)
+        if file is not None:
+            file.close()
+
+    def _usable(self) -> IO[bytes]:
+        self._store.check_open()
+        check(self._file is not None, "a staged object is not used after publish, discard or a failure")
+        assert self._file is not None
+        return self._file
+
+
+def _info(entry: ObjectMeta) -> ObjectInfo:
+    return ObjectInfo(entry["path"], entry["size"], round(entry["last_modified"].timestamp() * 1e9))
+
+
+@contextmanager
+def _explained_here() -> Iterator[None]:
+    """Turn what this machine's temporary folder refuses into our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, tempfile.gettempdir()) from error
