@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,14 +27,16 @@ from engine.pipeline import units
 from engine.pipeline.census import Census, known_before
 from engine.pipeline.commit import JobCommits, Tally
 from engine.pipeline.fair import FILE_COST_BYTES
+from engine.pipeline.links import LinkGroups
 from engine.pipeline.parents import choose_parents, open_scan, open_walk, selection_of
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
 from engine.pipeline.recorder import Recorder, Slot, with_chunks
 from engine.pipeline.request import BackupRequest as BackupRequest
 from engine.pipeline.request import head_of
-from engine.pipeline.scan import Changed, Metadata, Scanned, Unchanged
-from engine.pipeline.source import SourceFile, SourceProblem, entry_of, link_group
+from engine.pipeline.rows import Row, in_rows
+from engine.pipeline.scan import Changed, Metadata
+from engine.pipeline.source import SourceFile, SourceProblem, entry_of
 from engine.pipeline.touched import Carried, Kept, Part, Reused, open_touched_scan
 from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
 from engine.pipeline.walk import WalkItem, WalkWarning, check_sources
@@ -79,12 +81,12 @@ class BackupRun(Run[BackupOutcome]):
         self._counts: Counter[str] = Counter()
         self._warnings: list[SnapshotWarning] = []
         self._tasks: deque[SegmentTask | FileWork] = deque()  # segments to go on with, files to begin anew
-        self._links: dict[int, FileWork | Entry] = {}
+        self._links = LinkGroups()
         self._sources: set[SourceFile] = set()  # of large files, also of those given up; closed with the run at last
         self._held: Changed | None = None  # scanned, but over the last unit's size
         self._stream_s = 0.0  # since the last checkpoint
         self._read_bytes = 0  # of the source, by this run
-        self._scan: Iterator[Scanned | Part] | None = None
+        self._scan: Iterator[Changed | Metadata | WalkWarning | Part | Row] | None = None
         self._met: Counter[str] = Counter()  # files and bytes that the scan has met: what progress is measured by
         self._census: Census | None = None
         parent = self._begin_scan() if request.stream is None else self._begin_stream(*request.stream)
@@ -97,7 +99,9 @@ class BackupRun(Run[BackupOutcome]):
         check_sources(what.sources)
         parents = choose_parents(self._vault, what.sources)
         touched = open_touched_scan(self._vault, self._request, parents, self._clock)
-        self._scan = iter(touched or open_scan(self._vault, what, parents, self._clock))
+        self._scan = in_rows(touched or open_scan(self._vault, what, parents, self._clock), self._vault.lacks)
+        if len(parents) == 1:
+            self._recorder.compare_with(parents[0].body.segments)
         self.progress.bytes_expected = known_before(parents, what.sources)
         if touched is not None:
             self.progress.bytes_expected = None
@@ -149,16 +153,18 @@ class BackupRun(Run[BackupOutcome]):
     def _scan_for_unit(self) -> Unit | None:
         files: list[FileWork] = []
         gathered_bytes = 0
-        for _ in range(_SCAN_STEP):
+        looked_at = 0
+        while looked_at < _SCAN_STEP:
             scanned = self._next_scanned()
+            looked_at += len(scanned.entries) if isinstance(scanned, Row) else 1
             if scanned is None:
                 return self._timed(partial(self._files_unit, files)) if files else None
             if isinstance(scanned, WalkWarning):
                 self._warn(scanned.path, scanned.what)
             elif isinstance(scanned, Metadata):
                 self._recorder.reserve(scanned.entry)
-            elif isinstance(scanned, Unchanged):
-                self._take_unchanged(scanned)
+            elif isinstance(scanned, Row):
+                self._take_row(scanned)
             elif isinstance(scanned, Part):
                 self._take_over(scanned)
             else:
@@ -180,7 +186,7 @@ class BackupRun(Run[BackupOutcome]):
                     break
         return self._timed(partial(self._files_unit, files)) if files else _nothing
 
-    def _next_scanned(self) -> Scanned | Part | None:
+    def _next_scanned(self) -> Changed | Metadata | WalkWarning | Part | Row | None:
         if self._held is not None:
             held, self._held = self._held, None
             return held
@@ -191,21 +197,20 @@ class BackupRun(Run[BackupOutcome]):
             self._scan = None
             with self._lock:
                 self.progress.files_total, self.progress.bytes_total = self._met["files"], self._met["bytes"]
-        elif not isinstance(scanned, WalkWarning | Part):
-            self.progress.current = scanned.item.path.decode("utf-8", "backslashreplace")
+        elif isinstance(scanned, Changed | Row):
+            self.progress.current = scanned.path.decode("utf-8", "backslashreplace")
         return scanned
 
-    def _take_unchanged(self, scanned: Unchanged) -> None:
-        entry = scanned.entry
-        if self._vault.lacks([entry]):
-            self._held = Changed(scanned.item, None)  # the parent's chunks are gone: read it again
-            return
+    def _take_row(self, row: Row) -> None:
+        files = row.files
+        size_bytes = sum(entry.size for entry in files)
+        reused_bytes = sum(entry.data_bytes for entry in files)
         with self._lock:
-            self._count(files=1, bytes_source=entry.size, bytes_reused=entry.data_bytes, files_unchanged=1)
-            self._met.update(files=1, bytes=entry.size)
-            self.progress.files_done += 1
-            self.progress.bytes_read += entry.size
-        self._recorder.reserve(entry)
+            self._count_unread(len(files), size_bytes, reused_bytes)
+            self._met.update(files=len(files), bytes=size_bytes)
+            self.progress.files_done += len(files)
+            self.progress.bytes_read += size_bytes
+        self._recorder.reserve_row(row.entries, are_parents=row.are_parents)
 
     def _take_over(self, part: Part) -> None:
         """A part of the parent's manifest that a watch vouches for."""
@@ -216,12 +221,7 @@ class BackupRun(Run[BackupOutcome]):
             self._recorder.reserve(part.entry)
             part = Carried(int(part.entry.kind == FILE), part.entry.size)
         with self._lock:
-            self._count(
-                files=part.files,
-                bytes_source=part.bytes_source,
-                bytes_reused=part.bytes_source,
-                files_unchanged=part.files,
-            )
+            self._count_unread(part.files, part.bytes_source, part.bytes_source)
 
     def _file_work(self, scanned: Changed) -> FileWork | None:
         """A file to read; None when another name of the same inode is being read already."""
@@ -229,17 +229,10 @@ class BackupRun(Run[BackupOutcome]):
         work = FileWork(item, item.path, self._recorder.reserve(), item.stat.st_size, scanned.previous)
         with self._lock:
             self._met.update(files=1, bytes=item.stat.st_size)
-            group = link_group(item.stat)
-            leader = self._links.get(group) if group else None
-            if isinstance(leader, FileWork):
-                leader.followers.append((item, work.slot))
-                return None
-            if group and leader is None:
-                self._links[group] = work
+            leader = self._links.join(work)
         if isinstance(leader, Entry):
             self._complete_follower(leader, item, work.slot)
-            return None
-        return work
+        return work if leader is None else None
 
     # --- whole files ------------------------------------------------------------------------------------
 
@@ -264,7 +257,7 @@ class BackupRun(Run[BackupOutcome]):
         for reading in readings:
             for what in reading.problems:
                 self._warn(reading.work.path, what)
-            self._complete(reading.work, reading.entry, reading.contents)
+        self._complete([(reading.work, reading.entry, reading.contents) for reading in readings])
         self._advance(buffers, read_bytes=at, stored_bytes=stored_bytes)
 
     # --- segments of large files ------------------------------------------------------------------------
@@ -346,21 +339,24 @@ class BackupRun(Run[BackupOutcome]):
         entry = work.entry
         if work.is_short or isinstance(work.source, StreamSource):
             entry = units.cut_to(entry, contents.length)
-        self._complete(work, entry, contents)
+        self._complete([(work, entry, contents)])
 
     # --- ends of files ----------------------------------------------------------------------------------
 
-    def _complete(self, work: FileWork, entry: Entry, contents: Contents) -> None:
-        final = with_chunks(entry, contents.ids, contents.digest, self._transaction)
+    def _complete(self, done: Sequence[tuple[FileWork, Entry, Contents]]) -> None:
+        finals = [
+            (work, with_chunks(entry, contents.ids, contents.digest, self._transaction))
+            for work, entry, contents in done
+        ]
+        followers: list[tuple[Entry, WalkItem, Slot]] = []
         with self._lock:
-            self._count(files=1, bytes_source=final.size)
-            self.progress.files_done += 1
-            self.progress.bytes_read += work.dealt_whole()
-            followers, work.followers = work.followers, []
-            if final.link_group:
-                self._links[final.link_group] = final
-        self._recorder.complete(work.slot, final)
-        for item, slot in followers:
+            self._count(files=len(finals), bytes_source=sum(final.size for _, final in finals))
+            self.progress.files_done += len(finals)
+            self.progress.bytes_read += sum(work.dealt_whole() for work, _ in finals)
+            for work, final in finals:
+                followers += [(final, item, slot) for item, slot in self._links.complete(work, final)]
+        self._recorder.complete_all([(work.slot, final) for work, final in finals])
+        for final, item, slot in followers:
             self._complete_follower(final, item, slot)
 
     def _complete_follower(self, leader: Entry, item: WalkItem, slot: Slot) -> None:
@@ -378,14 +374,9 @@ class BackupRun(Run[BackupOutcome]):
                 return  # said of another of its segments
             self.progress.files_done += 1
             self.progress.bytes_read += work.dealt_whole()
-            followers, work.followers = work.followers, []
             work.slot.done = True
-            group = link_group(work.item.stat) if work.item is not None else 0
-            self._links.pop(group, None)  # a name that is met later is tried on its own
-            if followers:
-                item, slot = followers[0]
-                heir = FileWork(item, item.path, slot, item.stat.st_size, None, followers=followers[1:])
-                self._links[group] = heir
+            heir = self._links.give_up(work)
+            if heir is not None:
                 self._tasks.append(heir)
         self._warn(work.path, what)
         self._recorder.complete(work.slot, None)
@@ -406,6 +397,9 @@ class BackupRun(Run[BackupOutcome]):
     def _count(self, **more: int) -> None:
         """Add to the counts; the lock is held."""
         self._counts.update(more)
+
+    def _count_unread(self, files: int, size_bytes: int, reused_bytes: int) -> None:
+        self._count(files=files, bytes_source=size_bytes, bytes_reused=reused_bytes, files_unchanged=files)
 
     def _advance(self, buffers: Buffers, *, read_bytes: int, stored_bytes: int) -> None:
         with self._lock:

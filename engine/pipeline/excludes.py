@@ -54,6 +54,11 @@ class Excludes:
         self._request = _RuleList(_rules(map(os.fsencode, patterns)), b"")
         self._files: tuple[_RuleList, ...] = ()  # the deepest folder's first
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left out."""
+        return not self._request.rules and not self._files
+
     def excludes(self, name: bytes, *, is_folder: bool) -> bool:
         """Is `name` in this folder left out?"""
         for rules in (self._request, *self._files):
@@ -64,7 +69,7 @@ class Excludes:
 
     def below(self, name: bytes) -> Excludes:
         """What is in force inside the folder `name`, before its own ignore file."""
-        if not self._request.rules and not self._files:
+        if self.is_empty:
             return self
         return self._with(
             _RuleList(self._request.rules, self._request.way + name + b"/"),

@@ -13,8 +13,6 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 POOL_DESCRIPTORS = 256
 
@@ -104,6 +102,23 @@ class FolderPool:
         del dropped  # closed here, outside the lock
 
 
+class Held:
+    """A folder's descriptor, for the length of one `with`."""
+
+    __slots__ = ("_descriptor", "_folder", "_pool")
+
+    def __init__(self, pool: FolderPool, folder: OpenFolder) -> None:
+        self._pool = pool
+        self._folder = folder
+
+    def __enter__(self) -> int:
+        self._descriptor = self._pool._acquire(self._folder)
+        return self._descriptor.fd
+
+    def __exit__(self, *_: object) -> None:
+        self._pool._release(self._descriptor)
+
+
 class OpenFolder:
     """One folder. Made by `FolderPool.root` and `OpenFolder.enter`."""
 
@@ -120,14 +135,9 @@ class OpenFolder:
     def __repr__(self) -> str:
         return f"OpenFolder({self.name!r})"
 
-    @contextmanager
-    def descriptor(self) -> Iterator[int]:
+    def descriptor(self) -> Held:
         """The folder's descriptor, open for the length of the `with`. Raises OSError (ESTALE: another stands there)."""
-        held = self._pool._acquire(self)
-        try:
-            yield held.fd
-        finally:
-            self._pool._release(held)
+        return Held(self._pool, self)
 
     def enter(self, name: bytes) -> OpenFolder:
         """The folder `name` in this one, never through a symlink. Raises OSError (ENOTDIR, ELOOP: not a folder)."""

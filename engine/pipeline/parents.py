@@ -62,6 +62,9 @@ def merged_entries(vault: WeddingVault, parents: Sequence[Snapshot]) -> Iterator
 
     What of a parent is damaged counts as not there: its files are read again, and verify tells of it.
     """
+    if len(parents) == 1:
+        yield from vault.entries(parents[0], damaged=lambda *_: None)
+        return
     streams = [vault.entries(parent, damaged=lambda *_: None) for parent in parents]
     heads = [next(stream, None) for stream in streams]
     while True:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import msgspec
 
 from engine.base.invariants import check
+from engine.pipeline.reuse import SegmentReuse
 from engine.repository.entry import INLINE_CHUNKS_MAX, Entry
 from engine.repository.manifest import Segment, SegmentRef, SegmentWriter, encode_segment
 from engine.repository.snapshot import INLINE_BYTES_MAX, INLINE_ENTRIES_MAX
@@ -24,13 +26,15 @@ _LIST_BYTES = 4 * 1024 * 1024  # of ids in one chunk-list blob
 class Slot:
     """A place in the manifest. `entry` is there once `done`; None then means that there is nothing to record.
 
-    A slot with a `segment` stands for all the entries of one that another manifest has too.
+    A slot with a `segment` stands for all the entries of one that another manifest has too, one with a `row` for
+    entries of the parent that are as they were.
     """
 
-    __slots__ = ("done", "entry", "segment", "unfinished")
+    __slots__ = ("done", "entry", "row", "segment", "unfinished")
 
     def __init__(self) -> None:
         self.entry: Entry | None = None
+        self.row: Sequence[Entry] = ()
         self.segment: SegmentRef | None = None
         self.done = False
         self.unfinished: Callable[[], Entry | None] | None = None  # for a checkpoint: what is done of the file
@@ -48,6 +52,11 @@ class Recorder:
         self._small: list[Entry] = []
         self._segments: list[SegmentRef] = []
         self._entries_reused = 0
+        self._reuse = SegmentReuse(())
+
+    def compare_with(self, parent: Sequence[SegmentRef]) -> None:
+        """The segments that rows come from. Before the first place is reserved."""
+        self._reuse = SegmentReuse(parent)
 
     @property
     def entries_total(self) -> int:
@@ -72,28 +81,76 @@ class Recorder:
             self._slots.append(slot)
             self._drain()
 
+    def reserve_row(self, entries: Sequence[Entry], *, are_parents: bool = True) -> None:
+        """The next places, complete at once. Of the parent's own entries whole segments are named, not written.
+
+        The scanning stream only.
+        """
+        if not are_parents:
+            for entry in entries:
+                self.reserve(entry)
+            return
+        slot = Slot()
+        slot.row, slot.done = entries, True
+        with self._lock:
+            self._slots.append(slot)
+            self._drain()
+
     def complete(self, slot: Slot, entry: Entry | None) -> None:
         """Fill a place; None leaves it out."""
+        self.complete_all(((slot, entry),))
+
+    def complete_all(self, filled: Iterable[tuple[Slot, Entry | None]]) -> None:
+        """Fill places; None leaves one out."""
         with self._lock:
-            slot.entry, slot.done, slot.unfinished = entry, True, None
+            for slot, entry in filled:
+                slot.entry, slot.done, slot.unfinished = entry, True, None
             self._drain()
 
     def _drain(self) -> None:
         while self._slots and self._slots[0].done:
             slot = self._slots.popleft()
-            if slot.segment is not None:
+            if slot.row:
+                self._take_over(slot.row)
+            elif slot.segment is not None:
+                self._end_reuse()
                 self._append(slot.segment)
-            entry = slot.entry
-            if entry is None:
-                continue
-            segment = self._writer.add(entry)
-            if segment is not None:
-                self._keep(segment)
-            if self._held is not None:
-                self._small.append(entry)
-                held_bytes = sum(len(held.data) for held in self._held) + self._writer.pending_bytes
-                if len(self._small) > INLINE_ENTRIES_MAX or held_bytes > INLINE_BYTES_MAX:
-                    self._release()
+            elif slot.entry is not None:
+                self._end_reuse()
+                self._write(slot.entry)
+
+    def _write(self, entry: Entry) -> None:
+        segment = self._writer.add(entry)
+        if segment is not None:
+            self._keep(segment)
+        if self._held is not None:
+            self._small.append(entry)
+            held_bytes = sum(len(held.data) for held in self._held) + self._writer.pending_bytes
+            if len(self._small) > INLINE_ENTRIES_MAX or held_bytes > INLINE_BYTES_MAX:
+                self._release()
+
+    def _take_over(self, row: Sequence[Entry]) -> None:
+        at = 0
+        while at < len(row):
+            wanted = self._reuse.wanted
+            if wanted:
+                self._reuse.entries += row[at : at + wanted]
+                at += wanted
+                if at <= len(row):
+                    self._end_reuse()
+            elif self._writer.pending_entries or not self._reuse.begin(row[at]):
+                self._write(row[at])
+                at += 1
+
+    def _end_reuse(self) -> None:
+        """Name the parent's segment at hand, or write what there is of it."""
+        segment, entries = self._reuse.end()
+        if segment is not None and (self._held is None or segment.entries > INLINE_ENTRIES_MAX):
+            self._writer.pass_over(entries[0], entries[-1])
+            self._append(segment)
+            return
+        for entry in entries:
+            self._write(entry)
 
     def _keep(self, segment: Segment) -> None:
         if self._held is not None:
@@ -122,8 +179,7 @@ class Recorder:
     def so_far(self) -> tuple[tuple[SegmentRef, ...], bytes]:
         """For a checkpoint: what is complete by now, and what is done of unfinished files. No unit is in flight."""
         with self._lock:
-            tail = [self._tail_entry(slot) for slot in self._slots]
-            entries = [entry for entry in tail if entry is not None]
+            entries = [*self._reuse.entries, *chain.from_iterable(map(self._tail_entries, self._slots))]
             if self._held is not None:
                 small = [*self._small, *entries]
                 segment = encode_segment(small) if small else None
@@ -135,15 +191,17 @@ class Recorder:
             return (*self._segments, *(self._reference(part) for part in extra)), b""
 
     @staticmethod
-    def _tail_entry(slot: Slot) -> Entry | None:
-        if slot.done:
-            return slot.entry
-        return slot.unfinished() if slot.unfinished is not None else None
+    def _tail_entries(slot: Slot) -> Sequence[Entry]:
+        entry = slot.entry
+        if not slot.done:
+            entry = slot.unfinished() if slot.unfinished is not None else None
+        return slot.row or (() if entry is None else (entry,))
 
     def finish(self) -> tuple[tuple[SegmentRef, ...], bytes]:
         """The whole manifest: references to segments, or, for a small one, its bytes. Every place has been filled."""
         with self._lock:
             check(not self._slots, "a manifest is finished when each of its places is filled")
+            self._end_reuse()
             if self._held is not None:
                 return (), encode_segment(self._small).data if self._small else b""
             last = self._writer.flush()

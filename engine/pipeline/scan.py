@@ -7,41 +7,45 @@ Reads nothing itself; `describe` is handed in. One thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
 from engine.pipeline.source import SourceProblem, kind_of, link_group
 from engine.pipeline.walk import WalkItem, WalkWarning
 from engine.repository.entry import BLOCK_DEVICE, CHARACTER_DEVICE, FILE, KIND_NAMES, SOCKET, Entry
+from engine.repository.manifest import place_of
 
 Describe = Callable[[WalkItem], tuple[Entry, tuple[str, ...]]]
 
 _FILE_HASH_BYTES = 32  # any other length: no contents, or those of an unfinished file in a checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(msgspec.Struct, frozen=True, gc=False):
     """A file as the parent has it: size, mtime, trusted ctime and inode agree, so the parent's entry holds whole."""
 
     item: WalkItem
     entry: Entry
+    is_parents: bool = True  # to the last byte; else its link group has another number now
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True, gc=False):
     """A file to read. `previous` is the parent's entry of this path, of whatever kind."""
 
     item: WalkItem
     previous: Entry | None
 
+    @property
+    def path(self) -> bytes:
+        """The item's."""
+        return self.item.path
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+
+class Metadata(msgspec.Struct, frozen=True, gc=False):
     """Anything but a regular file: its entry is all there is."""
 
     item: WalkItem
     entry: Entry
+    is_parents: bool = False
 
 
 Scanned = Unchanged | Changed | Metadata | WalkWarning
@@ -64,10 +68,14 @@ class Scan:
                 yield item
                 continue
             previous = self._previous(item.path)
-            if kind_of(item.stat) != FILE:
-                yield from self._metadata(item, previous)
-            elif previous is not None and len(previous.hash) == _FILE_HASH_BYTES and _is_as_it_was(item, previous):
-                yield Unchanged(item, _with_link_group(item, previous))
+            kind = kind_of(item.stat)
+            if kind != FILE:
+                yield from self._metadata(item, kind, previous)
+            elif (
+                previous is not None and len(previous.hash) == _FILE_HASH_BYTES and _is_as_it_was(item, kind, previous)
+            ):
+                entry = _with_link_group(item, previous)
+                yield Unchanged(item, entry, entry is previous)
             else:
                 yield Changed(item, previous)
         while self._next is not None:
@@ -75,11 +83,14 @@ class Scan:
 
     def _previous(self, path: bytes) -> Entry | None:
         """The parent's entry of `path`; all before it that had no counterpart are gone."""
-        place = place_of(path)
-        while self._next is not None and place_of(self._next.path) < place:
-            self._pass_over()
-        if self._next is None or self._next.path != path:
+        if self._next is None:
             return None
+        if self._next.path != path:
+            place = place_of(path)
+            while self._next is not None and place_of(self._next.path) < place:
+                self._pass_over()
+            if self._next is None or self._next.path != path:
+                return None
         found, self._next = self._next, next(self._parent, None)
         return found
 
@@ -87,10 +98,10 @@ class Scan:
         self.gone += 1
         self._next = next(self._parent, None)
 
-    def _metadata(self, item: WalkItem, previous: Entry | None) -> Iterator[Scanned]:
+    def _metadata(self, item: WalkItem, kind: int, previous: Entry | None) -> Iterator[Scanned]:
         entry: Entry
         problems: tuple[str, ...] = ()
-        if previous is not None and _is_as_it_was(item, previous):
+        if previous is not None and _is_as_it_was(item, kind, previous):
             entry = _with_link_group(item, previous)
         else:
             try:
@@ -98,23 +109,18 @@ class Scan:
             except SourceProblem as problem:
                 yield WalkWarning(item.path, problem.what)
                 return
-        yield Metadata(item, entry)
+        yield Metadata(item, entry, entry is previous)
         yield from (WalkWarning(item.path, problem) for problem in problems)
         if entry.kind in (SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE):
             name = KIND_NAMES[entry.kind].replace("-", " ")
             yield WalkWarning(item.path, f"recorded as a {name}; what is behind it cannot be backed up")
 
 
-def place_of(path: bytes) -> bytes:
-    """Sorts as the path's components do: a name has no NUL, and NUL comes before everything."""
-    return path.replace(b"/", b"\0")
-
-
-def _is_as_it_was(item: WalkItem, previous: Entry) -> bool:
+def _is_as_it_was(item: WalkItem, kind: int, previous: Entry) -> bool:
     """A change of anything, contents or metadata, moves ctime; an entry whose ctime is 0 was too fresh to tell."""
     stat = item.stat
     return (
-        kind_of(stat) == previous.kind
+        kind == previous.kind
         and previous.ctime_ns != 0
         and stat.st_ctime_ns == previous.ctime_ns
         and stat.st_mtime_ns == previous.mtime_ns
@@ -125,5 +131,7 @@ def _is_as_it_was(item: WalkItem, previous: Entry) -> bool:
 
 def _with_link_group(item: WalkItem, previous: Entry) -> Entry:
     """Device numbers may differ after a restart of the machine, and the group is made of them."""
+    if item.stat.st_nlink == 1 and not previous.link_group:
+        return previous
     group = link_group(item.stat)
     return previous if group == previous.link_group else msgspec.structs.replace(previous, link_group=group)

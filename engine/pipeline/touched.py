@@ -21,12 +21,12 @@ from engine.base.errors import IntegrityError, NotFound
 from engine.pipeline.excludes import IGNORE_FILE
 from engine.pipeline.parents import open_walk, selection_of
 from engine.pipeline.request import BackupRequest
-from engine.pipeline.scan import Scan, Scanned, place_of
+from engine.pipeline.scan import Scan, Scanned
 from engine.pipeline.source import entry_of
 from engine.pipeline.walk import Only, WalkItem, WalkWarning
 from engine.repository.crypto import METADATA_PACK
 from engine.repository.entry import FILE, Entry
-from engine.repository.manifest import SegmentRef, decode_segment
+from engine.repository.manifest import SegmentRef, decode_segment, place_of
 from engine.repository.snapshot import WARNINGS_KEPT, Snapshot
 from engine.repository.vault import WeddingVault
 

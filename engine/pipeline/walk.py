@@ -12,8 +12,10 @@ import errno
 import os
 import stat as st
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.base.errors import NotFound, NotPermitted, UsageError
 from engine.pipeline.excludes import IGNORE_FILE, IGNORE_FILE_BYTES_MAX, Excludes
@@ -22,8 +24,7 @@ from engine.pipeline.folders import FolderPool, Identity, OpenFolder, list_names
 PATH_BYTES_MAX = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class WalkItem:
+class WalkItem(msgspec.Struct, frozen=True, gc=False):
     """One thing that stands in the source. `path` is absolute without its leading slash; `name` is in `folder`."""
 
     path: bytes
@@ -144,6 +145,11 @@ class _Frame:
     named: _Named
     only: Only | None  # what of it is looked at; None: everything
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether everything in it but folders is an item, without a further question."""
+        return bool(self.scopes) and not self.named.below and all(scope.excludes.is_empty for scope in self.scopes)
+
 
 def walk(
     sources: Sequence[bytes],
@@ -206,27 +212,42 @@ class _Walk:
                 scope = self._scope(os.fstat(fd))
             yield from self._push(_Frame(folder, b"", [], (scope,), named, self.only))
         while self.stack:
-            frame = self.stack[-1]
-            if frame.names:
-                yield from self._visit(frame, frame.names.pop())
+            if self.stack[-1].names:
+                yield from self._read_on(self.stack[-1])
             else:
                 self.stack.pop()
 
-    def _visit(self, frame: _Frame, name: bytes) -> Iterator[WalkItem | WalkWarning]:
+    def _read_on(self, frame: _Frame) -> Iterator[WalkItem | WalkWarning]:
+        """What is left of a folder, up to the next folder in it that is gone into. The one loop for every name."""
+        folder, prefix, names, skip, takes_all = frame.folder, frame.prefix, frame.names, self.skip, frame.takes_all
+        with ExitStack() as held:
+            try:
+                fd = held.enter_context(folder.descriptor())
+            except OSError as error:
+                yield from (WalkWarning(prefix + name, _what(error)) for name in reversed(names))
+                names.clear()
+                return
+            while names and self.stack[-1] is frame:
+                name = names.pop()
+                path = prefix + name
+                if len(path) > PATH_BYTES_MAX:
+                    yield WalkWarning(path, f"its path is longer than {PATH_BYTES_MAX:,} bytes; left out")
+                    continue
+                try:
+                    stat = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                except OSError as error:
+                    yield WalkWarning(path, _what(error))
+                    continue
+                if skip and (stat.st_dev, stat.st_ino) in skip:
+                    continue
+                if takes_all and not st.S_ISDIR(stat.st_mode):
+                    yield WalkItem(path, folder, name, stat)
+                else:
+                    yield from self._visit(frame, name, path, stat)
+
+    def _visit(self, frame: _Frame, name: bytes, path: bytes, stat: os.stat_result) -> Iterator[WalkItem | WalkWarning]:
         """One name of a folder: the item, and its own frame if it is a folder to enter."""
-        path = frame.prefix + name
         named = frame.named.below.get(name, _NOTHING_NAMED)
-        if len(path) > PATH_BYTES_MAX:
-            yield WalkWarning(path, f"its path is longer than {PATH_BYTES_MAX:,} bytes; left out")
-            return
-        try:
-            with frame.folder.descriptor() as fd:
-                stat = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        except OSError as error:
-            yield WalkWarning(path, _what(error))
-            return
-        if (stat.st_dev, stat.st_ino) in self.skip:
-            return
         is_folder = st.S_ISDIR(stat.st_mode)
         scopes = tuple(scope for scope in frame.scopes if not scope.excludes.excludes(name, is_folder=is_folder))
         if scopes or named.is_source:

@@ -14,8 +14,6 @@ TIME_NS_MIN, TIME_NS_MAX = -(2**63), 2**64 - 1  # what MessagePack can hold
 XATTR_BYTES_MAX = 1024 * 1024  # of one entry, names and values together: a segment has to fit a blob
 ALL_HOLE: tuple[tuple[int, int], ...] = ((0, 0),)  # the extents of a file that has a size and no data
 
-_BAD_PARTS = frozenset((b"", b".", b".."))
-
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An entry. `path` is absolute without its leading slash, any bytes but NUL."""
@@ -56,12 +54,14 @@ def path_text(path: bytes) -> str:
 
 def entry_problem(entry: Entry) -> str:
     """What makes `entry` one that no manifest may hold, as the end of a sentence; empty when it may."""
-    if b"\0" in entry.path or not _BAD_PARTS.isdisjoint(entry.path.split(b"/")):
+    between = b"/" + entry.path + b"/"
+    if b"\0" in between or b"//" in between or b"/./" in between or b"/../" in between:
         return "a path it may not hold"
     if not FOLDER <= entry.kind <= BLOCK_DEVICE or not 0 <= entry.mode <= 0o7777:
         return "an entry of no known kind or mode"
-    numbers = (entry.uid, entry.gid, entry.ctime_ns, entry.inode, entry.link_group, entry.device, entry.size)
-    if min(numbers) < 0 or max(entry.uid, entry.gid) >= 1 << 32 or entry.size >= 1 << 63:
+    if not (0 <= entry.uid < 1 << 32 and 0 <= entry.gid < 1 << 32 and 0 <= entry.size < 1 << 63):
+        return "a number out of bounds"
+    if entry.ctime_ns < 0 or entry.inode < 0 or entry.link_group < 0 or entry.device < 0:
         return "a number out of bounds"
     if (entry.kind == SYMLINK) != bool(entry.target) or b"\0" in entry.target:
         return "a link without a target, or a target without a link"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.base.errors import IntegrityError, NotFound
+from engine.base.invariants import check
 from engine.base.units import MIB
 from engine.repository import codec, crypto
 from engine.repository.entry import FOLDER, Entry, entry_problem
@@ -15,6 +16,7 @@ from engine.repository.entry import FOLDER, Entry, entry_problem
 SEGMENT_ENTRIES_MAX = 4096
 SEGMENT_BYTES_MAX = 2 * MIB
 _SEGMENT_MODULUS = 1024
+_HEAD_BYTES_MAX = 5  # what comes before the entries of a segment
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -44,7 +46,7 @@ class SegmentWriter:
         self._encoded: list[bytes] = []
         self._encoded_bytes = 0
         self._first_path = b""
-        self._last: Entry | None = None
+        self._order = _Order()
         self.entries_total = 0
 
     @property
@@ -59,22 +61,24 @@ class SegmentWriter:
 
     def add(self, entry: Entry) -> Segment | None:
         """Take one entry; the segment it ended, if it did. Raises IntegrityError for one that no reader would take."""
-        problem = entry_problem(entry) or _order_problem(self._last, entry)
+        problem = entry_problem(entry) or self._order.problem(entry)
         if problem:
             raise IntegrityError(f"the manifest would hold {problem}: {entry.path!r}")
-        self._last = entry
         if not self._encoded:
             self._first_path = entry.path
         encoded = _encoder.encode(entry)
         self._encoded.append(encoded)
         self._encoded_bytes += len(encoded)
         self.entries_total += 1
-        ends = (
-            int.from_bytes(crypto.hash_bytes(entry.path)[-2:], "big") % _SEGMENT_MODULUS == 0
-            or len(self._encoded) >= SEGMENT_ENTRIES_MAX
-            or self._encoded_bytes >= SEGMENT_BYTES_MAX
-        )
-        return self.flush() if ends else None
+        return self.flush() if _ends(entry.path, len(self._encoded), self._encoded_bytes) else None
+
+    def pass_over(self, first: Entry, last: Entry) -> None:
+        """A whole segment of another manifest comes here. Raises IntegrityError unless it fits in."""
+        check(not self._encoded, "a segment begins where another has ended")
+        problem = self._order.problem(first)
+        if problem:
+            raise IntegrityError(f"the manifest would hold {problem}: {first.path!r}")
+        self._order = _Order(last)
 
     def peek(self) -> Segment | None:
         """The segment at hand as it would be now, without ending it."""
@@ -111,25 +115,53 @@ def _join(encoded: list[bytes]) -> bytes:
 def decode_segment(data: bytes, what: str) -> list[Entry]:
     """The entries of a segment. Raises IntegrityError for anything the format does not allow."""
     entries = codec.decode(data, list[Entry], what)
-    last: Entry | None = None
+    order = _Order()
     for entry in entries:
-        problem = entry_problem(entry) or _order_problem(last, entry)
+        problem = entry_problem(entry) or order.problem(entry)
         if problem:
             raise IntegrityError(f"{what} holds {problem}")
-        last = entry
     return entries
 
 
-def _order_problem(last: Entry | None, entry: Entry) -> str:
-    """What is wrong with `entry` coming after `last`, as the end of a sentence; empty when nothing is."""
-    if last is None:
+class _Order:
+    """Entries one after another: each after the one before it, and in no file."""
+
+    __slots__ = ("_above", "_place")
+
+    def __init__(self, last: Entry | None = None) -> None:
+        self._place = b""
+        self._above = b""  # what nothing may begin with; empty: no bounds
+        if last is not None:
+            self.problem(last)
+
+    def problem(self, entry: Entry) -> str:
+        """What is wrong with `entry` as the next one, as the end of a sentence; empty when nothing is."""
+        place = place_of(entry.path)
+        if place <= self._place:
+            return "an entry out of order"
+        if self._above and place.startswith(self._above):
+            return "an entry below one that is no folder"
+        self._place = place
+        self._above = place + b"\0" if entry.kind != FOLDER else b""
         return ""
-    before, parts = last.components, entry.components
-    if parts <= before:
-        return "an entry out of order"
-    if last.kind != FOLDER and parts[: len(before)] == before:
-        return "an entry below one that is no folder"
-    return ""
+
+
+def is_ended(ref: SegmentRef, last_path: bytes) -> bool:
+    """Whether a segment with this last entry ends there whatever follows: not cut short, nor the last of a manifest."""
+    return _ends(last_path, ref.entries, ref.size_bytes - _HEAD_BYTES_MAX)
+
+
+def _ends(path: bytes, entries: int, encoded_bytes: int) -> bool:
+    return (
+        entries >= SEGMENT_ENTRIES_MAX
+        or encoded_bytes >= SEGMENT_BYTES_MAX
+        or int.from_bytes(crypto.hash_bytes(path)[-2:], "big") % _SEGMENT_MODULUS == 0
+    )
+
+
+def place_of(path: bytes) -> bytes:
+    """Sorts as the path's components do: a name has no NUL, and NUL comes before everything."""
+    return path.replace(b"/", b"\0")
 
 
 def walk_order(path: bytes) -> tuple[bytes, ...]:
@@ -176,7 +208,7 @@ def _read_segment(ref: SegmentRef, fetch: Callable[[bytes], bytes], last: Entry 
     entries = decode_segment(data, what)
     if not entries or (entries[0].path, len(entries), len(data)) != (ref.first_path, ref.entries, ref.size_bytes):
         raise IntegrityError(f"{what} is not the one its snapshot names")
-    problem = _order_problem(last, entries[0])
+    problem = _Order(last).problem(entries[0])
     if problem:
         raise IntegrityError(f"{what} holds {problem}")
     return entries

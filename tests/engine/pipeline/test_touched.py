@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.pipeline import recorder, touched
+from engine.pipeline.folders import OpenFolder
 from engine.pipeline.touched import changed_roots
 from engine.pipeline.walk import WalkItem
 from engine.repository import manifest
@@ -82,13 +83,12 @@ def wide_tree(root: Path, folders: int = 12, files: int = 8) -> Path:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Names of the things that scans describe or compare from now on."""
     seen: list[bytes] = []
-    made = WalkItem.__init__
 
-    def init(item: WalkItem, path: bytes, *rest: object) -> None:
-        seen.append(path.rpartition(b"/")[2])
-        made(item, path, *rest)  # type: ignore[arg-type]
+    def made(path: bytes, folder: OpenFolder, name: bytes, stat: os.stat_result) -> WalkItem:
+        seen.append(name)
+        return WalkItem(path, folder, name, stat)
 
-    monkeypatch.setattr(WalkItem, "__init__", init)
+    monkeypatch.setattr("engine.pipeline.walk.WalkItem", made)
     return seen
 
 
