@@ -23,7 +23,7 @@ from engine.base.errors import WedSyncError
 from engine.base.invariants import check
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, ObjectStore, Space, StagedObject
 
-Method = Literal["put", "stage", "append", "publish", "get", "read_into", "list", "stat", "delete", "space"]
+Method = Literal["put", "stage", "append", "publish", "get", "read_into", "list", "folders", "stat", "delete", "space"]
 CHANGES: frozenset[Method] = frozenset({"put", "append", "publish", "delete"})
 CARRIERS: frozenset[Method] = frozenset({"put", "append", "get", "read_into"})  # of bytes
 
@@ -154,6 +154,11 @@ class FaultyStore:
         raise_after(fault)
         found = self.inner.list(prefix)
         return islice(found, fault.keep_bytes if isinstance(fault, Truncate) else 0 if isinstance(fault, Lie) else None)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        raise_after(self.strike("folders", prefix))
+        return self.inner.folders(prefix)
 
     def stat(self, name: str) -> ObjectInfo:
         """See `ObjectStore.stat`."""

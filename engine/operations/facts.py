@@ -79,7 +79,8 @@ class Facts:
             return wedding
         if self.register_problems:
             what = f"there is no wedding {name!r} in what can be read of the register: {self.register_problems[0]}"
-            raise IntegrityError(what, "bring that object back from a copy of the repository")
+            hint = "weddings lists what is there; those that lost their names are called lost- and digits of their ids"
+            raise IntegrityError(what, hint)
         # Comparing costs some 20 µs a name: of a large register only names with the same first letter are.
         known = list(self._by_name)
         if len(known) > _COMPARED_MAX:

@@ -83,8 +83,7 @@ async def renew_lease(engine: Engine) -> None:
         _LOG.debug("no lease is kept in a repository that can only be read")
     except Conflict as error:
         _LOG.error("the lease is lost: %s", error.line())
-        if error.message not in repository.warnings:
-            repository.warnings.append(error.message)
+        repository.warn(error.message)
 
 
 async def look_at_register(engine: Engine) -> None:

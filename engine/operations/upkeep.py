@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import msgspec
+
 from engine.base.errors import IntegrityError
 from engine.base.units import format_count
 from engine.contract import operations as ops
@@ -14,6 +16,7 @@ from engine.jobs.roster import Conclusion, JobSpec, Prepared
 from engine.operations.accepting import accept, kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.queue import ended
+from engine.operations.weddings import heal_register
 from engine.pipeline.repair import RepairOutcome, RepairRun
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
 
@@ -78,16 +81,17 @@ def refuse_problems(outcome: VerifyOutcome) -> None:
 async def repair(engine: Engine, operation: ops.Repair) -> ops.Result:
     """See `ops.Repair`. Losses are in the report, and make the job one that failed with an integrity error."""
     wedding = engine.facts.find(operation.wedding)
-    await engine.opening.needed()
+    healed = await heal_register(engine, dry_run=operation.dry_run)
     found: list[RepairOutcome] = []
     job = await accept(engine, repair_spec(engine, operation, wedding, found))
     if not operation.wait:
-        return ops.JobResult(job=engine.dispatcher.row(job))
+        return ops.JobResult(job=engine.dispatcher.row(job), warnings=healed)
     result = await ended(engine, job)
     if not found:
-        return result
+        return msgspec.structs.replace(result, warnings=(*healed, *result.warnings))
     outcome = found[-1]
     return ops.RepairReport(
+        warnings=healed,
         job=result.job,
         packs=outcome.packs,
         packs_recovered=outcome.packs_recovered,

@@ -26,7 +26,7 @@ async def refresh(engine: Engine, repository: Repository) -> None:
     """Read what other engines have written to the register."""
 
     def read() -> tuple[Wedding, ...]:
-        repository.register.refresh()
+        repository.refresh()
         return repository.register.all()
 
     weddings = await engine.offload.run("register", read)
@@ -105,6 +105,20 @@ async def archive(engine: Engine, operation: ops.ArchiveWedding) -> ops.WeddingR
     result = await _change(engine, operation.name, {"archived": not operation.undo}, word)
     watching.follow(engine, result.wedding)
     return result
+
+
+async def heal_register(engine: Engine, *, dry_run: bool) -> tuple[str, ...]:
+    """Write the register whole where something of it cannot be read, as a repair does; what was done, in sentences."""
+    repository = await engine.opening.needed()
+    await refresh(engine, repository)
+    problems = engine.facts.register_problems
+    if not problems or dry_run:
+        return (*problems, "repair would write the register whole") if problems else ()
+    lost = await engine.offload.run("register", repository.register.heal)
+    await refresh(engine, repository)
+    told = ["the register was written whole: what could not be read of it no longer counts"]
+    told += [f"{each.name} is wedding {each.id}, whose name is lost: wedding edit gives it one" for each in lost]
+    return tuple(told)
 
 
 HANDLERS: dict[str, Handler] = {

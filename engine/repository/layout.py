@@ -17,6 +17,11 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
+def wedding_folder(wedding: bytes) -> str:
+    """Folder of all that is a wedding's."""
+    return f"{WEDDINGS}{wedding.hex()}/"
+
+
 def wedding_keys(wedding: bytes) -> str:
     """Folder of a wedding's numbered key objects."""
     return f"{WEDDINGS}{wedding.hex()}/key/"

@@ -1,9 +1,15 @@
-"""The register of weddings: a numbered log of full states and changes (docs/format.md, section 6.3). Any thread."""
+"""The register of weddings: a numbered log of full states and changes (docs/format.md, section 6.3). Any thread.
+
+A wedding that stands in the store though no readable number names it is *lost*: it is handed in, and has a name of its
+own making until it is given one again.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -13,6 +19,12 @@ from engine.contract.weddings import Wedding
 from engine.repository import codec, crypto, layout, numbered
 
 _CHANGES_MAX = 64
+_REPEATED_CHANGES = 2  # so many changes before it are said again by each, so that one lost object loses nothing
+_REPEATED_WEDDINGS_MAX = 64
+
+
+_LOST = "lost-"
+_LOST_DIGITS = 8
 
 
 class StoredWedding(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -76,26 +88,52 @@ class Register:
         self._names: dict[str, bytes] = {}
         self._number = 0  # the highest applied
         self._changes = 0  # since the last full state
-        self.problems: list[str] = []
+        self._lost: dict[bytes, Wedding] = {}  # none of `_weddings`
+        self._problems: list[str] = []  # of numbers that count
+        self._told: tuple[str, ...] = ()
+        # What the last changes changed, each the one after the one before, by number. Of a number that could not be
+        # read nothing is known, so from before it nothing may be repeated: that could undo what it said.
+        self._recent: deque[tuple[int, tuple[bytes, ...]]] = deque(maxlen=_REPEATED_CHANGES)
+
+    @property
+    def problems(self) -> list[str]:
+        """What of it cannot be read, and which weddings lost their names by that: a sentence each. Waits for nobody."""
+        return list(self._told)
 
     def refresh(self) -> None:
-        """Read what others have written since. Raises IntegrityError when the whole register is unreadable."""
+        """Read what others have written since. What cannot be read is a problem. Raises IntegrityError if set back."""
         with self._lock:
             self._refresh()
+            self._tell()
+
+    def unnamed(self, standing: Iterable[bytes]) -> list[bytes]:
+        """Those of these ids that nothing names yet."""
+        with self._lock:
+            return [wedding for wedding in standing if wedding not in self._weddings and wedding not in self._lost]
+
+    def bring_back(self, wedding: bytes, date: dt.date) -> None:
+        """Show a wedding that stands in the store and that nothing names, as `lost-` and digits of its id."""
+        with self._lock:
+            if wedding in self._weddings or wedding in self._lost:
+                return
+            names = (_LOST + wedding.hex()[:digits] for digits in range(_LOST_DIGITS, 2 * WEDDING_ID_BYTES + 1))
+            name = next((name for name in names if self._owner(name) is None), wedding.hex())
+            self._lost[wedding] = Wedding(id=wedding.hex(), name=name, date=date)
+            self._tell()
 
     def all(self) -> tuple[Wedding, ...]:
-        """Every wedding, by date, then name."""
+        """Every wedding, by date, then name; the lost ones too."""
         with self._lock:
-            weddings = list(self._weddings.values())
+            weddings = [*self._weddings.values(), *self._lost.values()]
         return tuple(sorted(weddings, key=lambda wedding: (wedding.date, wedding.name)))
 
     def get(self, name: str) -> Wedding:
         """The wedding of that name. Raises NotFound."""
         with self._lock:
-            key = self._names.get(name)
+            key = self._owner(name)
             if key is None:
                 raise NotFound(f"there is no wedding {name!r}", "weddings lists them; wedding add registers one")
-            return self._weddings[key]
+            return self._weddings.get(key) or self._lost[key]
 
     def put(self, *weddings: Wedding) -> None:
         """Add or replace weddings by id, in one change. Raises Conflict when a name is another wedding's.
@@ -107,20 +145,61 @@ class Register:
                 self._refresh()  # it may be free by now
             for _ in numbered.attempts():
                 self._refuse_taken_names(weddings)
-                number, full = self._number + 1, self._changes >= _CHANGES_MAX
-                changed = tuple(_stored(wedding) for wedding in weddings)
-                if full:
-                    merged = {**self._weddings, **{bytes.fromhex(w.id): w for w in weddings}}
-                    changed = tuple(_stored(wedding) for wedding in merged.values())
-                payload = codec.encode(RegisterObject(full, changed))
-                try:
-                    self._sealed.create(layout.REGISTER, number, crypto.REGISTER, payload)
-                except Conflict:
-                    self._refresh()
-                    continue
-                self._apply(number, RegisterObject(full, changed))
-                return
+                # A full state would bury a damaged number, which may yet be brought back from a copy: `heal` does.
+                full = self._changes >= _CHANGES_MAX and not self._problems
+                before = self._weddings if full else self._repeated()
+                merged = {**before, **{bytes.fromhex(wedding.id): wedding for wedding in weddings}}
+                if self._write(full, merged.values()):
+                    return
+                self._refresh()
         raise numbered.give_up("the register")
+
+    def heal(self) -> tuple[Wedding, ...]:
+        """Write all that is known as a full state, lost weddings too, so that what is damaged no longer counts.
+
+        Returns the weddings that were lost. Does nothing where there is no problem.
+        """
+        with self._lock:
+            for _ in numbered.attempts():
+                self._refresh()
+                lost = tuple(self._lost.values())
+                if not self._problems and not lost:
+                    return ()
+                if self._write(True, (*self._weddings.values(), *lost)):
+                    self._problems.clear()
+                    self._tell()
+                    return lost
+        raise numbered.give_up("the register")
+
+    def _write(self, full: bool, weddings: Iterable[Wedding]) -> bool:
+        """Create the next number; False when another writer took it."""
+        entry = RegisterObject(full, tuple(_stored(wedding) for wedding in weddings))
+        try:
+            self._sealed.create(layout.REGISTER, self._number + 1, crypto.REGISTER, codec.encode(entry))
+        except Conflict:
+            return False
+        self._apply(self._number + 1, entry)
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        self._told = (*self._problems, *map(_lost_line, self._lost.values()))
+
+    def _repeated(self) -> dict[bytes, Wedding]:
+        """What the last changes changed, as it now stands: as much as is little, and as is sure to be the newest."""
+        repeated: dict[bytes, Wedding] = {}
+        if self._recent and self._recent[-1][0] == self._number:
+            for _, changed in reversed(self._recent):
+                if len(repeated) + len(changed) > _REPEATED_WEDDINGS_MAX:
+                    break
+                repeated |= {wedding: self._weddings[wedding] for wedding in changed}
+        return repeated
+
+    def _owner(self, name: str) -> bytes | None:
+        """The id of the wedding of that name."""
+        if name in self._names:
+            return self._names[name]
+        return next((wedding for wedding, lost in self._lost.items() if lost.name == name), None)
 
     def _refuse_taken_names(self, weddings: tuple[Wedding, ...]) -> None:
         taken = self._taken_name(weddings)
@@ -132,7 +211,7 @@ class Register:
         names: dict[str, bytes] = {}
         for wedding in weddings:
             key = bytes.fromhex(wedding.id)
-            if names.get(wedding.name, self._names.get(wedding.name, key)) != key:
+            if names.get(wedding.name, self._owner(wedding.name) or key) != key:
                 return wedding.name
             names[wedding.name] = key
         return ""
@@ -143,18 +222,18 @@ class Register:
             self._sealed.refuse_less(layout.REGISTER, self._number)
             return
         readable: list[tuple[int, RegisterObject]] = []
+        problems: list[str] = []
         for number in reversed(numbers):  # newest first, back to the newest full state
             try:
                 entry = self._read(number)
             except (IntegrityError, NotFound) as error:
-                self.problems.append(error.message)
+                problems.append(error.message)
                 continue
             readable.append((number, entry))
             if entry.full:
+                self._problems.clear()  # of what came before
                 break
-        if not readable and not self._number:
-            raise IntegrityError(self.problems[-1])
-        self._note_gaps(numbers, readable)
+        self._problems += [*problems, *self._gaps(numbers, readable)]
         for number, entry in reversed(readable):
             self._apply(number, entry)
         self._number = max(self._number, numbers[-1])
@@ -162,14 +241,14 @@ class Register:
         if readable:
             self._sealed.remember(layout.REGISTER, readable[0][0])
 
-    def _note_gaps(self, numbers: list[int], readable: list[tuple[int, RegisterObject]]) -> None:
+    def _gaps(self, numbers: list[int], readable: list[tuple[int, RegisterObject]]) -> list[str]:
         """Changes are numbered one by one, so one that is not there was taken away."""
         if not readable:
-            return
+            return []
         first = readable[-1][0] if readable[-1][1].full else self._number + 1
         present = set(numbers)
         missing = [number for number in range(first, readable[0][0]) if number not in present]
-        self.problems += [f"{layout.REGISTER}{number} is missing, and what it changed" for number in missing]
+        return [f"{layout.REGISTER}{number} is missing, and what it changed" for number in missing]
 
     def _read(self, number: int) -> RegisterObject:
         payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)
@@ -179,16 +258,33 @@ class Register:
         return entry
 
     def _apply(self, number: int, entry: RegisterObject) -> None:
+        found = {stored.id: _wedding(stored) for stored in entry.weddings}
+        changed = {key: wedding for key, wedding in found.items() if self._weddings.get(key) != wedding}
+        self._note_change(number, changed if self._number or not entry.full else ())
         if entry.full:
+            changed = found
             self._weddings.clear()
             self._names.clear()
             self._changes = 0
         else:
             self._changes += 1
-        for stored in entry.weddings:
-            before = self._weddings.get(stored.id)
-            if before is not None and self._names.get(before.name) == stored.id:
+        for key, wedding in changed.items():
+            before = self._weddings.get(key)
+            if before is not None and self._names.get(before.name) == key:
                 del self._names[before.name]
-            self._weddings[stored.id] = _wedding(stored)
-            self._names[stored.name] = stored.id
+            self._weddings[key] = wedding
+            self._names[wedding.name] = key
+            self._lost.pop(key, None)
         self._number = number
+
+    def _note_change(self, number: int, changed: Iterable[bytes]) -> None:
+        if self._recent and self._recent[-1][0] != number - 1:
+            self._recent.clear()
+        self._recent.append((number, tuple(changed)))
+
+
+def _lost_line(wedding: Wedding) -> str:
+    return (
+        f"{wedding.name} is wedding {wedding.id}, whose name is lost: no readable entry of the register has it; "
+        f"give it one with wedding edit {wedding.name} --rename NAME --date DAY"
+    )

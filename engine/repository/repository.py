@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import os
 import socket
 import threading
@@ -97,7 +98,8 @@ class Repository:
         self.store = sealed.store
         self.config = config
         self.register = Register(sealed)
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
+        self._is_register_read = False
         self._sealed = sealed
         self._clock = home.clock
         self._damaged = home.damaged
@@ -112,6 +114,16 @@ class Repository:
     def id(self) -> str:
         """The repository's id, 32 hex digits."""
         return self.config.id.hex()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is not as it should be, of the register first."""
+        return [*self.register.problems, *self._warnings]
+
+    def warn(self, what: str) -> None:
+        """Add a warning, unless it is there."""
+        if what not in self._warnings:
+            self._warnings.append(what)
 
     # --- making and opening -----------------------------------------------------------------------------
 
@@ -180,7 +192,7 @@ class Repository:
             kdf = str(keyring.slot_cost(data, name))
             slot = KeySlotInfo(name.removeprefix(layout.KEYS), contents.label, kdf, True)
             repository = cls._opened(sealed, config, home, slot)
-            repository.warnings += [*problems, *damaged]
+            repository._warnings += [*problems, *damaged]
             return repository
         if unusable is not None:
             raise unusable
@@ -192,12 +204,11 @@ class Repository:
     @classmethod
     def _opened(cls, sealed: numbered.MasterSealed, config: ConfigObject, home: Home, slot: KeySlotInfo) -> Repository:
         repository = cls(sealed, config, home, slot)
-        repository.register.refresh()
-        repository.warnings += repository.register.problems
+        repository.refresh()
         try:
             repository.lease.renew()
         except (NotPermitted, LimitReached) as error:  # what is in it can be had all the same
-            repository.warnings.append(f"the repository can only be read: {error.message}")
+            repository.warn(f"the repository can only be read: {error.message}")
         return repository
 
     # --- key slots --------------------------------------------------------------------------------------
@@ -244,6 +255,31 @@ class Repository:
         return True
 
     # --- weddings ---------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read what others wrote to the register, and bring back weddings that stand here and that nothing names.
+
+        These are looked for at the first time, and while the register has problems. The folders are listed before the
+        register is read: a wedding has its entry before it has a folder.
+        """
+        standing: list[bytes] = []
+        if not self._is_register_read or self.register.problems:
+            folders = self.store.folders(layout.WEDDINGS)
+            standing = [bytes.fromhex(folder) for folder in folders if layout.is_token(folder)]
+        self.register.refresh()
+        self._is_register_read = True
+        for wedding in self.register.unnamed(standing):
+            first = next(self.store.list(layout.wedding_folder(wedding)), None)
+            if first is not None:
+                self.register.bring_back(wedding, self._oldest_day(wedding, first.modified_ns))
+
+    def _oldest_day(self, wedding: bytes, default_ns: int) -> dt.date:
+        """The day of a wedding's oldest readable snapshot or checkpoint, in UTC; without one, of `default_ns`."""
+        found: list[Snapshot] = []
+        with contextlib.suppress(WedSyncError):  # its key cannot be read
+            found = self.snapshots(wedding.hex())
+        oldest_ns = min((each.body.time_ns for each in found), default=default_ns)
+        return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=oldest_ns // 1000)).date()
 
     def new_wedding_id(self) -> str:
         """A fresh wedding id, 32 hex digits."""
@@ -329,7 +365,7 @@ class Repository:
         for _ in numbered.attempts():
             try:
                 _, payload, problems = self._sealed.newest(folder, crypto.WEDDING_KEY, wedding)
-                self.warnings += problems
+                self._warnings += problems
                 secrets = codec.decode(payload, keyring.WeddingSecrets, f"the key of wedding {wedding.hex()}")
             except NotFound:
                 self._sealed.saw(folder, 0)

@@ -189,7 +189,8 @@ def examine(specimen: Specimen, damage: Damage) -> str:
 def _examine(specimen: Specimen, damage: Damage, place: Place) -> str:
     bench, told = _opened(place)
     if bench is None:
-        assert damage.kind in ("config", "register"), f"{damage}: nothing can be read any more"
+        is_set_back = (damage.kind, damage.what) == ("register", "gone")
+        assert damage.kind == "config" or is_set_back, f"{damage}: nothing can be read any more"
         return "refused"
     with bench:
         told = [*told, *bench.repository.warnings]

@@ -70,10 +70,13 @@ def test_two_engines_back_up_the_same_wedding(places: tuple[Place, Place], folde
 
 def test_no_change_of_the_register_is_lost(places: tuple[Place, Place], folder: Path) -> None:
     """Each engine adds its weddings under numbers that the other wants too."""
+    with work.opened(places[0]) as bench:
+        bench.repository.register.put(work.couple(), work.couple("brown-lee", OTHER_WEDDING))
     _work_side_by_side(places, folder, (WEDDING, OTHER_WEDDING))
     with work.opened(places[0]) as bench:
         names = {wedding.name for wedding in bench.repository.register.all()}
-        assert names == {f"home{home}-{number}" for home in (0, 1) for number in range(ROUNDS)}
+        added = {f"home{home}-{number}" for home in (0, 1) for number in range(ROUNDS)}
+        assert names == {work.COUPLE, "brown-lee", *added}
         assert bench.repository.warnings == []
     assert _leases(places[0]) == []
 

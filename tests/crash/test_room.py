@@ -27,6 +27,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         made.folder.mkdir()
         build(made.source, work.photos(0))
         with work.opened(made) as bench:
+            bench.repository.register.put(work.couple())
             bench.backup(made.source, job_id=work.EARLIER_JOB)
         yield made
 

@@ -30,7 +30,10 @@ def test_a_signal_costs_no_more_than_was_done_since_the_checkpoint(folder: Path,
     """SIGINT and SIGTERM take a checkpoint before the end; SIGKILL leaves the last one that was taken."""
     noise = random.Random(1).randbytes(1 << 20)
     small = {b"xmp/%03d" % at: file(b"%d" % at * 50) for at in range(50)}
-    build(folder / "source", {**small, b"film.mov": file(noise * (FILM_BYTES >> 20))})
+    film = b"".join(
+        b"%08d" % mib + noise[8:] for mib in range(FILM_BYTES >> 20)
+    )  # each unit has something new to store
+    build(folder / "source", {**small, b"film.mov": file(film)})
     url = f"file://{folder}/repository"
     home = home_with_repository(folder / "home", url=url)
     other_home = folder / "other"

@@ -179,6 +179,7 @@ def test_a_register_that_was_set_back_is_refused(place: Place) -> None:
 def test_a_change_taken_out_of_the_register_is_told(place: Place) -> None:
     """The numbers of what is left have a gap."""
     with work.opened(place) as bench:
+        bench.repository.register.put(work.couple("brown-lee", OTHER_WEDDING))
         for name in ("a", "b", "c"):
             bench.repository.register.put(work.couple(name))
     (place.store / "register" / "2").unlink()

@@ -133,6 +133,13 @@ def empty_repository(place: Place) -> None:
         pass
 
 
+def one_wedding(place: Place) -> None:
+    """A repository with a wedding that was never backed up."""
+    build(place.source, photos(0))
+    with opened(place) as bench:
+        bench.repository.register.put(couple())
+
+
 def one_snapshot(place: Place) -> None:
     """A wedding backed up once, and changed since."""
     build(place.source, photos(0))
@@ -243,7 +250,7 @@ class Scenario:
 
 SCENARIOS = {
     "init": Scenario(nothing, make_repository),
-    "first backup": Scenario(empty_repository, back_up),
+    "first backup": Scenario(one_wedding, back_up),
     "next backup": Scenario(one_snapshot, back_up),
     "checkpoints": Scenario(one_snapshot, back_up_with_checkpoints),
     "key change": Scenario(one_snapshot, change_keys),

@@ -75,7 +75,10 @@ def _under_master(vector: Vector, store: MemoryStore) -> bytes:
     sealed = numbered.MasterSealed(store, master, SystemEntropy(), SeenNumbers(None))
     folder, _, number = vector.name.rpartition("/")
     if vector.kind == "register":
-        Register(sealed).refresh()
+        register = Register(sealed)
+        register.refresh()
+        if register.problems:
+            raise IntegrityError(register.problems[0])
         payload = sealed.read(f"{folder}/", int(number), crypto.REGISTER)
         return codec.encode(codec.decode(payload, RegisterObject, vector.name))
     if vector.kind == "lease":

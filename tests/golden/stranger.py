@@ -170,6 +170,12 @@ class Repository:
                 break
         return {row[0]: row for _, rows in reversed(changes) for row in rows}
 
+    def weddings(self) -> list[bytes]:
+        """Ids of all weddings: those of the register, and those that only have a folder."""
+        folders = [name.rpartition("/")[2] for name in self.names("weddings")]
+        standing = [bytes.fromhex(name) for name in folders if re.fullmatch(r"[0-9a-f]{32}", name)]
+        return sorted({*self.register(), *standing})
+
 
 # --- one wedding -------------------------------------------------------------------------------------
 
@@ -331,7 +337,7 @@ def _cut(b: memoryview, one: list[int], two: list[int]) -> int:
 def restore(repository: Path, passphrase: str, target: Path, *, recut_limit: int = 1 << 62) -> int:
     """Restore the newest snapshot of every wedding; how many entries there were. Raises Refused."""
     opened, count = Repository(repository, passphrase), 0
-    for wedding_id in opened.register():
+    for wedding_id in opened.weddings():
         wedding = Wedding(opened, wedding_id)
         newest = wedding.newest()
         if newest is None:

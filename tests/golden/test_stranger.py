@@ -87,6 +87,20 @@ def test_the_tiny_repository_is_restored_by_the_stranger(tmp_path: Path) -> None
         assert found[path.removeprefix(b"srv/wedding/")].mode == 0o640
 
 
+def test_a_wedding_that_the_register_has_lost_is_restored_by_its_id(tmp_path: Path) -> None:
+    """By the stranger, and shown by the engine."""
+    kept = {name: data for name, data in tiny.kept().items() if not name.startswith("register/")}
+    for name, data in kept.items():
+        (tmp_path / "kept" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kept" / name).write_bytes(data)
+    assert stranger.restore(tmp_path / "kept", world.PASSPHRASE, tmp_path / "back") == len(tiny.SECOND_FILES) + 4
+    with Bench(_stored(kept), passphrase=world.PASSPHRASE) as bench:
+        (lost,) = bench.repository.register.all()
+        assert (lost.id, lost.name) == (tiny.WEDDING, f"lost-{tiny.WEDDING[:8]}")
+        oldest = min(snapshot.body.time_ns for snapshot in bench.snapshots(partial=True, wedding=tiny.WEDDING))
+        assert lost.date == dt.datetime.fromtimestamp(oldest // 10**9, dt.UTC).date()
+
+
 def test_a_wrong_passphrase_opens_nothing(tmp_path: Path) -> None:
     """Neither for the engine nor for the stranger."""
     with pytest.raises(stranger.Refused):

@@ -308,10 +308,17 @@ class ObjectStoreSuite:
         assert names_in(store, "nothing/") == []
         assert names_in(store, "packs/1/") == []
 
+    def test_folders_are_those_directly_below(self, store: ObjectStore) -> None:
+        for name in ("weddings/a-b/key/1", "weddings/a/packs/5", "weddings/a/key/1", "weddings/plain", "register/1"):
+            store.put(name, b"")
+        assert store.folders("weddings/") == ("a", "a-b")
+        assert store.folders("weddings/a/key/") + store.folders("nothing/") == ()
+
     @pytest.mark.parametrize("prefix", ["packs", "/", "../", "a//", "tmp/", "./"])
     def test_a_prefix_that_is_no_folder_is_refused(self, store: ObjectStore, prefix: str) -> None:
-        with pytest.raises(BrokenInvariant):
-            store.list(prefix)
+        for look in (store.list, store.folders):
+            with pytest.raises(BrokenInvariant):
+                look(prefix)
 
     def test_any_set_of_names_is_listed_in_order(self, store: ObjectStore) -> None:
         @given(names=st.sets(_names, max_size=8))
@@ -419,6 +426,7 @@ class ObjectStoreSuite:
             lambda: store.get("a", limit_bytes=1),
             lambda: store.read_into("a", 0, memoryview(bytearray(1))),
             lambda: store.list(""),
+            lambda: store.folders(""),
             lambda: store.stat("a"),
             lambda: store.delete("a"),
             store.space,

@@ -143,6 +143,13 @@ class LocalStore:
         self._check_open()
         return self._walk(prefix)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        check_prefix(prefix)
+        self._check_open()
+        names = (name for name, _ in self._sorted_entries(prefix) if name.endswith("/"))
+        return tuple(sorted(name[len(prefix) : -1] for name in names))
+
     def stat(self, name: str) -> ObjectInfo:
         """See `ObjectStore.stat`."""
         check_name(name)

@@ -118,6 +118,13 @@ class MemoryStore:
         self.check_open()
         return self._walk(prefix)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        check_prefix(prefix)
+        self.check_open()
+        below = (name[len(prefix) :] for name in self._objects.names() if name.startswith(prefix))
+        return tuple(sorted({rest.partition("/")[0] for rest in below if "/" in rest}))
+
     def stat(self, name: str) -> ObjectInfo:
         """See `ObjectStore.stat`."""
         check_name(name)

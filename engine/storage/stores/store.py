@@ -92,6 +92,13 @@ class ObjectStore(Protocol):
         """Objects whose names start with the folder `prefix` (ending in `/`, or empty), sorted by name, recursive."""
         ...
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Last parts of the folders directly in the folder `prefix`, sorted; what is in them is not looked at.
+
+        Where the store keeps folders, one may be empty.
+        """
+        ...
+
     def stat(self, name: str) -> ObjectInfo:
         """Raises NotFound."""
         ...

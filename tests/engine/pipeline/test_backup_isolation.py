@@ -46,6 +46,10 @@ class CountedStore(MemoryStore):
         self.calls.append(("list", prefix))
         return super().list(prefix)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        self.calls.append(("folders", prefix))
+        return super().folders(prefix)
+
     def stat(self, name: str) -> ObjectInfo:
         self.calls.append(("stat", name))
         return super().stat(name)
@@ -111,13 +115,14 @@ def test_a_long_history_costs_a_job_one_list(source: Path, tmp_path: Path) -> No
 
 
 def test_opening_a_repository_reads_no_wedding(source: Path) -> None:
-    """Only config, key slots, register and the own lease."""
+    """Only config, key slots, register and the own lease, and which weddings have a folder."""
     objects = MemoryObjects()
     with Bench(CountedStore(objects)) as bench:
+        bench.repository.register.put(Wedding(id=WEDDING, name="smith-jones", date=dt.date(2026, 6, 20)))
         for number in range(OTHERS):
             bench.repository.register.put(Wedding(id=new_job(), name=f"couple-{number}", date=dt.date(2026, 6, 20)))
         bench.backup(source)
     with Bench(CountedStore(objects)) as bench:
         store = bench.store
         assert isinstance(store, CountedStore)
-        assert [what for _, what in store.calls if what.startswith("weddings/")] == []
+        assert [call for call in store.calls if call[1].startswith("weddings/")] == [("folders", "weddings/")]
