@@ -307,11 +307,14 @@ class _Life:
     def _assemble(self, means: Means, sampler: Sampler) -> Engine:
         wanted = self._streams or self._settings.engine.streams
         kept = Kept.of(self._home.journal)
-        pool = StreamPool(
-            wanted or default_streams(),
-            clock=self._clock,
-            compression_level=self._settings.engine.compression_level,
+        opening = Opening(
+            url=lambda: self._home.hot_url(self._settings),
+            passphrase=self._passphrase,
+            known=self._home.known,
+            means=means,
         )
+        level, meters = self._settings.engine.compression_level, tuple(opening.meters.values())
+        pool = StreamPool(wanted or default_streams(), clock=self._clock, compression_level=level, meters=meters)
         dispatcher = Dispatcher(
             pool,
             means,
@@ -325,17 +328,12 @@ class _Life:
             entropy=self._entropy,
             settings=self._settings,
             offload=means.offload,
-            opening=Opening(
-                url=lambda: self._home.hot_url(self._settings),
-                passphrase=self._passphrase,
-                known=self._home.known,
-                means=means,
-            ),
+            opening=opening,
             pool=pool,
             streams=Streams(pool, mode="manual" if wanted else "default", clock=self._clock),
             dispatcher=dispatcher,
             kept=kept,
-            rationing=Rationing(pool, dispatcher),
+            rationing=Rationing(pool, dispatcher, opening.meters),
             events=self.events,
             facts=Facts(),
             measured=Measured(sampler.sample(engine_lag_s=0.0)),

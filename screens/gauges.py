@@ -186,8 +186,9 @@ def _tier_lines(tier: TierRow, width: int) -> list[Line]:
     place = clean(tier.url.removeprefix("file://"))
     where = Labelled("", line_of(Span(cut(place, max(0, width - 8), keep_end=True), "dim"))).at(width)
     used = "being counted" if tier.used_bytes is None else f"{format_bytes(tier.used_bytes)} ours"
+    limit = "" if tier.limit_bytes_per_s is None else f", limit {format_rate(tier.limit_bytes_per_s)}"
     if tier.free_bytes is None or not tier.capacity_bytes:
-        return [Labelled(tier.tier, line_of(used)).at(width), where]
+        return [Labelled(tier.tier, line_of(used + limit)).at(width), where]
     share, room = fullness(tier), format_bytes(tier.capacity_bytes)
     words = f" {percent(share)} full, {format_bytes(tier.free_bytes)} free of {room}"
     length = width - 8 - len(words)
@@ -196,7 +197,11 @@ def _tier_lines(tier: TierRow, width: int) -> list[Line]:
     else:
         first = line_of(Span(words.strip(), tier_role(share)))
     ours = "" if tier.used_bytes is None else f", {percent(tier.used_bytes / tier.capacity_bytes)} of it"
-    return [Labelled(tier.tier, first).at(width), Labelled("", line_of(Span(used + ours, "dim"))).at(width), where]
+    return [
+        Labelled(tier.tier, first).at(width),
+        Labelled("", line_of(Span(used + ours + limit, "dim"))).at(width),
+        where,
+    ]
 
 
 # --- streams ------------------------------------------------------------------------------------------

@@ -152,7 +152,8 @@ def _status(status: Status) -> Iterator[str]:
     for tier in status.storage.tiers:
         used = "not measured yet" if tier.used_bytes is None else f"{format_bytes(tier.used_bytes)} used"
         free = "" if tier.free_bytes is None else f", {format_bytes(tier.free_bytes)} free"
-        yield f"{tier.tier}: {used}{free}, {clean(tier.url)}"
+        limit = "" if tier.limit_bytes_per_s is None else f", limit {format_rate(tier.limit_bytes_per_s)}"
+        yield f"{tier.tier}: {used}{free}{limit}, {clean(tier.url)}"
     for area in status.health:
         if area.health != "ok":
             yield f"{area.area}: {area.health}, {clean(area.reason)}"

@@ -69,12 +69,16 @@ class ClassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How fast each class may read (or restore): `50MB/s`, or with times of the week, `;` between them."""
+    """How fast each class may read (or restore), and what may go to and from the store of a tier: `50MB/s`, or with
+    times of the week, `;` between them."""
 
     same_day: Annotated[str, msgspec.Meta(description='rate of same-day, as "mon..fri 08:00-18:00 50MB/s"')] = ""
     next_day: Annotated[str, msgspec.Meta(description='rate of next-day, as "50MB/s"')] = ""
     standard: Annotated[
         str, msgspec.Meta(description='rate of standard, as "sat,sun 20MB/s; 22:00-06:00 unlimited; 50MB/s"')
+    ] = ""
+    hot: Annotated[
+        str, msgspec.Meta(description='rate of the hot store, read and written, as "08:00-18:00 50MB/s"')
     ] = ""
     timezone: Annotated[str, msgspec.Meta(description="time zone of the times, as Europe/London")] = "UTC"
 

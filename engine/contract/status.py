@@ -23,6 +23,7 @@ JobTurn = Literal[
     "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted",
     "done", "warnings", "failed", "cancelled", "interrupted",
 ]  # fmt: skip
+Tier = Literal["hot", "warm", "cold"]
 Health = Literal["ok", "warning", "critical", "unknown"]
 
 
@@ -209,11 +210,13 @@ class AutoScaling(_Document, frozen=True, kw_only=True):
 class TierRow(_Document, frozen=True, kw_only=True):
     """One tier of storage."""
 
-    tier: Literal["hot", "warm", "cold"]
+    tier: Tier
     url: str
     used_bytes: int | None  # None until it was measured
     free_bytes: int | None
     capacity_bytes: int | None
+    moved_bytes_per_s: float = 0.0  # written and read, over the last 10 s
+    limit_bytes_per_s: float | None = None  # in force now; None: no limit
 
 
 class Storage(_Document, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from engine.base.units import parse_bytes, parse_span
 from engine.contract.operations import SettingRow
 from engine.contract.settings import Settings
 from engine.jobs.priority import zone_problem
-from engine.operations.rationing import windows_of
+from engine.operations.rationing import check_limits
 from engine.operations.scheduling import check_schedule
 
 SETTINGS_BYTES_MAX = 1 << 20
@@ -263,7 +263,7 @@ def _check(settings: Settings) -> None:
             if parse_span(str(value_of(settings, key))) <= 0:
                 raise ValueError("it is more than nothing")
         key = "limits"
-        windows_of(settings.limits)
+        check_limits(settings.limits)
     except ValueError as error:
         raise UsageError(f"{key}: {error}") from None
     names = [schedule.name for schedule in settings.schedules]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.base.errors import NotFound, NotPermitted, Unavailable, WedSyncError
+from engine.contract.status import Tier
 from engine.jobs.offload import Means
 from engine.repository.damaged import DamagedPacks
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
+from engine.storage.stores.metered import Meter, MeteredStore
 from engine.storage.stores.open import open_store
 from engine.storage.stores.store import ObjectStore
 
@@ -30,6 +32,7 @@ class Opening:
         self, *, url: Callable[[], str], passphrase: Passphrase, known: Callable[[], Known], means: Means
     ) -> None:
         """`known`: what the home knows of repositories; called once, on the executor."""
+        self.meters: Mapping[Tier, Meter] = {"hot": Meter(means.clock)}
         self._url = url
         self._passphrase = passphrase
         self._read_known = known
@@ -127,7 +130,7 @@ class Opening:
 
     def _store_at_hand(self, *, create: bool) -> ObjectStore:
         if self.store is None:
-            self.store = open_store(self._url(), create=create)
+            self.store = MeteredStore(open_store(self._url(), create=create), self.meters["hot"])
         return self.store
 
     def _home(self) -> Home:

@@ -12,14 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from engine.base.units import parse_span
 from engine.contract.settings import ClassSettings, LimitSettings, Settings
-from engine.contract.status import ClassRow
+from engine.contract.status import ClassRow, Tier, TierRow
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 from engine.jobs.bandwidth import Window, limit_at, parse_windows
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.priority import local_time
 from engine.pipeline.pool import StreamPool
+from engine.storage.stores.metered import Meter
 
 SAMPLES = 11  # one a second: ten seconds
 AT_WORK_SHARE = 0.3  # of the streams' time; below, something outside of them holds jobs up
@@ -32,6 +35,7 @@ class _Sample:
 
     time_s: float
     served: Mapping[PriorityClass, float]
+    moved: Mapping[Tier, float]  # bytes written and read
     stages: Mapping[str, float]  # thread seconds
 
 
@@ -41,8 +45,9 @@ _windows = functools.lru_cache(maxsize=64)(parse_windows)
 class Rationing:
     """Keeps streams and figures in step with the settings."""
 
-    def __init__(self, pool: StreamPool, dispatcher: Dispatcher) -> None:
+    def __init__(self, pool: StreamPool, dispatcher: Dispatcher, meters: Mapping[Tier, Meter]) -> None:
         self._pool = pool
+        self._meters = meters
         self._dispatcher = dispatcher
         self._classes: ClassSettings | None = None
         self.limits: dict[PriorityClass, float | None] = dict.fromkeys(PRIORITY_CLASSES)  # in force
@@ -60,11 +65,18 @@ class Rationing:
             if limit != self.limits[name]:
                 self.limits[name] = limit
                 self._pool.set_limit(name, limit)
+        for tier, limit in tier_limits_at(settings.limits, now_ns).items():
+            if limit != self._meters[tier].limit_bytes_per_s:
+                self._meters[tier].set_limit(limit)
+                self._pool.look_again()
 
     def sample(self, now_s: float) -> None:
         """Note what the streams have done so far; called once a second."""
         stages: dict[str, float] = {stage: figure.thread_s for stage, figure in self._pool.stages().items()}
-        self._samples.append(_Sample(now_s, dict(self._pool.served), stages))
+        moved: dict[Tier, float] = {
+            tier: meter.bytes_written + meter.bytes_read for tier, meter in self._meters.items()
+        }
+        self._samples.append(_Sample(now_s, dict(self._pool.served), moved, stages))
 
     def classes(self, now_ns: int) -> tuple[ClassRow, ...]:
         """How each class stands."""
@@ -91,19 +103,35 @@ class Rationing:
             for name in PRIORITY_CLASSES
         )
 
+    def shown(self, tiers: tuple[TierRow, ...]) -> tuple[TierRow, ...]:
+        """Tiers with what they move now, and may."""
+        moved, span_s = self._grown(lambda sample: sample.moved), self._span_s()
+        return tuple(
+            msgspec.structs.replace(
+                row,
+                moved_bytes_per_s=moved.get(row.tier, 0) / span_s,
+                limit_bytes_per_s=self._meters[row.tier].limit_bytes_per_s,
+            )
+            for row in tiers
+        )
+
     def bottleneck(self) -> str:
         """What holds the streams up most, over the last samples; empty while they are not at work."""
         if len(self._samples) < 2:
             return ""
         spent = self._grown(lambda sample: sample.stages)
-        span_s = self._samples[-1].time_s - self._samples[0].time_s
-        at_work = sum(spent.values()) / max(1e-3, span_s * self._pool.size)
+        at_work = sum(spent.values()) / (self._span_s() * self._pool.size)
         if at_work >= AT_WORK_SHARE:
             return max(spent, key=spent.__getitem__)
         waits = any(counts.running for counts in self._dispatcher.roster.by_class().values())
         if not waits:
             return ""
-        return "limit" if any(limit is not None for limit in self.limits.values()) else "source"
+        limits = (*self.limits.values(), *(meter.limit_bytes_per_s for meter in self._meters.values()))
+        return "limit" if any(limit is not None for limit in limits) else "source"
+
+    def _span_s(self) -> float:
+        """From the first to the last sample."""
+        return max(1e-3, self._samples[-1].time_s - self._samples[0].time_s) if self._samples else 1e-3
 
     def _grown(self, of: Callable[[_Sample], Mapping[Key, float]]) -> dict[Key, float]:
         """By how much a figure has grown from the first to the last sample."""
@@ -134,6 +162,12 @@ def deadlines_of(classes: ClassSettings) -> dict[PriorityClass, float]:
     }
 
 
+def check_limits(limits: LimitSettings) -> None:
+    """Raises ValueError with a sentence for what means nothing."""
+    windows_of(limits)
+    tier_windows_of(limits)
+
+
 def windows_of(limits: LimitSettings) -> dict[PriorityClass, tuple[Window, ...]]:
     """Class → its limits. Raises ValueError with a sentence."""
     return {
@@ -143,7 +177,18 @@ def windows_of(limits: LimitSettings) -> dict[PriorityClass, tuple[Window, ...]]
     }
 
 
+def tier_windows_of(limits: LimitSettings) -> dict[Tier, tuple[Window, ...]]:
+    """Tier → its limits. Raises ValueError with a sentence."""
+    return {"hot": _windows(limits.hot)}
+
+
 def limits_at(limits: LimitSettings, now_ns: int) -> dict[PriorityClass, float | None]:
     """Class → bytes a second that hold at `now_ns`; None: no limit."""
     local: dt.datetime = local_time(limits.timezone, now_ns)
     return {name: limit_at(windows, local) for name, windows in windows_of(limits).items()}
+
+
+def tier_limits_at(limits: LimitSettings, now_ns: int) -> dict[Tier, float | None]:
+    """Tier → bytes a second that hold at `now_ns`; None: no limit."""
+    local: dt.datetime = local_time(limits.timezone, now_ns)
+    return {tier: limit_at(windows, local) for tier, windows in tier_windows_of(limits).items()}

@@ -47,7 +47,7 @@ def build(engine: Engine) -> Status:
         performance=performance_of(engine),
         auto_scaling=engine.streams.shown(),
         storage=Storage(
-            tiers=engine.measured.tiers,
+            tiers=engine.rationing.shown(engine.measured.tiers),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
         ),
         health=health_of(

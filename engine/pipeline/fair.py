@@ -27,12 +27,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from engine.base.bucket import TokenBucket
 from engine.base.invariants import check
 from engine.base.units import KIB
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 
 FILE_COST_BYTES = 64 * KIB  # what opening a file is worth, so that many small ones do not count as nothing
-BURST_S = 0.5  # how much of a limit may be used at once after a pause
 
 DEFAULT_WEIGHTS: Mapping[PriorityClass, int] = {"same-day": 50, "next-day": 30, "standard": 20}
 
@@ -60,22 +60,8 @@ class _Class(Generic[Flow]):
     dated: list[tuple[float, int]] = field(default_factory=list)  # acceptance, number; the same
     deadline_s: float = 0.0  # from acceptance; until it is told, nothing has one
     ahead: float = 0.0  # cost served by deadline, less that served by turn
-    limit_bytes_per_s: float | None = None
-    tokens: float = 0.0
-    refilled_s: float = 0.0
+    limit: TokenBucket = field(default_factory=TokenBucket)
     served_cost: int = 0
-
-    def refill(self, now_s: float) -> None:
-        if self.limit_bytes_per_s is not None:
-            gained = (now_s - self.refilled_s) * self.limit_bytes_per_s
-            self.tokens = min(self.tokens + gained, BURST_S * self.limit_bytes_per_s)
-        self.refilled_s = now_s
-
-    def opens_at(self, now_s: float) -> float:
-        """The moment from which a unit may be handed out."""
-        if self.limit_bytes_per_s is None or self.tokens > 0:
-            return now_s
-        return now_s - self.tokens / self.limit_bytes_per_s + 0.001
 
 
 class FairTurns(Generic[Flow]):
@@ -142,8 +128,7 @@ class FairTurns(Generic[Flow]):
             for each in self._classes.values():
                 if not each.ready_count:
                     continue
-                each.refill(now_s)
-                if each.opens_at(now_s) <= now_s and (best is None or each.start < best.start):
+                if each.limit.wait_s(now_s) <= 0 and (best is None or each.start < best.start):
                     best = each
             if best is None:
                 return None
@@ -164,8 +149,7 @@ class FairTurns(Generic[Flow]):
         each = self._classes[name]
         each.start = max(each.start, self._now) + cost / each.weight
         each.served_cost += cost
-        if each.limit_bytes_per_s is not None:
-            each.tokens -= cost
+        each.limit.take(cost)
         if is_urgent:
             each.ahead += cost
         else:
@@ -214,17 +198,12 @@ class FairTurns(Generic[Flow]):
 
     def wait_s(self, now_s: float) -> float | None:
         """How long until a limit opens for a run that is ready; None when nothing waits for one."""
-        waits = [each.opens_at(now_s) - now_s for each in self._classes.values() if each.ready_count]
-        return max(0.0, min(waits)) if waits else None
+        return min((each.limit.wait_s(now_s) for each in self._classes.values() if each.ready_count), default=None)
 
     def set_limit(self, name: PriorityClass, bytes_per_s: float | None, now_s: float) -> None:
         """Limit a class from now on; None lifts it. What it owes from before stays owed."""
         check(bytes_per_s is None or bytes_per_s > 0, "a limit is more than nothing")
-        each = self._classes[name]
-        each.refill(now_s)
-        if each.limit_bytes_per_s is None:
-            each.tokens = 0.0
-        each.limit_bytes_per_s = bytes_per_s
+        self._classes[name].limit.set_rate(bytes_per_s, now_s)
 
     def set_weight(self, name: PriorityClass, weight: int) -> None:
         """Give a class another share from now on."""

@@ -13,7 +13,7 @@ import math
 import mmap
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
@@ -28,6 +28,7 @@ from engine.contract.settings import STREAMS_MAX, UNIT_BYTES, EngineSettings
 from engine.contract.weddings import PriorityClass
 from engine.pipeline.fair import FILE_COST_BYTES, FairTurns
 from engine.pipeline.stagetimes import Stage, StageFigure, StageTimes
+from engine.storage.stores.metered import Meter
 
 Outcome = TypeVar("Outcome")
 
@@ -201,8 +202,12 @@ class Run(Generic[Outcome]):
 class StreamPool:
     """The streams. Any thread."""
 
-    def __init__(self, size: int, *, clock: Clock, compression_level: int = _LEVEL) -> None:
+    def __init__(
+        self, size: int, *, clock: Clock, compression_level: int = _LEVEL, meters: Sequence[Meter] = ()
+    ) -> None:
+        """`meters`: of the tiers that units read from and write to; while one of them is in debt, no unit is begun."""
         self._clock = clock
+        self._meters = meters
         self.compression_level = compression_level  # may be changed at any moment; in force at the next unit
         self._condition = threading.Condition()
         self._turns: FairTurns[Run[object]] = FairTurns()  # runs that may be asked
@@ -246,6 +251,11 @@ class StreamPool:
         """How long after its acceptance a run of a class is to have ended. In force at once."""
         with self._condition:
             self._turns.set_deadline(priority, deadline_s)
+
+    def look_again(self) -> None:
+        """The limit of a tier has changed."""
+        with self._condition:
+            self._condition.notify_all()
 
     def stages(self) -> dict[Stage, StageFigure]:
         """What each stage has cost."""
@@ -319,7 +329,7 @@ class StreamPool:
                 return
             unit = self._ask(run)
             if unit is not None:
-                self._carry_out(run, unit, buffers)
+                self._carry_out(run, *unit, buffers)
 
     def _next_run(self) -> Run[object] | None:
         """The run whose turn it is; None when this stream is to end."""
@@ -332,13 +342,18 @@ class StreamPool:
                 if self._stopping:
                     return self._stopping.popleft()
                 now_s = self._clock.monotonic_s()
-                run = self._turns.pick(now_s)
+                held_s = self._held_s()
+                run = self._turns.pick(now_s) if held_s <= 0 else None
                 if run is not None:
                     return run
-                self._condition.wait(self._turns.wait_s(now_s))
+                self._condition.wait(held_s or self._turns.wait_s(now_s))
 
-    def _ask(self, run: Run[object]) -> Unit | None:
-        """One unit of `run`, which then stands in line again, or waits when it has none now."""
+    def _held_s(self) -> float:
+        """How long no unit may be begun, because of what a tier may move."""
+        return max((meter.wait_s() for meter in self._meters), default=0.0)
+
+    def _ask(self, run: Run[object]) -> tuple[Unit, int] | None:
+        """One unit of `run` and its cost; `run` then stands in line again, or waits when it has none now."""
         with self._condition:
             ended_before, idle = run.units_ended, run.in_flight == 0
         failed = False
@@ -349,20 +364,24 @@ class StreamPool:
             unit, failed = None, True
         with self._condition:
             if unit is not None:
+                cost = max(run.cost, UNIT_COST_MIN)
                 run.in_flight += 1
                 self._busy += 1
-                self._turns.charge(run, max(run.cost, UNIT_COST_MIN))
+                self._turns.charge(run, cost)
+                for meter in self._meters:
+                    meter.reserve(cost)
                 self._line_up(run)
-            elif not run.done.done():
+                return unit, cost
+            if not run.done.done():
                 if run.units_ended != ended_before or (failed and run.in_flight == 0):
                     self._line_up(run)  # something changed while it was asked: ask again
                 else:
                     self._parked.add(run)
             else:
                 self._turns.forget(run)
-        return unit
+        return None
 
-    def _carry_out(self, run: Run[object], unit: Unit, buffers: Buffers) -> None:
+    def _carry_out(self, run: Run[object], unit: Unit, cost: int, buffers: Buffers) -> None:
         buffers.compress_at(self.compression_level)
         try:
             unit(buffers)
@@ -374,5 +393,9 @@ class StreamPool:
             self._busy -= 1
             run.in_flight -= 1
             run.units_ended += 1
+            for meter in self._meters:
+                meter.release(cost)
+                if meter.limit_bytes_per_s is not None:
+                    self._condition.notify_all()  # it may have moved less than it could
             self._hurry(run)
             self._unpark(run)

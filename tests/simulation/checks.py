@@ -7,12 +7,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.base.bucket import BURST_S
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 from engine.jobs.carrier import DATED_KINDS
 from engine.jobs.dispatcher import OPENING_MAX, SHARES
 from engine.jobs.figures import DEADLINES_S
 from engine.jobs.job import Job
-from engine.pipeline.fair import BURST_S, DEFAULT_WEIGHTS, FairTurns
+from engine.pipeline.fair import DEFAULT_WEIGHTS, FairTurns
 from engine.pipeline.pool import Run
 from tests.simulation.mixes import Setting
 from tests.simulation.world import OPEN_S, SCAN_S, SimulatedRun, classes_ready

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar, cast
 from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Offload
 from engine.pipeline.fair import FairTurns
-from engine.pipeline.pool import UNIT_COST_MIN, Buffers, Run, StreamPool, Unit
+from engine.pipeline.pool import Buffers, Run, StreamPool, Unit
 from engine.pipeline.stagetimes import Stage
 
 T = TypeVar("T")
@@ -153,17 +153,17 @@ class SimulatedStreams(StreamPool):
         return None
 
     def _asked(self, run: Run[object]) -> None:
-        unit = self._ask(run)
-        if unit is None:
+        found = self._ask(run)
+        if found is None:
             self._taken -= 1
             return
-        cost = max(run.cost, UNIT_COST_MIN)
+        unit, cost = found
         self.observer.handed_out(run, cost)
-        self._time.after(cost / self._bytes_per_s, lambda: self._done(run, unit))
+        self._time.after(cost / self._bytes_per_s, lambda: self._done(run, unit, cost))
 
-    def _done(self, run: Run[object], unit: Unit) -> None:
+    def _done(self, run: Run[object], unit: Unit, cost: int) -> None:
         self._taken -= 1
-        self._carry_out(run, unit, self._buffers)
+        self._carry_out(run, unit, cost, self._buffers)
         if run.is_stopping:
             self.observer.left_the_line(self._turns)
 
@@ -218,4 +218,4 @@ class SimulatedRun(Run[str]):
 def classes_ready(turns: FairTurns[Run[object]]) -> set[PriorityClass]:
     """The classes that have a run that waits for its turn, and no limit."""
     ready = {line for flow, (line, _) in turns._ready.items() if flow.priority == line}
-    return {name for name in ready if turns._classes[name].limit_bytes_per_s is None}
+    return {name for name in ready if turns._classes[name].limit.bytes_per_s is None}

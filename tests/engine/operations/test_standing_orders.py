@@ -18,13 +18,14 @@ from engine.base.errors import Conflict, NotFound, NotPermitted, UsageError, Wed
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.settings import ClassSettings, LimitSettings
+from engine.contract.status import TierRow
 from engine.jobs.job import Job
 from engine.jobs.journal import Journal
 from engine.local import LocalEngine
 from engine.operations.configuration import parse_settings, read_settings
 from engine.operations.hooks import environment_of, run_hook
 from engine.operations.keeping import Kept
-from engine.operations.rationing import deadlines_of, limits_at, weights_of
+from engine.operations.rationing import deadlines_of, limits_at, tier_limits_at, weights_of
 from tests.engine.homes import PASSPHRASE
 from tests.engine.operations.conftest import ANSWER_S, Asking
 
@@ -184,6 +185,7 @@ def test_the_example_of_settings_can_be_read() -> None:
     "text",
     [
         '[limits]\nstandard = "fast"',
+        '[limits]\nhot = "slow"',
         '[limits]\ntimezone = "Mars/Olympus"',
         '[classes]\nsame_day_deadline = "soon"',
         '[watch]\nsettle = "0s"',
@@ -213,6 +215,38 @@ def test_weights_deadlines_and_limits_come_from_the_settings(fresh: Asking) -> N
         return row.limit_bytes_per_s, row.deadline_s
 
     assert eventually(lambda: standard() == (10_000_000.0, 60.0))
+
+
+def test_a_limit_of_the_hot_store_holds_every_class_and_is_lifted_while_jobs_run(tmp_path: Path) -> None:
+    assert list(tier_limits_at(LimitSettings(hot="sat 08:00-18:00 2MB/s; 9MB/s"), 0).values()) == [9_000_000.0]
+    made = opened(tmp_path, '[limits]\nhot = "1MB/s"\n')
+    try:
+        card = tmp_path / "card"
+        card.mkdir()
+        for number in range(4):
+            (card / f"{number}.raw").write_bytes(os.urandom(12_000_000))
+        operation = ops.StartBackup(wedding=NAME, sources=(str(card),), priority="same-day")
+        job = made.ask(operation, ops.JobResult).job.id
+
+        def tier() -> TierRow | None:
+            return next(iter(made.engine.status().storage.tiers), None)
+
+        def limit() -> float | None:
+            shown = tier()
+            return shown.limit_bytes_per_s if shown is not None else None
+
+        assert eventually(lambda: (limit(), state_of(made, job, bytes_read=1)) == (1e6, "running"))  # 48 MB take 48 s
+        made.ask(ops.Configure(key="limits.hot", value=""), ops.ConfigureResult)
+        assert eventually(lambda: state_of(made, job) == "done")
+        assert eventually(lambda: (shown := tier()) is not None and shown.moved_bytes_per_s > 0)
+        assert limit() is None
+    finally:
+        made.engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def state_of(asking: Asking, job: str, *, bytes_read: int = 0) -> str:
+    rows = [row for row in asking.engine.status().jobs if row.id == job and row.bytes_read >= bytes_read]
+    return rows[0].state if rows else ""
 
 
 # --- hooks --------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.base.bucket import BURST_S
 from engine.base.units import MIB
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
-from engine.pipeline.fair import BURST_S, DEFAULT_WEIGHTS, FairTurns
+from engine.pipeline.fair import DEFAULT_WEIGHTS, FairTurns
 
 COST_MAX = 32 * MIB
 

@@ -1,0 +1,144 @@
+"""What goes to and from the store of one tier: counted, and held below a rate. Any thread.
+
+Nothing waits inside a store: a call that has begun goes through, and puts the meter into debt. Whoever hands out
+work asks first (`wait_s`), and says how much a piece of work may move while it is out (`reserve`, `release`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from engine.base.bucket import TokenBucket
+from engine.base.clock import Clock
+from engine.base.invariants import check
+from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+
+
+class Meter:
+    """Bytes of one tier."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._bucket = TokenBucket()
+        self.bytes_written = 0
+        self.bytes_read = 0
+
+    @property
+    def limit_bytes_per_s(self) -> float | None:
+        """The rate in force; None: none."""
+        return self._bucket.bytes_per_s
+
+    def set_limit(self, bytes_per_s: float | None) -> None:
+        """Hold reading and writing together below a rate from now on; None lifts it."""
+        check(bytes_per_s is None or bytes_per_s > 0, "a limit is more than nothing")
+        with self._mutex:
+            self._bucket.set_rate(bytes_per_s, self._clock.monotonic_s())
+
+    def wait_s(self) -> float:
+        """How long until more may be begun; 0 when it may."""
+        if self._bucket.bytes_per_s is None:
+            return 0.0
+        with self._mutex:
+            return self._bucket.wait_s(self._clock.monotonic_s())
+
+    def reserve(self, size_bytes: int) -> None:
+        """Work that may move so many bytes has begun."""
+        with self._mutex:
+            self._bucket.take(size_bytes)
+
+    def release(self, size_bytes: int) -> None:
+        """It has ended; what it moved was counted meanwhile."""
+        with self._mutex:
+            self._bucket.take(-size_bytes)
+
+    def written(self, size_bytes: int) -> None:
+        """So many bytes went to the store."""
+        with self._mutex:
+            self.bytes_written += size_bytes
+            self._bucket.take(size_bytes)
+
+    def read(self, size_bytes: int) -> None:
+        """So many bytes came from it."""
+        with self._mutex:
+            self.bytes_read += size_bytes
+            self._bucket.take(size_bytes)
+
+
+class MeteredStore:
+    """A store whose bytes a meter counts."""
+
+    def __init__(self, store: ObjectStore, meter: Meter) -> None:
+        self._store = store
+        self._meter = meter
+
+    @property
+    def url(self) -> str:
+        """See `ObjectStore.url`."""
+        return self._store.url
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `ObjectStore.put`."""
+        self._store.put(name, data)
+        self._meter.written(len(data))
+
+    def stage(self) -> StagedObject:
+        """See `ObjectStore.stage`."""
+        return _MeteredStage(self._store.stage(), self._meter)
+
+    def get(self, name: str, *, limit_bytes: int) -> bytes:
+        """See `ObjectStore.get`."""
+        data = self._store.get(name, limit_bytes=limit_bytes)
+        self._meter.read(len(data))
+        return data
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """See `ObjectStore.read_into`."""
+        self._store.read_into(name, offset, buffer)
+        self._meter.read(buffer.nbytes)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `ObjectStore.list`."""
+        return self._store.list(prefix)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        return self._store.folders(prefix)
+
+    def stat(self, name: str) -> ObjectInfo:
+        """See `ObjectStore.stat`."""
+        return self._store.stat(name)
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`."""
+        self._store.delete(name)
+
+    def space(self) -> Space:
+        """See `ObjectStore.space`."""
+        return self._store.space()
+
+    def close(self) -> None:
+        """See `ObjectStore.close`."""
+        self._store.close()
+
+
+class _MeteredStage:
+    def __init__(self, staged: StagedObject, meter: Meter) -> None:
+        self._staged = staged
+        self._meter = meter
+
+    @property
+    def size_bytes(self) -> int:
+        return self._staged.size_bytes
+
+    def append(self, data: memoryview) -> None:
+        self._staged.append(data)
+        self._meter.written(data.nbytes)
+
+    def publish(self, name: str) -> Future[None]:
+        return self._staged.publish(name)
+
+    def discard(self) -> None:
+        self._staged.discard()
