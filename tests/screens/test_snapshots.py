@@ -1,15 +1,16 @@
 """Pictures of each screen and dialog at three sizes, in dark, colour-blind and without colours.
 
 Made anew with `pytest --snapshot-update`. Dialogs stand over an empty board: a picture shows one thing, and is small.
+A console is led to what is to be seen once for each size, and pictured in one look after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
-
 import msgspec
 import pytest
+from pytest_textual_snapshot import SVGImageExtension, normalize_svg
+from syrupy.assertion import SnapshotAssertion
+from textual.filter import Monochrome
 from textual.widgets import Input
 
 from engine.contract import operations as ops
@@ -21,7 +22,7 @@ from tests.screens.test_retrieving import PLAN, SNAPSHOT
 from wedsync_tui.app import ConsoleApp
 
 SIZES = ((80, 24), (120, 36), (200, 50))
-MODES = ("dark", "colour-blind", "no-color")
+LOOKS = ("dark", "colour-blind", "no-color")
 
 # Each picture: the keys that lead to it; words in one go are written letter by letter.
 DIALOGS: dict[str, tuple[str, ...]] = {
@@ -43,12 +44,10 @@ SCREENS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Compare(Protocol):
-    """The fixture of pytest-textual-snapshot."""
-
-    def __call__(
-        self, app: ConsoleApp, *, terminal_size: tuple[int, int], run_before: Callable[[Driver], Awaitable[None]]
-    ) -> bool: ...
+@pytest.fixture
+def pictures(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """One file for each."""
+    return snapshot.use_extension(SVGImageExtension)
 
 
 @pytest.fixture
@@ -72,60 +71,73 @@ def _browse(operation: ops.Operation) -> ops.Result:
     return ops.EntryList(entries=tuple(entry(f"/card/DCIM/IMG_{n:04}.CR3", size=25_165_824 + n) for n in range(30)))
 
 
-def _app(engine: FakeEngine, mode: str, patch: pytest.MonkeyPatch) -> ConsoleApp:
-    without_colours_of_ours(patch)
-    if mode == "no-color":
-        patch.setenv("NO_COLOR", "1")
-    return console(engine, theme="wedsync-colour-blind" if mode == "colour-blind" else "wedsync-dark")
+async def _led_by(pilot: Driver, keys: tuple[str, ...], *, bare: bool) -> None:
+    await settled(pilot)
+    for key in keys:
+        await pilot.press(key)
+        if len(key) > 1:
+            await settled(pilot)
+    if bare:
+        for name in ("#board", "#foot"):
+            pilot.app.screen_stack[0].query_one(name).display = False
+    for line in pilot.app.screen.query(Input):
+        line.cursor_blink = False  # or the picture is of one half of a second
+    await settled(pilot)
 
 
-def _led_by(keys: tuple[str, ...], *, bare: bool) -> Callable[[Driver], Awaitable[None]]:
-    async def lead(pilot: Driver) -> None:
-        await settled(pilot)
-        for key in keys:
-            await pilot.press(key)
-            if len(key) > 1:
-                await settled(pilot)
-        if bare:
-            for name in ("#board", "#foot"):
-                pilot.app.screen_stack[0].query_one(name).display = False
-        for line in pilot.app.screen.query(Input):
-            line.cursor_blink = False  # or the picture is of one half of a second
-        await settled(pilot)
-
-    return lead
+async def _seen(app: ConsoleApp, size: tuple[int, int], keys: tuple[str, ...] = (), *, bare: bool) -> dict[str, str]:
+    """The picture in each look."""
+    seen = {}
+    async with app.run_test(size=size) as pilot:
+        await _led_by(pilot, keys, bare=bare)
+        for look in LOOKS:
+            _put_on(app, look)
+            await settled(pilot)
+            seen[look] = normalize_svg(app.export_screenshot(title=app.title, simplify=True))
+    return seen
 
 
-@pytest.mark.parametrize("mode", MODES)
+def _put_on(app: ConsoleApp, look: str) -> None:
+    app.theme = "wedsync-colour-blind" if look == "colour-blind" else "wedsync-dark"
+    if look == "no-color":  # what the app does at its start where NO_COLOR is set
+        app.no_color = True
+        app._filters.append(Monochrome())
+        app.refresh_css(animate=False)
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_colours_of_ours(monkeypatch)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", SCREENS)
-def test_screen(
-    snap_compare: Compare, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch,
-    name: str, size: tuple[int, int], mode: str,
-) -> None:  # fmt: skip
-    app = _app(engine, mode, monkeypatch)
-    assert snap_compare(app, terminal_size=size, run_before=_led_by(SCREENS[name], bare=False))
+async def test_screen(pictures: SnapshotAssertion, engine: FakeEngine, name: str, size: tuple[int, int]) -> None:
+    for look, picture in (await _seen(console(engine), size, SCREENS[name], bare=False)).items():
+        assert picture == pictures(name=look)
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", DIALOGS)
-def test_dialog(
-    snap_compare: Compare, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch,
-    name: str, size: tuple[int, int], mode: str,
-) -> None:  # fmt: skip
-    app = _app(engine, mode, monkeypatch)
-    assert snap_compare(app, terminal_size=size, run_before=_led_by(DIALOGS[name], bare=True))
+async def test_dialog(pictures: SnapshotAssertion, engine: FakeEngine, name: str, size: tuple[int, int]) -> None:
+    for look, picture in (await _seen(console(engine), size, DIALOGS[name], bare=True)).items():
+        assert picture == pictures(name=look)
 
 
 @pytest.mark.parametrize("size", [(40, 10), (60, 16)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_what_is_smaller_than_the_smallest_still_tells_the_main_thing(
-    snap_compare: Compare, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+async def test_what_is_smaller_than_the_smallest_still_tells_the_main_thing(
+    pictures: SnapshotAssertion, engine: FakeEngine, size: tuple[int, int]
 ) -> None:
-    app = _app(engine, "dark", monkeypatch)
-    assert snap_compare(app, terminal_size=size, run_before=_led_by((), bare=False))
+    assert (await _seen(console(engine), size, bare=False))["dark"] == pictures
 
 
-def test_a_first_start_is_welcomed(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = _app(FakeEngine(initialised=False), "dark", monkeypatch)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=_led_by((), bare=True))
+async def test_a_first_start_is_welcomed(pictures: SnapshotAssertion) -> None:
+    assert (await _seen(console(FakeEngine(initialised=False)), (80, 24), bare=True))["dark"] == pictures
+
+
+async def test_a_terminal_without_colours_gets_the_picture_without_colours(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = (await _seen(console(engine), (80, 24), bare=False))["no-color"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert (await _seen(console(engine), (80, 24), bare=False))["dark"] == without
