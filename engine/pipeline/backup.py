@@ -228,7 +228,8 @@ class BackupRun(Run[BackupOutcome]):
         item = scanned.item
         work = FileWork(item, item.path, self._recorder.reserve(), item.stat.st_size, scanned.previous)
         with self._lock:
-            self._met.update(files=1, bytes=item.stat.st_size)
+            self._met["files"] += 1
+            self._met["bytes"] += item.stat.st_size
             leader = self._links.join(work)
         if isinstance(leader, Entry):
             self._complete_follower(leader, item, work.slot)

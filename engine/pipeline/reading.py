@@ -25,6 +25,7 @@ from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
 _NO_CONTENTS = Contents(b"", b"", 0)
+_HASH_OF_NOTHING = blake3().digest()
 
 
 @dataclass(slots=True)
@@ -75,21 +76,24 @@ class Reader:
     def store(self, readings: list[Reading], buffers: Buffers) -> int:
         """Chunk, name and store what was read; fills in each reading's contents. Returns the bytes written."""
         begin_s = buffers.now_s()
-        cutter = Cutter(self._keys.chunker_seed)
+        cutter, chunk_key = Cutter(self._keys.chunker_seed), self._keys.chunk_key
         chunks: list[NamedChunk] = []
         total = 0
         for reading in readings:
-            data = buffers.source[reading.start : reading.start + reading.length]
-            hasher = blake3()
-            if reading.length >= SMALL_FILE_BYTES:
-                lengths, ids = cutter.cut_and_name(data, self._keys.chunk_key, hasher, is_end=True)
+            length = reading.length
+            total += length
+            data = buffers.source[reading.start : reading.start + length]
+            if length >= SMALL_FILE_BYTES:
+                hasher = blake3()
+                lengths, ids = cutter.cut_and_name(data, chunk_key, hasher, is_end=True)
+                reading.contents = Contents(b"".join(ids), hasher.digest(), length)
+                chunks += _placed(ids, lengths, reading.start, is_pressed_format(reading.work.path))
+            elif length:
+                chunk_id = blake3(data, key=chunk_key).digest()
+                reading.contents = Contents(chunk_id, blake3(data).digest(), length)
+                chunks.append(NamedChunk(chunk_id, reading.start, length, is_pressed_format(reading.work.path)))
             else:
-                hasher.update(data)
-                lengths = [reading.length] if reading.length else []
-                ids = [blake3(data, key=self._keys.chunk_key).digest()] if lengths else []
-            reading.contents = Contents(b"".join(ids), hasher.digest(), reading.length)
-            chunks += _placed(ids, lengths, reading.start, is_pressed_format(reading.work.path))
-            total += reading.length
+                reading.contents = Contents(b"", _HASH_OF_NOTHING, 0)
         buffers.spent("chunk", buffers.now_s() - begin_s, total)
         return self._store_new(chunks, buffers, total)
 

@@ -68,8 +68,7 @@ class SourceFile:
             if not st.S_ISREG(self.stat.st_mode):
                 raise SourceProblem("became something else than a file during the backup")
             self.extents = _extents(self.fd, self.stat)
-            os.lseek(self.fd, 0, os.SEEK_SET)
-            self._map = DataMap(self.stat.st_size, self.extents)
+            self._map = DataMap(self.stat.st_size, self.extents) if self.extents else None
         except OSError as error:
             self.close()
             raise SourceProblem(_what(error)) from None
@@ -88,7 +87,7 @@ class SourceFile:
     @property
     def data_bytes(self) -> int:
         """Length of the data stream."""
-        return self._map.data_bytes
+        return self.stat.st_size if self._map is None else self._map.data_bytes
 
     def read_into(self, buffer: memoryview, data_offset: int) -> int:
         """Fill `buffer` from `data_offset` of the data stream; fewer bytes than it holds only at the end of the file.
@@ -96,8 +95,10 @@ class SourceFile:
         Raises SourceProblem.
         """
         filled = 0
+        wanted = min(len(buffer), self.data_bytes - data_offset)
         try:
-            for offset, length in self._map.pieces(data_offset, len(buffer)):
+            pieces = ((data_offset, wanted),) if self._map is None else self._map.pieces(data_offset, wanted)
+            for offset, length in pieces:
                 end = filled + length
                 while filled < end:
                     count = os.preadv(self.fd, [buffer[filled:end]], offset)
@@ -130,8 +131,8 @@ def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple
     """
     if source is not None:
         xattrs, problems = read_xattrs(source.fd)
-        entry = _entry(item.path, source.stat, xattrs, now_ns=now_ns)
-        return msgspec.structs.replace(entry, extents=source.extents), (*problems, *_time_problem(source.stat))
+        entry = _entry(item.path, source.stat, xattrs, source.extents, now_ns=now_ns)
+        return entry, (*problems, *_time_problem(source.stat))
     try:
         with item.folder.descriptor() as folder_fd:
             fd = os.open(item.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
@@ -143,7 +144,7 @@ def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple
             raise SourceProblem("became something else during the backup")
         target = os.readlink(b"", dir_fd=fd) if st.S_ISLNK(stat.st_mode) else b""
         xattrs, problems = read_xattrs(f"/proc/self/fd/{fd}")
-        entry = _entry(item.path, stat, xattrs, now_ns=now_ns)
+        entry = _entry(item.path, stat, xattrs, (), now_ns=now_ns)
         entry = msgspec.structs.replace(entry, target=target) if target else entry
         return entry, (*problems, *_time_problem(stat))
     except OSError as error:
@@ -168,7 +169,10 @@ def kind_of(stat: os.stat_result) -> int:
 def read_xattrs(handle: int | str) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:
     """Extended attributes of a descriptor, or of a path under /proc/self/fd, sorted; and what could not be kept."""
     try:
-        names = sorted(map(os.fsencode, os.listxattr(handle)))
+        listed = os.listxattr(handle)
+        if not listed:
+            return (), ()
+        names = sorted(map(os.fsencode, listed))
     except OSError as error:
         none = error.errno == errno.EOPNOTSUPP
         return (), () if none else (f"its extended attributes cannot be read: {reason(error)}",)
@@ -190,7 +194,9 @@ def read_xattrs(handle: int | str) -> tuple[tuple[tuple[bytes, bytes], ...], tup
     return tuple(found), tuple(problems)
 
 
-def _entry(path: bytes, stat: os.stat_result, xattrs: tuple[tuple[bytes, bytes], ...], *, now_ns: int) -> Entry:
+def _entry(
+    path: bytes, stat: os.stat_result, xattrs: tuple[tuple[bytes, bytes], ...], extents: Extents, *, now_ns: int
+) -> Entry:
     kind = kind_of(stat)
     return Entry(
         path=path,
@@ -205,6 +211,7 @@ def _entry(path: bytes, stat: os.stat_result, xattrs: tuple[tuple[bytes, bytes],
         device=stat.st_rdev if kind in (CHARACTER_DEVICE, BLOCK_DEVICE) else 0,
         xattrs=xattrs,
         size=stat.st_size if kind == FILE else 0,
+        extents=extents,
     )
 
 

@@ -33,8 +33,7 @@ UNFINISHED = b"\0"  # first byte of the hash of a file that a checkpoint holds a
 STOP_LOOKED_AT_MS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True, gc=False):
     """What was read of a file, or of one of its segments."""
 
     ids: bytes
