@@ -23,7 +23,7 @@ from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, 
 from engine.base.invariants import check
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.failures import explain
-from engine.storage.stores.names import check_name, check_prefix, is_name
+from engine.storage.stores.names import check_name, check_prefix, is_name, is_part
 from engine.storage.stores.replies import explain_reply
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
 
@@ -115,6 +115,14 @@ class CloudStore:
         check_prefix(prefix)
         self.check_open()
         return self._walk(prefix)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        check_prefix(prefix)
+        self.check_open()
+        with self._explained():
+            found = self._client.list_with_delimiter(prefix or None)["common_prefixes"]
+        return tuple(sorted(last for folder in found if is_part(last := folder.rstrip("/").rpartition("/")[2])))
 
     def stat(self, name: str) -> ObjectInfo:
         """See `ObjectStore.stat`."""
