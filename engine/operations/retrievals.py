@@ -210,25 +210,26 @@ def opened_output(destination: Destination, entropy: Entropy) -> Iterator[IO[byt
     path = destination.path
     with as_own_errors(path):
         if not path or _is_special(path):
-            fd = destination.output.take() if destination.output else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            with os.fdopen(fd, "wb") as output:
+            with os.fdopen(destination.output.take() if destination.output else _open_special(path), "wb") as output:
                 yield output
             return
         folder, name = os.path.split(path)
-        partial = os.path.join(folder, b"." + name[:200] + b"." + entropy.token(4).hex().encode() + b".part")
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # this one, whatever stands there later
+        partial = b"." + name[:200] + b"." + entropy.token(4).hex().encode() + b".part"
         try:
+            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=at)
             with os.fdopen(fd, "wb") as output:
                 yield output
                 output.flush()
                 os.fsync(output.fileno())
             if destination.overwrite in ("never", "ask"):
-                os.link(partial, path)  # refuses to replace what came to stand there meanwhile
+                os.link(partial, name, src_dir_fd=at, dst_dir_fd=at)  # refuses to replace what came there meanwhile
             else:
-                os.rename(partial, path)
+                os.rename(partial, name, src_dir_fd=at, dst_dir_fd=at)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(partial)
+                os.unlink(partial, dir_fd=at)
+            os.close(at)
 
 
 @contextlib.contextmanager
@@ -250,6 +251,15 @@ def as_own_errors(path: bytes) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise LimitReached(what, "make room there, or choose another place") from None
         raise Unavailable(what) from None
+
+
+def _open_special(path: bytes) -> int:
+    """A descriptor to write what is no regular file; one that took its place meanwhile is not written over."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileExistsError(errno.EEXIST, "a file was put in its place")
+    return fd
 
 
 def _is_special(path: bytes) -> bool:

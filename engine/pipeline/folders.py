@@ -43,12 +43,13 @@ class FolderPool:
         self._keys = itertools.count()
         self._open: OrderedDict[int, _Descriptor] = OrderedDict()  # the one used last is last
 
-    def root(self, path: bytes) -> OpenFolder:
+    def root(self, path: bytes, *, is_new: bool = False) -> OpenFolder:
         """The folder at `path`; symlinks in the path are followed, as the person who named it meant. Raises OSError.
 
+        The caller has just made it when it `is_new`: then a symlink is none of his.
         Its own descriptor stays open as long as it or a folder below it is referred to.
         """
-        return OpenFolder(self, None, path, _Descriptor(_open(path, _FOLDER)))
+        return OpenFolder(self, None, path, _Descriptor(_open(path, _FOLDER | os.O_NOFOLLOW * is_new)))
 
     def _enter(self, parent: OpenFolder, name: bytes) -> OpenFolder:
         with parent.descriptor() as parent_fd:

@@ -130,7 +130,7 @@ class FolderTarget:
         with place.folder.descriptor() as fd:
             verdict = self._verdict(fd, place.name, entry)
             if verdict == "correct":
-                self._correct(fd, place.name, entry)
+                self._dress(fd, place.name, entry)
         if verdict == "keep" and self._overwrite == "never":  # whatever stands there, no other name is linked to it
             self.kept += 1
             return None
@@ -182,8 +182,8 @@ class FolderTarget:
                 raise _Conflict(f"a folder stands in its place and cannot go: {reason(error)}") from None
         raise _Conflict(f"a folder stands where this {_kind_name(entry.kind)} is to be")
 
-    def _correct(self, fd: int, name: bytes, entry: Entry) -> None:
-        """Give what stands there the recorded metadata; its contents are right."""
+    def _dress(self, fd: int, name: bytes, entry: Entry) -> None:
+        """Give what stands there the recorded metadata, unless somebody put a name of something else in its place."""
         with _touched(fd, name) as (stat, handle):
             if kind_of(stat) != entry.kind or stat.st_nlink > 1:
                 raise _Conflict(APPEARED)
@@ -195,8 +195,7 @@ class FolderTarget:
         with place.folder.descriptor() as fd:
             _create(fd, name, entry)
             try:
-                with _touched(fd, name) as (_, handle):
-                    self._metadata.give(handle, entry)
+                self._dress(fd, name, entry)
             finally:
                 if replace:
                     put(fd, name, place.name, replace=True)
@@ -317,7 +316,7 @@ def _open_root(root: bytes) -> tuple[OpenFolder, bool]:
             made = True
         except FileExistsError:
             made = False
-        return FolderPool().root(root), made
+        return FolderPool().root(root, is_new=made), made
     except NotADirectoryError:
         raise NotFound(f"{shown} is not a folder", "name a folder to restore into") from None
     except OSError as error:

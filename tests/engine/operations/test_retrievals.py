@@ -12,9 +12,10 @@ import pytest
 from engine.base.entropy import SystemEntropy
 from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
+from engine.operations import retrievals
 from engine.operations.retrievals import Destination, destination_of, opened_output, resolved
 from tests.engine.operations.conftest import Asking
-from tests.trees import describe
+from tests.trees import build, describe, file
 
 
 def retrieval(asking: Asking, to: Path | str, **more: object) -> ops.RetrieveWeddingData:
@@ -155,6 +156,35 @@ def test_what_came_to_stand_there_meanwhile_is_not_replaced(tmp_path: Path) -> N
     with opened_output(destination(path, "always"), SystemEntropy()) as output:
         output.write(b"ours")
     assert path.read_bytes() == b"ours"
+
+
+def test_a_folder_that_is_swapped_for_a_symlink_leads_nowhere_else(tmp_path: Path) -> None:
+    """The archive comes to stand in the folder that was; what lies outside keeps its names and bytes."""
+    (tmp_path / "d").mkdir()
+    build(tmp_path / "outside", {b"a.tar": file(b"kept")})
+    with opened_output(destination(tmp_path / "d/a.tar", "always"), SystemEntropy()) as output:
+        (partial,) = (tmp_path / "d").iterdir()
+        (tmp_path / "outside" / partial.name).write_bytes(b"kept too")
+        (tmp_path / "d").rename(tmp_path / "moved")
+        (tmp_path / "d").symlink_to("outside")
+        before = describe(tmp_path / "outside")
+        output.write(b"whole")
+    assert describe(tmp_path / "outside") == before
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "moved").iterdir()] == [("a.tar", b"whole")]
+
+
+def test_a_file_that_is_put_in_place_of_a_fifo_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at it and its opening."""
+    (tmp_path / "a.tar").write_bytes(b"kept")
+    monkeypatch.setattr(retrievals, "_is_special", lambda path: True)
+    with (
+        pytest.raises(Conflict),
+        opened_output(destination(tmp_path / "a.tar", "always"), SystemEntropy()) as output,
+    ):
+        output.write(b"lost")
+    assert (tmp_path / "a.tar").read_bytes() == b"kept"
 
 
 def test_devices_are_written_directly_and_a_full_one_is_a_limit() -> None:
