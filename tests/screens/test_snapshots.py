@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from pytest_textual_snapshot import SVGImageExtension, normalize_svg
+from pytest_textual_snapshot import SVGImageExtension, normalize_svg  # type: ignore[import-untyped]
 from syrupy.assertion import SnapshotAssertion
 from textual.filter import Monochrome
 from textual.widgets import Input
