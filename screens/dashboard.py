@@ -22,6 +22,7 @@ from engine.contract.events import Event
 from engine.contract.status import JobRow, Status
 from screens import gauges, trail, view
 from screens.desk import Desk
+from screens.notes import Notes, NotesScreen
 from screens.text import Line, Span, fit, line_of
 from screens.widgets.chart import Chart
 from screens.widgets.command_bar import CommandBar
@@ -55,6 +56,7 @@ class DashboardScreen(Screen[None]):
         Binding("2", "go('jobs')", "Jobs", show=False),
         Binding("plus,equals_sign", "window(-1)", "Shorter", show=False),
         Binding("minus", "window(1)", "Longer", show=False),
+        Binding("n", "notes", "Needs you, log", show=False),
         Binding("p", "pause", "Pause", show=False),
         Binding("z", "zoom", "Zoom", show=False),
     ]
@@ -306,6 +308,14 @@ class DashboardScreen(Screen[None]):
             self._desk.request(ops.CancelJob(job=job.id))
         else:
             self.notify("mark a job that is not over (2 goes to the jobs)", markup=False)
+
+    def action_notes(self) -> None:
+        """All that needs a person, and the log."""
+
+        def notes() -> Notes:
+            return Notes(view.attention_lines(self._status) if self._status else (), tuple(self._log))
+
+        self.app.push_screen(NotesScreen(notes))
 
     def action_go(self, name: str) -> None:
         """Give a list the focus."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from engine.contract.catalog import CATALOG, OperationSpec, Role
 from screens.desk import Desk
-from screens.text import Row, Span, cut, fit, line_of
+from screens.text import Row, Span, beside, fit, line_of
 from screens.widgets.command_bar import CommandBar
 from screens.widgets.keyline import KeyLine
 from screens.widgets.rows import Rows
@@ -29,6 +29,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("c", "change how many streams work, and until when"),
     ("x", "cancel the marked job"),
     ("i", "make the repository, while there is none"),
+    ("n", "all that needs you, and the log"),
     ("o", "open the newest result again"),
     ("+  -", "a shorter, a longer time in the charts"),
     ("p", "pause the screen (the engine goes on)"),
@@ -57,8 +58,8 @@ class HelpScreen(Screen[None]):
         Binding("colon", "line", "Command", key_display=":"),
     ]
 
-    def __init__(self, desk: Desk, verb: str = "", usage: Sequence[str] = ()) -> None:
-        """`verb` and its `usage` are told first, where help for one verb was asked."""
+    def __init__(self, desk: Desk, verb: str = "", usage: Callable[[int], Sequence[str]] | None = None) -> None:
+        """Of one `verb`, `usage` gives the lines of its page for a width; without one, keys and all verbs are told."""
         super().__init__()
         self._desk = desk
         self._verb = verb
@@ -73,15 +74,15 @@ class HelpScreen(Screen[None]):
     def _fill(self, rows: Rows) -> None:
         width = rows.text_width
         lines: list[Row] = []
-        if self._usage:
-            lines += [Row(self._verb, fit(line_of(_page_span(text)), width)) for text in self._usage]
+        if self._usage is not None:
+            lines += [Row(self._verb, fit(line_of(_page_span(text)), width)) for text in self._usage(width)]
         else:
             lines.append(_heading("Keys", width))
-            lines += [_pair(key, words, width, 14) for key, words in KEYS]
+            lines += [row for key, words in KEYS for row in _pair(key, words, width, 14)]
             lines += [_blank(), _heading("Marks", width)]
-            lines += [_pair(mark, words, width, 14) for mark, words in MARKS]
+            lines += [row for mark, words in MARKS for row in _pair(mark, words, width, 14)]
             lines += [_blank(), _heading("Commands", width)]
-            lines += [_verb_row(spec, width) for spec in CATALOG]
+            lines += [row for spec in CATALOG for row in _verb_rows(spec, width)]
         rows.show(lines)
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
@@ -110,11 +111,12 @@ def _blank() -> Row:
     return Row("", ())
 
 
-def _pair(key: str, words: str, width: int, key_width: int) -> Row:
-    return Row("", fit((Span(f"  {key:<{key_width}}", "strong"), Span(words)), width))
+def _pair(key: str, words: str, width: int, key_width: int) -> list[Row]:
+    first = (Span(f"  {key:<{key_width}}", "strong"),)
+    return [Row("", line) for line in beside(first, Span(words), width)]
 
 
-def _verb_row(spec: OperationSpec, width: int) -> Row:
+def _verb_rows(spec: OperationSpec, width: int) -> list[Row]:
     role = {Role.VIEWER: "", Role.OPERATOR: "operator", Role.ADMIN: "admin"}[spec.role]
-    words = cut(spec.help, max(0, width - 28))
-    return Row(spec.verb, fit((Span(f"  {spec.verb:<16}", "strong"), Span(f"{role:<10}", "dim"), Span(words)), width))
+    first = (Span(f"  {spec.verb:<16}", "strong"), Span(f"{role:<10}", "dim"))
+    return [Row(spec.verb, line) for line in beside(first, Span(spec.help), width)]

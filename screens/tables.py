@@ -217,8 +217,8 @@ def sentence_of(result: msgspec.Struct) -> str:
         case steering.SteerResult():
             return steered_sentence(result)
         case ops.WeddingResult(wedding=wedding):
-            archived = ", archived" if wedding.archived else ""
-            return f"{clean(wedding.name)}: {wedding.date.isoformat()}{archived}"
+            is_what = "archived" if wedding.archived else f"registered for {wedding.date.isoformat()}"
+            return f"{clean(wedding.name)} is {is_what}"
         case ops.ScaleResult(before=before, streams=streams, mode=mode):
             return f"streams: {before} → {streams}, {'set by hand' if mode == 'manual' else 'by default'}"
         case ops.ConfigureResult(key=key, after=after, applied=applied):

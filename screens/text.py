@@ -9,6 +9,7 @@ without a screen are served from here, too. Pure; any thread.
 from __future__ import annotations
 
 import functools
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -129,6 +130,16 @@ def fit(line: Line, width: int, *, right: bool = False, keep_end: bool = False) 
         kept.append(Span(short + " " * (width - cell_len(short)), span.role))
         break
     return tuple(kept)
+
+
+def beside(first: Line, words: Span, width: int) -> tuple[Line, ...]:
+    """`words` to the right of `first`, in as many lines of `width` cells as they need, so that none is lost."""
+    indent = width_of(first)
+    lines = textwrap.wrap(words.text, max(16, width - indent)) or [""]
+    below = Span(" " * indent)
+    return tuple(
+        fit((*(first if index == 0 else (below,)), Span(line, words.role)), width) for index, line in enumerate(lines)
+    )
 
 
 def columns_at(columns: Sequence[Column], width: int) -> tuple[int, ...]:

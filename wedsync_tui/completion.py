@@ -17,7 +17,7 @@ import msgspec
 
 from engine.contract.catalog import BY_VERB, CATALOG, OperationSpec
 from engine.contract.settings import Settings
-from engine.contract.status import Status
+from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
 from screens.desk import Suggestion
 from screens.fuzzy import NO_MATCH, distance
 from screens.text import clean
@@ -33,9 +33,12 @@ Choice = tuple[str, str]  # the word, and what it means
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names there are now. `list_folder` gives the names in a folder, those of folders ending in a slash."""
+    """The names there are now. `list_folder` gives the names in a folder, those of folders ending in a slash.
 
-    weddings: tuple[Choice, ...] = ()
+    Weddings may be ten thousand, and are asked for only where the line wants one.
+    """
+
+    weddings: Callable[[], Iterable[Choice]] = tuple
     jobs: tuple[Choice, ...] = ()
     snapshots: tuple[Choice, ...] = ()
     list_folder: ListFolder = lambda _: ()
@@ -44,11 +47,15 @@ class Known:
 def known_from(status: Status, list_folder: ListFolder | None = None) -> Known:
     """Names out of the status document."""
     return Known(
-        weddings=tuple((row.name, f"{row.date} {clean(row.venue)}".strip()) for row in status.weddings),
-        jobs=tuple((row.id[:12], f"{row.kind} {clean(row.wedding)}, {row.state}") for row in status.jobs),
+        weddings=lambda: [(row.name, f"{row.date} {clean(row.venue)}".strip()) for row in status.weddings],
+        jobs=tuple((row.id[:12], f"{row.kind} {clean(row.wedding)}, {row.state}") for row in _unfinished_first(status)),
         snapshots=tuple((row.snapshot[:12], f"{row.kind} {row.wedding}") for row in status.jobs if row.snapshot),
         list_folder=list_folder or folder_names,
     )
+
+
+def _unfinished_first(status: Status) -> list[JobRow]:
+    return sorted(status.jobs, key=lambda job: job.state in JOB_STATES_ENDED)
 
 
 def folder_names(folder: str) -> list[str]:
@@ -170,7 +177,7 @@ def _values(row: Argument, begun: str, known: Known) -> Iterable[Choice]:
     if row.title == "PATH" and row.field != "sources":
         return ()  # a path inside a snapshot: only the engine could tell
     values: dict[str, Callable[[], Iterable[Choice]]] = {
-        "WEDDING": lambda: known.weddings,
+        "WEDDING": known.weddings,
         "JOB": lambda: known.jobs,
         "SNAPSHOT": lambda: [("latest", "the newest"), *known.snapshots],
         "OLDER": lambda: known.snapshots,

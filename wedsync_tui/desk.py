@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -18,6 +19,7 @@ from engine.base.errors import UsageError
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
+from engine.contract.rows import WeddingSummary
 from screens.desk import HelpWanted, Problem, Suggestion
 from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import confirm
@@ -34,7 +36,7 @@ from wedsync_tui.aside import Aside
 from wedsync_tui.commands import HelpRequest, format_command, parse_line
 from wedsync_tui.completion import known_from, suggest
 from wedsync_tui.folders import Folders
-from wedsync_tui.help import page
+from wedsync_tui.help import lines_of_page
 from wedsync_tui.history import History
 from wedsync_tui.stage import Stage
 
@@ -50,7 +52,8 @@ class ConsoleDesk:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.history = History()  # replaced by one that is kept
-        self._folders = Folders(Aside(), time_s=lambda: asyncio.get_running_loop().time())
+        self._aside = Aside()
+        self._folders = Folders(self._aside, time_s=lambda: asyncio.get_running_loop().time())
         self._folders.changed = stage.look_again
         self._register: tuple[tuple[str, str], ...] = ()  # every wedding, where the status document has not all
         self._register_s = float("-inf")
@@ -72,7 +75,7 @@ class ConsoleDesk:
     def suggest(self, line: str) -> tuple[Suggestion, ...]:
         """See `Desk.suggest`."""
         known = known_from(self._stage.status(), self._folders.names)
-        return suggest(line, dataclasses.replace(known, weddings=tuple(self.weddings())))
+        return suggest(line, dataclasses.replace(known, weddings=self.weddings))
 
     def recall(self, text: str, *, anywhere: bool) -> Sequence[str]:
         """See `Desk.recall`."""
@@ -92,9 +95,12 @@ class ConsoleDesk:
 
     def _took_register(self, answer: Result | Problem) -> None:
         if isinstance(answer, ops.WeddingList):
-            rows = (row.wedding for row in answer.weddings)
-            self._register = tuple((row.name, f"{row.date} {clean(row.venue)}".strip()) for row in rows)
-            self._stage.look_again()
+            found = answer.weddings
+            self._aside.run(lambda: _names_of(found), self._know_register)  # of ten thousand it takes 70 ms
+
+    def _know_register(self, names: tuple[tuple[str, str], ...]) -> None:
+        self._register = names
+        self._stage.look_again()
 
     def synopsis(self, line: str) -> str:
         """See `Desk.synopsis`."""
@@ -209,7 +215,12 @@ class ConsoleDesk:
 
     def help(self, verb: str = "") -> None:
         """The page of a verb, or keys and all verbs."""
-        self._stage.open(HelpScreen(self, verb, page(verb).splitlines() if verb else ()))
+        self._stage.open(HelpScreen(self, verb, partial(lines_of_page, verb) if verb else None))
+
+
+def _names_of(found: Sequence[WeddingSummary]) -> tuple[tuple[str, str], ...]:
+    rows = (row.wedding for row in found)
+    return tuple((row.name, f"{row.date} {clean(row.venue)}".strip()) for row in rows)
 
 
 def spec_of(line: str) -> OperationSpec | None:

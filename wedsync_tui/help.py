@@ -126,15 +126,15 @@ def verbs_page() -> str:
     return _joined(parts)
 
 
-def verb_page(verb: str) -> str:
-    """What `help VERB` says. `verb` is one of the catalog's."""
+def verb_page(verb: str, width: int = WIDTH) -> str:
+    """What `help VERB` says, in lines of `width` cells. `verb` is one of the catalog's."""
     spec = BY_VERB[verb]
     rows = arguments_of(spec)
-    parts = [spec.help, _synopsis(spec, rows)]
+    parts = [_wrapped(spec.help, width), _synopsis(spec, rows, width)]
     for title, some in (("Arguments", [r for r in rows if not r.flag]), ("Options", [r for r in rows if r.flag])):
         if some:
-            parts += [title, _table(tuple(_described(row) for row in some))]
-    parts += ["Examples", _indented(list(EXAMPLES.get(verb, (verb,)))), _wrapped(_UNITS)]
+            parts += [title, _table(tuple(_described(row) for row in some), width)]
+    parts += ["Examples", _indented(list(EXAMPLES.get(verb, (verb,)))), _wrapped(_UNITS, width)]
     parts.append(f"Role: {_ROLES[spec.role]}. In the API: {spec.name}.")
     return _joined(parts)
 
@@ -144,10 +144,15 @@ def page(verb: str) -> str:
     return verb_page(verb) if verb else verbs_page()
 
 
-def _synopsis(spec: OperationSpec, rows: tuple[Argument, ...]) -> str:
+def lines_of_page(verb: str, width: int) -> list[str]:
+    """The page of a verb for a pane of `width` cells."""
+    return verb_page(verb, min(WIDTH, max(40, width))).splitlines()
+
+
+def _synopsis(spec: OperationSpec, rows: tuple[Argument, ...], width: int) -> str:
     words = [spec.verb, *(row.usage.replace(" ", "\N{NO-BREAK SPACE}") for row in rows)]
     lines = textwrap.wrap(
-        " ".join(words), WIDTH - 2, subsequent_indent=" " * (len(spec.verb) + 1), break_on_hyphens=False
+        " ".join(words), width - 2, subsequent_indent=" " * (len(spec.verb) + 1), break_on_hyphens=False
     )
     return _indented([line.replace("\N{NO-BREAK SPACE}", " ") for line in lines])
 
@@ -163,11 +168,11 @@ def _described(row: Argument) -> tuple[str, str]:
     return left, f"{row.help} ({row.default})"
 
 
-def _table(rows: tuple[tuple[str, str], ...]) -> str:
+def _table(rows: tuple[tuple[str, str], ...], width: int = WIDTH) -> str:
     left = min(max(len(name) for name, _ in rows), 26)
     lines: list[str] = []
     for name, words in rows:
-        wrapped = textwrap.wrap(words, WIDTH - left - 4) or [""]
+        wrapped = textwrap.wrap(words, width - left - 4) or [""]
         if len(name) > left:
             lines.append(f"  {name}")
             lines += [f"  {'':{left}}  {line}" for line in wrapped]
@@ -181,8 +186,8 @@ def _indented(lines: list[str]) -> str:
     return "\n".join(f"  {line}" for line in lines)
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH)
+def _wrapped(text: str, width: int = WIDTH) -> str:
+    return textwrap.fill(text, width)
 
 
 def _joined(parts: list[str]) -> str:

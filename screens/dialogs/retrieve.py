@@ -208,10 +208,9 @@ class RetrieveDialog(ModalScreen[str]):
         def took(answer: ops.Result) -> None:
             if isinstance(answer, ops.EntryList) and wanted == self._snapshot:
                 self._tree.fill(path, answer.entries, truncated=answer.truncated)
-                if path == "/" and len(answer.entries) == 1 and answer.entries[0].type == "folder":
-                    self._list(answer.entries[0].path)  # a lone folder is not what anybody looks for
-                elif len(self._tree.visible()) == 1 and answer.entries and answer.entries[0].type == "folder":
-                    self._list(answer.entries[0].path)
+                inside = [entry for entry in answer.entries if entry.path != path]
+                if len(inside) == 1 and inside[0].type == "folder" and not inside[0].path_base64:
+                    self._list(inside[0].path)  # a lone folder is not what anybody looks for
 
         self._ask(operation, took)
 

@@ -76,6 +76,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         self._rows: Sequence[Row] = ()
         self._head = ""
         self._cursor = 0
+        self._has_keys = False  # whether any of the rows can be chosen; then the mark is shown on the others, too
         self._was_moved = False  # until somebody moves the mark it stays on the first row, whichever that is
         self._styles_of: dict[Role, Style] = {}
 
@@ -100,6 +101,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         """Show these rows; a mark that somebody set stays on the row with the same key."""
         before, key = self._rows, self.cursor_key if self._was_moved else ""
         self._rows = rows
+        self._has_keys = any(row.key for row in rows)
         if key and not (self._cursor < len(rows) and rows[self._cursor].key == key):
             self._cursor = next((index for index, row in enumerate(rows) if row.key == key), self._cursor)
         self._cursor = min(self._cursor, max(0, len(rows) - 1))
@@ -183,7 +185,7 @@ class Rows(ScrollView, can_focus=False, inherit_bindings=False):
         over = Style.null()
         if index >= len(self._rows):
             return Strip.blank(width, base)
-        marked = self.has_focus and index == self._cursor and bool(self.cursor_key)
+        marked = self.choosable and self.has_focus and index == self._cursor and self._has_keys
         if marked:
             over = self._cursor_style()
         lead = CURSOR if marked else " "

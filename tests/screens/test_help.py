@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from textual.binding import Binding
 
+from engine.contract.catalog import CATALOG
 from screens.dashboard import DashboardScreen
 from screens.help import KEYS
+from tests.consoles import opened, panel, settled, shown, typed
+from tests.fakes import FakeEngine
 from wedsync_tui.app import ConsoleApp
 
 NAMES = {
@@ -29,3 +33,24 @@ def test_the_paper_has_the_same_keys_and_words() -> None:
     assert [(" ".join(re.findall(r"`([^`]+)`", keys)), words) for keys, words in rows] == [
         (" ".join(keys.split()), words) for keys, words in KEYS
     ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+async def test_no_word_of_help_is_cut_and_the_mark_is_seen_wherever_it_is(width: int) -> None:
+    async with opened(FakeEngine(), (width, 24)) as (app, pilot):
+        await pilot.press("question_mark")
+        await settled(pilot)
+        told = " ".join(panel(app, "help").split())
+        assert [words for _, words in KEYS if words not in told] == []
+        assert [spec.verb for spec in CATALOG if spec.help not in told] == []
+        await pilot.press("pagedown")
+        await settled(pilot)
+        assert any(line.startswith("›") for line in shown(app).splitlines())
+
+
+async def test_the_page_of_a_verb_is_laid_out_for_its_screen() -> None:
+    async with opened(FakeEngine()) as (app, pilot):
+        await typed(pilot, "help backup")
+        told = panel(app, "help")
+        assert "files and folders to back up; none: the wedding's own" in " ".join(told.split())
+        assert max(len(line) for line in told.splitlines()) <= 80

@@ -41,6 +41,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "dashboard": (),
     "help": ("question_mark",),
     "weddings": ("w",),
+    "notes": ("n",),
 }
 
 

@@ -114,6 +114,22 @@ async def test_resizing_shows_what_there_is_room_for(engine: FakeEngine) -> None
         assert "slowest writing 41 %" in shown(app)
 
 
+async def test_a_small_screen_can_tell_all_that_needs_a_person_and_the_whole_log(engine: FakeEngine) -> None:
+    async with opened(engine) as (app, pilot):
+        for number in range(3):
+            engine.emit("engine-started", f"event {number}, " + "with many words " * 8 + "and an end")
+        app.pull()
+        await pilot.press("n")
+        await settled(pilot)
+        told = " ".join(panel(app, "notes").split())
+        status = engine.status()
+        assert [alert.message for alert in status.alerts if alert.message not in told] == []
+        assert told.index("event 2, with many words") < told.index("event 0, with many words")
+        assert told.count("and an end") == 3
+        await pilot.press("escape")
+        assert len(app.screen_stack) == 1
+
+
 async def test_one_panel_can_have_the_whole_screen(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
         await pilot.press("2", "z")

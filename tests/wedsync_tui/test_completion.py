@@ -99,3 +99,10 @@ def test_first_suggestion_is_a_line_that_parses(line: str) -> None:
 
 def test_nothing_known_is_no_problem() -> None:
     assert suggest("backup ", Known()) == ()
+
+
+def test_of_jobs_those_that_are_not_over_stand_first() -> None:
+    states = [suggestion.help.rpartition(", ")[2] for suggestion in suggest("cancel ", KNOWN)]
+    ended = [state in ("done", "warnings", "failed", "cancelled", "interrupted") for state in states]
+    assert True in ended
+    assert ended == sorted(ended)
