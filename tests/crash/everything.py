@@ -60,7 +60,7 @@ def say(text: str) -> None:
 def _cuts(base: Base) -> Iterator[Cut]:
     for boundary in base.boundaries:
         yield Cut(boundary)
-        if boundary.startswith("write_at"):
+        if boundary.startswith(("write_at", "home_write")):
             yield Cut(boundary, torn=True)
 
 

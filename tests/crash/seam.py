@@ -1,4 +1,4 @@
-"""The seam of system calls, watched and cut: names every change that a store makes to its disk, and dies at one.
+"""The seam of system calls, watched and cut: names every change to the disk of store and home, and dies at one.
 
 Runs in the child that will be killed. In: the name of the boundary to cut at, if any. Out: two logs that outlive
 the death: the boundaries in order, and what happened, from which `disk` tells what a power cut would leave. A second
@@ -17,12 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.base import atomic
 from engine.storage.stores import syscalls
 
 _HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 _STAGING = re.compile(r"tmp/\d+-\d+")
-_NAMED_BY_TARGET = ("rename", "link")
+_REPLACING = re.compile(r"\.(.+)\.\d+\.new")
+_NAMED_BY_TARGET = ("rename", "link", "home_rename")
 PAGE_BYTES = 4096
+REPLACED = "replaced"  # of the logs: a file of the home whose new name is not fsynced yet, as it was; its name first
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,20 @@ class Seam:
         self._count = len(list(self._attic.iterdir()))  # those of earlier lives stay
         for name in syscalls.CHANGES:
             setattr(syscalls, name, self._watched(name, getattr(syscalls, name)))
+        setattr(atomic, "os", _HomeCalls(self))  # noqa: B010
+        self._replaced = logs / REPLACED
+
+    def open_of_home(self, path: str | Path, flags: int, *mode: int) -> int:
+        """Open a file of the home; only making one is a boundary."""
+        make = self._watched("home_open", os.open) if flags & os.O_CREAT else os.open
+        fd = make(path, flags, *mode)
+        assert isinstance(fd, int)
+        self._files[fd] = str(path)
+        return fd
+
+    def of_home(self, name: str) -> Callable[..., object]:
+        """A call on a file of the home, watched."""
+        return self._watched("home_" + name, getattr(os, name))
 
     def _watched(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **options: object) -> object:
@@ -80,6 +97,8 @@ class Seam:
                 raise OSError(self._cut.refuse, os.strerror(self._cut.refuse))
             if boundary == self._cut.boundary:
                 self._die(name, arguments, function)
+            if name == "home_rename":
+                self._keep_replaced(str(arguments[1]))
             if name.startswith("fsync"):
                 self._note(name + " begins", arguments, None)
             result = function(*arguments, **options)
@@ -92,7 +111,10 @@ class Seam:
         """`rename weddings/*/packs/* 2`: what is done to what kind of thing, for the how manieth time."""
         on = arguments[1] if name in _NAMED_BY_TARGET else arguments[0]
         path = self._files.get(on, "?") if isinstance(on, int) else str(on)
-        shown = _STAGING.sub("tmp/P", _HASH.sub("*", path.removeprefix(self._root).lstrip("/"))) or "."
+        if name.startswith("home_"):
+            shown = "." if os.path.isdir(path) else _REPLACING.sub(r"\1", os.path.basename(path))
+        else:
+            shown = _STAGING.sub("tmp/P", _HASH.sub("*", path.removeprefix(self._root).lstrip("/"))) or "."
         with self._lock:
             self._seen[f"{name} {shown}"] += 1
             boundary = f"{name} {shown} {self._seen[f'{name} {shown}']}"
@@ -106,12 +128,19 @@ class Seam:
             half = len(data) // 2 // PAGE_BYTES * PAGE_BYTES or len(data) // 2
             function(fd, data[:half], offset)
             self._note("write_at", (fd, data[:half], offset), half)
+        if self._cut.torn and name == "home_write":
+            fd, data = arguments
+            assert isinstance(data, memoryview)
+            function(fd, data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
         threading.Event().wait()  # until the signal has come
 
     def _note(self, name: str, arguments: tuple[object, ...], result: object) -> None:
         with self._lock:
-            if name == "create_file":
+            if name.startswith("home_"):
+                if name == "home_fsync" and isinstance(arguments[0], int) and os.path.isdir(self._files[arguments[0]]):
+                    self._replaced.unlink(missing_ok=True)
+            elif name == "create_file":
                 assert isinstance(result, int)
                 self._count += 1
                 self._files[result], self._numbers[result] = str(arguments[0]), self._count
@@ -128,3 +157,19 @@ class Seam:
                 self._events.add(name, self._numbers[arguments[0]])
             else:
                 self._events.add(name, *map(str, arguments))
+
+    def _keep_replaced(self, path: str) -> None:
+        """A file of the home is about to be replaced: until the folder is fsynced, a power cut may bring it back."""
+        old = Path(path).read_bytes() if Path(path).exists() else b""
+        self._replaced.write_bytes(os.path.basename(path).encode() + b"\n" + old)
+
+
+class _HomeCalls:
+    """What `engine.base.atomic` takes for `os`."""
+
+    def __init__(self, seam: Seam) -> None:
+        self._watched = {name: seam.of_home(name) for name in ("write", "fsync", "rename")}
+        self._watched["open"] = seam.open_of_home
+
+    def __getattr__(self, name: str) -> object:
+        return self._watched.get(name) or getattr(os, name)

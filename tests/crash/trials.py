@@ -25,7 +25,7 @@ from engine.repository.seen import SeenNumbers
 from engine.storage.stores.local import LocalStore
 from tests.crash import work
 from tests.crash.disk import PowerCut
-from tests.crash.seam import Cut, read_log
+from tests.crash.seam import REPLACED, Cut, read_log
 from tests.crash.work import COUPLE, EARLIER_JOB, JOB, NEW_PASSPHRASE, SCENARIOS, Place
 from tests.trees import Thing, build, describe
 from tests.vaults import PASSPHRASE, Bench, counted_reads
@@ -99,7 +99,7 @@ class Base:
         base.place.folder.mkdir()
         assert run_child(work.prepare, name, base.place) == 0
         base.now = describe(base.place.source)
-        if SCENARIOS[name].prepare in (work.one_snapshot, work.lost_index):
+        if SCENARIOS[name].prepare in (work.one_snapshot, work.lost_index, work.damaged_packs):
             with work.opened(base.copied()) as bench:
                 bench.retrieve(folder / "earlier", strip=base.place.source)
             base.before = describe(folder / "earlier")
@@ -156,12 +156,24 @@ def states_after(base: Base, place: Place, seed: int, *, by_chance: int) -> dict
     for number in range(by_chance + 1):
         found = Place(place.folder.with_name(f"{place.folder.name}-{number}"), place.source)
         found.folder.mkdir()
-        if place.seen.exists():
-            shutil.copyfile(place.seen, found.seen)
+        _leave_home(place, found, replaced_is_back=number in (0, 2))
         shutil.copytree(place.logs, found.logs, ignore=shutil.ignore_patterns("attic"))
         cut.leave(found.store, random.Random(seed + number) if number else None)
         states["power cut" if number == 0 else f"power cut, seed {seed + number}"] = found
     return states
+
+
+def _leave_home(place: Place, found: Place, *, replaced_is_back: bool) -> None:
+    """The home's files after a power cut; one that was being replaced when its folder was not fsynced may be back."""
+    for path in place.folder.glob("*.json"):
+        shutil.copyfile(path, found.folder / path.name)
+    replaced = place.logs / REPLACED
+    if replaced_is_back and replaced.exists():
+        name, _, data = replaced.read_bytes().partition(b"\n")
+        back = found.folder / name.decode()
+        back.write_bytes(data)
+        if not data:
+            back.unlink()
 
 
 def sealed_twice(place: Place) -> tuple[int, int]:
@@ -217,14 +229,11 @@ def examine(base: Base, place: Place) -> None:
         _check_register(base, bench, promised)
         ids = {item.id for item in bench.snapshots(partial=True)}
         assert _committed(promised) <= ids
-        if base.name == "repair" and ["repaired"] not in promised:
+        _check_snapshots(base, place, bench)  # before a repair that is not done, too
+        if SCENARIOS[base.name].work is work.repair and ["repaired"] not in promised:
             work.run_repair(bench)
+            _check_snapshots(base, place, bench)
         assert bench.verify().problems == []
-        wanted = {EARLIER_JOB: base.before, JOB: base.now}
-        for snapshot in bench.snapshots():
-            back = place.folder / snapshot.id
-            bench.retrieve(back, strip=place.source, snapshot=snapshot.id)
-            assert describe(back) == wanted[snapshot.id]
         _finish(base, place, bench)
         _check_only_own_staging(place)
     assert list((place.store / "tmp").iterdir()) == []
@@ -275,6 +284,15 @@ def _check_register(base: Base, bench: Bench, promised: list[list[str]]) -> None
     assert found in steps[at : at + 2]
 
 
+def _check_snapshots(base: Base, place: Place, bench: Bench) -> None:
+    """Each comes back as the source was."""
+    wanted = {EARLIER_JOB: base.before, JOB: base.now}
+    for snapshot in bench.snapshots():
+        back = Path(tempfile.mkdtemp(dir=place.folder)) / "back"
+        bench.retrieve(back, strip=place.source, snapshot=snapshot.id)
+        assert describe(back) == wanted[snapshot.id]
+
+
 def _finish(base: Base, place: Place, bench: Bench) -> None:
     """The job once more, under its own id: what its checkpoint holds is not read again."""
     checkpoints = [item for item in bench.snapshots(partial=True) if item.partial]
@@ -293,6 +311,12 @@ def _finish(base: Base, place: Place, bench: Bench) -> None:
     bench.retrieve(back, strip=place.source, snapshot=JOB)
     assert describe(back) == base.now
     assert bench.verify().problems == []
+    if base.name == "key change":
+        work.finish_key_change(bench)
+        assert (_opens(place, PASSPHRASE), _opens(place, NEW_PASSPHRASE)) == (False, True)
+    if base.name == "register":
+        bench.repository.register.put(work.couple(COUPLE + "-2"))
+        assert [wedding.name for wedding in bench.repository.register.all()] == [COUPLE + "-2"]
 
 
 def _check_only_own_staging(place: Place) -> None:

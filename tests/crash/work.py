@@ -27,7 +27,8 @@ from engine.contract.weddings import Wedding
 from engine.pipeline import backup, commit, recorder, source
 from engine.pipeline.pool import Cancelled, Run, Unit
 from engine.pipeline.repair import RepairOutcome, RepairRun
-from engine.repository import crypto, keyring, manifest, transaction
+from engine.repository import crypto, keyring, layout, manifest, transaction
+from engine.repository.pack import ALIGNMENT_BYTES, read_footer, split_records
 from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
 from engine.storage.stores import committer
@@ -156,6 +157,21 @@ def lost_index(place: Place) -> None:
         fragment.unlink()
 
 
+def damaged_packs(place: Place) -> None:
+    """A wedding backed up once, no pack of which has the bytes that its name tells, though every blob opens."""
+    one_snapshot(place)
+    with opened(place) as bench, bench.repository.vault(WEDDING) as vault:
+        names = [pack.name for pack in vault.index.packs()]
+        ends = [max(r.offset + r.stored_bytes for r in split_records(read_footer(vault.store, vault.keys, name)))
+                for name in names]  # fmt: skip
+    for name, end in zip(names, ends, strict=True):
+        path = place.store / layout.pack(bytes.fromhex(WEDDING), name)
+        data = bytearray(path.read_bytes())
+        assert end % ALIGNMENT_BYTES, "there is no padding behind the last blob"
+        data[end] ^= 1
+        path.write_bytes(data)
+
+
 def rework(folder: Path) -> None:
     """Make the source what `photos(1)` is."""
     for path, node in photos(1).items():
@@ -189,6 +205,14 @@ def change_keys(place: Place, promised: Log) -> None:
         promised.add("opens", NEW_PASSPHRASE)
         bench.repository.remove_slot(old)
         promised.add("refuses", PASSPHRASE)
+
+
+def finish_key_change(bench: Bench) -> None:
+    """The change that was cut off, done: only the new passphrase opens, under one slot."""
+    slot = bench.repository.add_slot(NEW_PASSPHRASE, "new", CHEAP)
+    for other in bench.repository.slots():
+        if other.id != slot.id:
+            bench.repository.remove_slot(other.id)
 
 
 def change_register(place: Place, promised: Log) -> None:
@@ -255,7 +279,8 @@ SCENARIOS = {
     "checkpoints": Scenario(one_snapshot, back_up_with_checkpoints),
     "key change": Scenario(one_snapshot, change_keys),
     "register": Scenario(empty_repository, change_register),
-    "repair": Scenario(lost_index, repair),
+    "lost index": Scenario(lost_index, repair),
+    "damaged packs": Scenario(damaged_packs, repair),
 }
 
 
