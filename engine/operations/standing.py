@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Mapping
 from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
-from engine.operations import dispatch, resuming, watching
+from engine.operations import dispatch, resuming, setback, watching
 from engine.operations.context import Engine
 from engine.operations.scheduling import Scheduler
 
@@ -42,6 +42,7 @@ class Standing:
             return
         self._is_open = True
         try:
+            await setback.notice(self._engine)
             await resuming.go_on(self._engine)
         finally:
             self._engine.went_on.set()

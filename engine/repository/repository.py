@@ -360,6 +360,14 @@ class Repository:
                 found.append(snapshot.read(self.store, keys, name))
         return found
 
+    def holds(self, wedding_id: str, snapshot_id: str) -> bool:
+        """Whether an object of this snapshot's name is in the store."""
+        try:
+            self.store.stat(layout.snapshots(bytes.fromhex(wedding_id)) + snapshot_id)
+        except NotFound:
+            return False
+        return True
+
     def _wedding_keys(self, wedding: bytes) -> keyring.WeddingKeys:
         folder = layout.wedding_keys(wedding)
         for _ in numbered.attempts():

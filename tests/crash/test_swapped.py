@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.base.errors import IntegrityError, NotFound, WedSyncError
-from engine.repository import codec, crypto, fragment, keyring, layout
+from engine.base.errors import IntegrityError, NotFound, WedSyncError, WrongPassphrase
+from engine.repository import codec, crypto, fragment, keyring, layout, transaction
 from engine.repository.pack import read_footer
 from engine.repository.repository import Repository
 from engine.storage.stores.local import LocalStore
@@ -107,7 +107,93 @@ def test_a_fragment_of_another_wedding_is_refused(place: Place) -> None:
         assert _restored(bench, place, place.folder / "back", NEWER)
 
 
+@pytest.mark.parametrize("name", ["config/1", "keys/*", "register/1", f"weddings/{WEDDING}/key/1"])
+def test_an_object_of_another_repository_is_refused(place: Place, name: str) -> None:
+    """Made by the same engine with the same passphrase and the same weddings, under another master key."""
+    other = Place(place.folder / "other", place.source)
+    other.folder.mkdir()
+    for made in (place, other):
+        with work.opened(made) as bench:
+            bench.repository.register.put(work.couple(COUPLE))
+            bench.backup(place.source, wedding=WEDDING)
+    (own,), (foreign,) = (list(made.store.glob(name)) for made in (place, other))
+    own.write_bytes(foreign.read_bytes())
+    with pytest.raises((IntegrityError, WrongPassphrase)), work.opened(place) as bench:
+        bench.verify()
+
+
+def test_a_key_slot_under_another_name_opens_nothing(place: Place) -> None:
+    """Its name is part of what is sealed: a removed slot does not come back as another."""
+    (slot,) = (place.store / "keys").iterdir()
+    slot.rename(slot.with_name("ab" * 16))
+    with pytest.raises(WedSyncError):
+        work.opened(place)
+
+
 # --- set back to an older time ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_swapped", [True, False])
+def test_an_older_part_of_the_index_is_told_and_costs_nothing(
+    place: Place, is_swapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the place of the newer, whose name is the hash of other bytes; or the newer taken away."""
+    monkeypatch.setattr(transaction, "INLINE_RECORDS_MAX", 0)
+    index = place.store / "weddings" / WEDDING / "index"
+    before: set[Path] = set()
+    for job in ("cc" * 16, "dd" * 16):
+        (place.source / job).write_bytes(job.encode() * 500)
+        before = set(index.iterdir()) if index.exists() else set()
+        with work.opened(place) as bench:
+            bench.backup(place.source, job_id=job)
+    (newer,) = set(index.iterdir()) - before
+    (older,) = before
+    if is_swapped:
+        newer.write_bytes(older.read_bytes())
+    else:
+        newer.unlink()
+    assert _is_noticed(place)
+    with work.opened(place) as bench:
+        for job in (OLDER, NEWER, "cc" * 16, "dd" * 16):
+            assert _restored(bench, place, place.folder / job, job)
+
+
+def test_a_config_that_was_set_back_is_refused(place: Place) -> None:
+    """Whether the newer is gone, or the older stands in its place too."""
+    with work.opened(place) as bench:
+        sealed = bench.repository._sealed
+        sealed.create(layout.CONFIG, 2, crypto.CONFIG, sealed.read(layout.CONFIG, 1, crypto.CONFIG))
+    with work.opened(place) as bench:
+        assert bench.verify().problems == []
+    (place.store / "config" / "2").write_bytes((place.store / "config" / "1").read_bytes())
+    with pytest.raises(IntegrityError, match="this home has seen config/2"):
+        work.opened(place)
+    (place.store / "config" / "2").unlink()
+    with pytest.raises(IntegrityError, match="this home has seen config/2"):
+        work.opened(place)
+
+
+def test_an_older_change_of_the_register_in_the_place_of_a_newer_is_told(place: Place) -> None:
+    """It would take a change back, and nobody would miss it."""
+    with work.opened(place) as bench:
+        for name in ("a", "b"):
+            bench.repository.register.put(work.couple(name))
+    register = place.store / "register"
+    (register / "2").write_bytes((register / "1").read_bytes())
+    with work.opened(place) as bench:
+        assert bench.repository.warnings == ["register/2 is damaged or does not belong here"]
+
+
+def test_a_whole_repository_set_back_behind_a_change_of_the_register_is_refused(place: Place) -> None:
+    """An older copy of everything, consistent in itself, as of before a wedding was added."""
+    shutil.copytree(place.store, place.folder / "copy")
+    with work.opened(place) as bench:
+        bench.repository.register.put(work.couple(COUPLE))
+        bench.backup(place.source)
+    shutil.rmtree(place.store)
+    shutil.copytree(place.folder / "copy", place.store)
+    with pytest.raises(IntegrityError, match="this home has seen register/1"):
+        work.opened(place)
 
 
 def _add_epoch(place: Place) -> None:
