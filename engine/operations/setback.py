@@ -27,7 +27,7 @@ async def notice(engine: Engine) -> None:
         _LOG.warning("it is not known whether the newest snapshot is there: %s", error.line())
         return
     if not is_there:
-        repository.warnings.append(
+        repository.warn(
             f"snapshot {made.snapshot} of {made.wedding}, the last that this home made, is gone: the repository was "
             "set back to an older state, and what was backed up since then has to be again"
         )

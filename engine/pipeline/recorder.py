@@ -145,7 +145,8 @@ class Recorder:
     def _end_reuse(self) -> None:
         """Name the parent's segment at hand, or write what there is of it."""
         segment, entries = self._reuse.end()
-        if segment is not None and (self._held is None or segment.entries > INLINE_ENTRIES_MAX):
+        is_named = segment is not None and (self._held is None or segment.entries > INLINE_ENTRIES_MAX)
+        if segment is not None and is_named and self._transaction.has_metadata(segment.id):
             self._writer.pass_over(entries[0], entries[-1])
             self._append(segment)
             return

@@ -108,6 +108,11 @@ class Transaction:
                 self._metadata_bytes += len(content)
         return chunk_id
 
+    def has_metadata(self, chunk_id: bytes) -> bool:
+        """Whether a manifest segment or chunk list is stored in a sound pack, or claimed by this job."""
+        with self._lock:
+            return chunk_id in self._own or not self._vault.index.unsound([chunk_id], crypto.METADATA_PACK)[0]
+
     @property
     def metadata_waits(self) -> bool:
         """Whether enough metadata is gathered to be worth a flush."""

@@ -97,33 +97,33 @@ def test_what_a_damaged_entry_of_the_register_said_is_known_from_the_next(tmp_pa
 def test_a_repository_that_was_set_back_as_a_whole_is_told(tmp_path: Path) -> None:
     """No number has fallen, so it opens; but the snapshot that this home made last is not in the copy."""
     home, source = home_with_repository(tmp_path / "home"), make_source(tmp_path / "source")
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         fresh_wedding(asking, "smith-jones")
         asking.ask(backup_of("smith-jones", source), ops.JobResult)
     shutil.copytree(home / "repository", tmp_path / "copy")
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         assert _alerts_of_the_repository(asking) == []
         made = asking.ask(backup_of("smith-jones", source), ops.JobResult).job.snapshot
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         assert _alerts_of_the_repository(asking) == []
     shutil.rmtree(home / "repository")
     shutil.copytree(tmp_path / "copy", home / "repository")
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         (told,) = _alerts_of_the_repository(asking)
         assert told.startswith(f"snapshot {made} of smith-jones, the last that this home made, is gone: ")
         asking.ask(backup_of("smith-jones", source), ops.JobResult)
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         assert _alerts_of_the_repository(asking) == []
 
 
 def test_what_was_made_in_another_repository_is_not_missed(tmp_path: Path) -> None:
     """A home that is pointed at a new repository begins anew."""
     home, source = home_with_repository(tmp_path / "home"), make_source(tmp_path / "source")
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         fresh_wedding(asking, "smith-jones")
         asking.ask(backup_of("smith-jones", source), ops.JobResult)
     home_with_repository(home, url=f"file://{tmp_path}/other")
-    with _engine_on(home) as asking:
+    with engine_on(home) as asking:
         assert _alerts_of_the_repository(asking) == []
 
 
