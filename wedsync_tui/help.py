@@ -15,7 +15,7 @@ from wedsync_tui.options import OPTIONS
 WIDTH = 100
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("The vault", ("init", "status", "verify", "repair", "keys", "key add", "key remove")),
+    ("The vault", ("init", "status", "verify", "repair", "drill", "keys", "key add", "key remove")),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
     ("What is kept", ("snapshots", "browse", "find", "diff")),
@@ -73,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "verify": ("verify smith-jones --all",),
+    "drill": ("drill smith-jones", "drill smith-jones --files 200 --to /mnt/new-disk"),
     "scale": ("scale 8", "scale auto"),
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),

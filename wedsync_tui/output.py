@@ -17,6 +17,7 @@ import msgspec
 from engine.base import errors
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_GRAVITY, EXIT_INTEGRITY, EXIT_WARNINGS, WedSyncError
 from engine.base.units import format_count
+from engine.contract import drills
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.events import Event
@@ -216,7 +217,9 @@ class _Internal(WedSyncError):
 
 def _jobs_waited_for(operation: ops.Operation, result: ops.Result) -> tuple[JobRow, ...]:
     match result:
-        case ops.JobResult(job=job) | ops.VerifyReport(job=job):
+        case (
+            ops.JobResult(job=job) | ops.VerifyReport(job=job) | ops.RepairReport(job=job) | drills.DrillReport(job=job)
+        ):
             return (job,)
         case ops.JobList(jobs=jobs) if isinstance(operation, ops.WaitForJobs):
             return jobs

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
+from engine.contract import drills
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -45,6 +46,8 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
             return list(_verified(result))
         case ops.RepairReport():
             return list(_repaired(result))
+        case drills.DrillReport():
+            return list(_drilled(result))
         case ops.StatusResult(document=status):
             return list(_status(status))
     sentence = sentence_of(result)
@@ -130,6 +133,18 @@ def _repaired(report: ops.RepairReport) -> Iterator[str]:
         yield f"lost: {clean(loss)}"
     if report.losses_total > ROWS_MAX:
         yield f"and {report.losses_total - ROWS_MAX} more lost"
+
+
+def _drilled(report: drills.DrillReport) -> Iterator[str]:
+    yield job_sentence(report.job)
+    rate = report.bytes_restored / report.restored_s if report.restored_s > 0 else 0.0
+    yield (
+        f"{format_count(report.files, 'file')}, {format_bytes(report.bytes_restored)} came back in "
+        f"{format_span(report.restored_s)} ({format_rate(rate)}), the first after {format_span(report.first_file_s)}; "
+        f"{report.compared_with_source} also equal their source, {format_count(len(report.problems), 'problem')}"
+    )
+    for problem in report.problems[:ROWS_MAX]:
+        yield f"problem: {clean(problem)}"
 
 
 def _status(status: Status) -> Iterator[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from engine.contract import drills, steering
 from engine.contract import operations as ops
-from engine.contract import steering
 
 
 class Role(enum.IntEnum):
@@ -72,6 +72,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("schedules", "schedules", _V, steering.ListSchedules, (steering.ScheduleList,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult)),
+    OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),

@@ -328,7 +328,7 @@ class Dispatcher:
         if isinstance(came, Conclusion):
             job.snapshot = came.snapshot
             self.figures.note_protected(job)
-            self._close(idle, "warnings" if came.warnings else "done")
+            self._close(idle, "warnings" if came.warnings else "done", message=came.message)
         elif isinstance(came, WedSyncError):
             self._failed(idle, came, active.stop)
         elif active.stop == "pause":
@@ -382,10 +382,11 @@ class Dispatcher:
         self._tell_waiters(job)
         self._announce("job-paused", job)
 
-    def _close(self, idle: Idle, state: Literal["done", "warnings", "cancelled", "interrupted"]) -> None:
+    def _close(
+        self, idle: Idle, state: Literal["done", "warnings", "cancelled", "interrupted"], message: str = ""
+    ) -> None:
         job = idle.job
         goes_on = state == "interrupted" and bool(job.operation) and self._keep is not None
-        message = ""
         if goes_on:
             message = "it stays paused" if job.state == "paused" else "the engine stopped; it goes on at the next start"
         elif state == "interrupted":

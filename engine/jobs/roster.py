@@ -27,10 +27,11 @@ Stop = Literal["", "pause", "interrupt", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What came of a run."""
+    """What came of a run; `message` is what a person should know of it beside the counts."""
 
     snapshot: str = ""
     warnings: int = 0
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ WARNING_STANDS_NS = 86_400 * 10**9
 _AGAIN: dict[JobKind, str] = {
     "backup": "back it up again", "store": "store it again", "retrieve": "retrieve it again",
     "verify": "the repository may be damaged", "repair": "back up again what is lost",
+    "drill": "what is kept may not come back",
 }  # fmt: skip
 
 

@@ -90,6 +90,11 @@ class RestoreRun(Run[RestoreOutcome]):
         self.cost = wanted.length
         return partial(self._fetch_unit, wanted)
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether all units were handed out."""
+        return self._entries is None and self._current is None and not self._ranges
+
     def _pass_over(self, segment: SegmentRef, what: str) -> None:
         """A part of the manifest that cannot be read: its entries are lost, all others are restored."""
         with self._lock:

@@ -190,9 +190,8 @@ class ObjectStoreSuite:
 
     def test_publishing_the_same_bytes_twice_is_no_conflict(self, open_engine: OpenEngine, store: ObjectStore) -> None:
         data = pattern(8192)
-        publish(store, "packs/1", data)
-        publish(store, "packs/1", data)
-        publish(open_engine(), "packs/1", data)
+        for engine in (store, store, open_engine()):
+            publish(engine, "packs/1", data)
         assert store.get("packs/1", limit_bytes=8192) == data
 
     def test_publishing_another_size_is_a_conflict_and_changes_nothing(self, store: ObjectStore) -> None:
@@ -305,8 +304,7 @@ class ObjectStoreSuite:
             store.put(name, b"")
         assert names_in(store, "packs/") == ["packs/1", "packs/sub/2"]
         assert names_in(store, "weddings/a/") == ["weddings/a/packs/5"]
-        assert names_in(store, "nothing/") == []
-        assert names_in(store, "packs/1/") == []
+        assert names_in(store, "nothing/") + names_in(store, "packs/1/") == []
 
     def test_folders_are_those_directly_below(self, store: ObjectStore) -> None:
         for name in ("weddings/a-b/key/1", "weddings/a/packs/5", "weddings/a/key/1", "weddings/plain", "register/1"):

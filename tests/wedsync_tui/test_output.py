@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from engine.base import errors
@@ -15,11 +16,13 @@ from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTEGRITY, EXIT_NOT_
 from engine.base.invariants import BrokenInvariant
 from engine.contract import events as ev
 from engine.contract import operations as ops
+from engine.contract.status import JobRow
 from tests import samples
 from tests.fakes import FakeEngine
 from wedsync_tui.output import Output, exit_code_of, exit_code_of_error, failure_of, worse
 from wedsync_tui.script import Place
 
+LOST = msgspec.structs.replace(samples.job_row(state="failed"), code="integrity")
 BACKUP = ops.StartBackup(wedding="smith-jones", sources=("/card",), wait=True)
 
 
@@ -33,6 +36,13 @@ def report(**changes: object) -> ops.VerifyReport:
     """A verification that found nothing wrong."""
     values = {"snapshots": 1, "packs": 2, "blobs": 3, "files": 4, "bytes_checked": 5} | changes
     return ops.VerifyReport(job=samples.job_row(state="done", kind="verify"), **values)  # type: ignore[arg-type]
+
+
+def repaired(job: JobRow) -> ops.RepairReport:
+    """A repair, as `job` ended."""
+    return ops.RepairReport(
+        job=job, packs=2, packs_recovered=0, packs_dropped=1, chunks_saved=3, fragments_replaced=0, losses_total=1
+    )
 
 
 def test_result_is_one_json_line_and_a_sentence_for_people() -> None:
@@ -144,6 +154,8 @@ def test_full_disk_behind_standard_output_is_told_once() -> None:
         (ops.ListWeddings(), ops.WeddingList(weddings=(), warnings=("one",)), EXIT_WARNINGS),
         (ops.Verify(wedding="a"), report(), EXIT_DONE),
         (ops.Verify(wedding="a"), report(problems=("pack 1 is damaged",)), EXIT_INTEGRITY),
+        (ops.Repair(wedding="a"), repaired(LOST), EXIT_INTEGRITY),
+        (ops.Repair(wedding="a"), repaired(samples.job_row(state="done")), EXIT_DONE),
         (ops.WaitForJobs(), ops.JobList(jobs=(samples.job_row(state="failed"),), total=1), EXIT_FAILED),
         (ops.ListJobs(), ops.JobList(jobs=(samples.job_row(state="failed"),), total=1), EXIT_DONE),
     ],

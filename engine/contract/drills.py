@@ -1,0 +1,36 @@
+"""The drill: its arguments and its report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.contract.operations import Operation, Result, WeddingName, _words
+from engine.contract.status import JobRow
+
+
+class Drill(Operation, frozen=True, kw_only=True):
+    """Restore some files by chance to a scratch folder, compare them, and tell how long it took."""
+
+    wedding: WeddingName
+    files: Annotated[int, _words("how many files")] = 20
+    snapshot: Annotated[str, _words("latest, an id or its first digits", title="SNAPSHOT")] = "latest"
+    to: Annotated[
+        str, _words("where the scratch folder is made, for its disk's speed (default: the home)", title="DIR")
+    ] = ""
+    wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
+
+
+class DrillReport(Result, frozen=True, kw_only=True):
+    """What a drill measured. Files that came back otherwise are problems, and make an integrity error of it.
+
+    Times are seconds since the drill's first read. `compared_with_source` files also equal their source, byte for byte.
+    """
+
+    job: JobRow
+    snapshot: str
+    files: int
+    bytes_restored: int
+    first_file_s: float
+    restored_s: float
+    compared_with_source: int
+    problems: tuple[str, ...] = ()

@@ -1,0 +1,119 @@
+"""drill: restore a sample of a wedding by chance, compare it, and tell how long it took."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.base.errors import IntegrityError, UsageError
+from engine.base.units import format_bytes, format_count, format_rate, format_span
+from engine.contract import drills
+from engine.contract import operations as ops
+from engine.contract.weddings import Wedding
+from engine.jobs.job import Job
+from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.context import Engine, Handler, Resumer
+from engine.operations.queue import ended
+from engine.pipeline.drill import DrillOutcome, DrillRun, sample
+from engine.pipeline.targets.folder import FolderTarget
+
+
+async def drill(engine: Engine, operation: drills.Drill) -> ops.Result:
+    """See `drills.Drill`. Files that come back otherwise make the job one that failed with an integrity error."""
+    wedding = engine.facts.find(operation.wedding)
+    if operation.files < 1:
+        raise UsageError("a drill restores at least one file", "give --files 20")
+    await engine.opening.needed()
+    found: list[DrillOutcome] = []
+    job = await accept(engine, drill_spec(engine, operation, wedding, found))
+    if not operation.wait:
+        return ops.JobResult(job=engine.dispatcher.row(job))
+    result = await ended(engine, job)
+    if not found:
+        return result
+    outcome = found[-1]
+    return drills.DrillReport(
+        job=result.job,
+        snapshot=result.job.snapshot,
+        files=outcome.files,
+        bytes_restored=outcome.bytes_restored,
+        first_file_s=outcome.first_file_s,
+        restored_s=outcome.restored_s,
+        compared_with_source=outcome.compared_with_source,
+        problems=outcome.problems,
+        warnings=outcome.source_changes,
+    )
+
+
+def drill_spec(
+    engine: Engine, operation: drills.Drill, wedding: Wedding, found: list[DrillOutcome] | None = None
+) -> JobSpec:
+    """The job that `operation` asks for, now or after a restart; it begins anew then. `found` takes the outcome."""
+
+    @contextlib.contextmanager
+    def opened(job: Job) -> Iterator[Prepared]:
+        above = Path(operation.to).expanduser() if operation.to else engine.home.path
+        with (
+            open_repository(engine).vault(job.wedding_id) as vault,
+            scratch(above.absolute() / f"drill-{job.id}") as root,
+            contextlib.closing(FolderTarget(root, entropy=engine.entropy)) as target,
+        ):
+            snapshot = vault.find_snapshot(operation.snapshot)
+            job.snapshot = snapshot.id
+            chance = random.Random(engine.entropy.token(16))
+            run = DrillRun(vault, snapshot, sample(vault.entries(snapshot), operation.files, chance), target, root=root)
+
+            def conclude() -> Conclusion:
+                outcome = run.done.result()
+                assert isinstance(outcome, DrillOutcome)
+                if found is not None:
+                    found.append(outcome)
+                refuse_problems(outcome)
+                warnings = len(target.warnings) + len(outcome.source_changes)
+                return Conclusion(snapshot=snapshot.id, warnings=warnings, message=outcome_line(outcome))
+
+            yield Prepared(run, conclude)
+
+    spec = JobSpec("drill", wedding, "standard", True, opened, turn=("drill", wedding.id))
+    return kept(spec, operation)
+
+
+@contextlib.contextmanager
+def scratch(path: Path) -> Iterator[bytes]:
+    """A folder that is not there before and after the block, whatever an attempt that was killed left in it. Blocks."""
+    _remove(path)
+    try:
+        yield os.fsencode(path)
+    finally:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def outcome_line(outcome: DrillOutcome) -> str:
+    """What a drill measured, in a sentence."""
+    rate = outcome.bytes_restored / outcome.restored_s if outcome.restored_s > 0 else 0.0
+    return (
+        f"{format_count(outcome.files, 'file')}, {format_bytes(outcome.bytes_restored)} came back in "
+        f"{format_span(outcome.restored_s)} ({format_rate(rate)}), the first after {format_span(outcome.first_file_s)}"
+    )
+
+
+def refuse_problems(outcome: DrillOutcome) -> None:
+    """Raise IntegrityError when a file came back otherwise than it was backed up."""
+    if outcome.problems:
+        count = len(outcome.problems) - 1
+        more = f", and {format_count(count, 'more file')}" if count else ""
+        raise IntegrityError(f"{outcome.problems[0]}{more}", "check the disk it was restored to, and run verify --all")
+
+
+HANDLERS: dict[str, Handler] = {"drill": drill}
+RESUMERS: dict[str, Resumer] = {"drill": drill_spec}
