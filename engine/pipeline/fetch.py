@@ -21,7 +21,7 @@ Room = Callable[[BlobUse], memoryview]  # where an unpressed blob is to be opene
 
 
 def fetch(vault: WeddingVault, wanted: Range, buffers: Buffers, room: Room | None = None) -> Iterator[Fetched]:
-    """Every use of the range's blobs, its bytes valid until the next one is asked for (in `room`: until it is used).
+    """Every use of the range's blobs, its bytes valid until those of another blob come (in `room`: until it is used).
 
     Without `room` blobs are opened into the stream's scratch buffer.
     """
@@ -65,14 +65,15 @@ def _open(
         yield from _all_spoilt([blob], f"pack {blob.location.pack.name.hex()}: {error.message}")
         return
     id_key = vault.keys.id_key(blob.location.pack.pack_type)
+    checked: list[Fetched] = []
     for place, piece in blob.uses:
         chunk = content[place.inner_offset : place.inner_offset + place.length]
-        if blake3(chunk, key=id_key).digest() != piece.chunk_id:
-            yield piece, None, f"chunk {piece.chunk_id.hex()} does not have the contents it is named after"
+        if blake3(chunk, key=id_key).digest() == piece.chunk_id:
+            checked.append((piece, chunk, ""))
         else:
-            buffers.spent("open", buffers.now_s() - begin_s, len(chunk))
-            yield piece, chunk, ""
-        begin_s = buffers.now_s()
+            checked.append((piece, None, f"chunk {piece.chunk_id.hex()} does not have the contents it is named after"))
+    buffers.spent("open", buffers.now_s() - begin_s, sum(len(chunk) for _, chunk, _ in checked if chunk is not None))
+    yield from checked
 
 
 def _all_spoilt(blobs: list[BlobUse], what: str) -> Iterator[Fetched]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from engine.base.units import KIB
 from engine.contract.settings import UNIT_BYTES
 from engine.pipeline.extents import DataMap
@@ -30,8 +32,7 @@ class Selection:
     strip_prefix: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """Where a chunk goes: `pieces` of the file, in order, take up the chunk end to end."""
 
     chunk_id: bytes
@@ -107,7 +108,10 @@ def by_pack(needed: Iterable[tuple[Location, Piece]]) -> list[Range]:
     packs: dict[bytes, dict[int, BlobUse]] = {}
     for location, piece in needed:
         blobs = packs.setdefault(location.pack.name, {})
-        blobs.setdefault(location.offset, BlobUse(location)).uses.append((location, piece))
+        blob = blobs.get(location.offset)
+        if blob is None:
+            blob = blobs[location.offset] = BlobUse(location)
+        blob.uses.append((location, piece))
     ranges: list[Range] = []
     for pack, blobs in packs.items():
         current: Range | None = None

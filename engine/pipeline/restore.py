@@ -28,9 +28,10 @@ from engine.repository.snapshot import WARNINGS_KEPT, Snapshot
 from engine.repository.vault import WeddingVault
 
 _BATCH_BYTES = 4 * UNIT_BYTES
-_BATCH_FILES = 256
+_BATCH_FILES = 1024  # a blob of small files is opened once a batch; they hold no descriptor before they are written
 _BATCH_ENTRIES = 4096
 _CHUNKS_A_TIME = 64
+_MISFIT = "its chunks do not come to its size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class _Open:
     pieces_left: int = 0  # planned and not written
     is_planned: bool = False  # all of its chunks are in some batch
     spoilt: str = ""
+
+    @property
+    def is_one_chunk(self) -> bool:
+        """Whether it is a chunk as it stands."""
+        return len(self.ids) == 32 and not self.entry.extents and not self.spoilt
 
 
 class RestoreRun(Run[RestoreOutcome]):
@@ -107,12 +113,17 @@ class RestoreRun(Run[RestoreOutcome]):
     def _plan_batch(self, bytes_max: int, files_max: int) -> list[tuple[Location, Piece]]:
         """Begin entries until a batch is full; what their contents need."""
         needed: list[tuple[Location, Piece]] = []
+        whole: list[tuple[int, _Open]] = []
         gathered_bytes = files = 0
         for _ in range(_BATCH_ENTRIES):
             if self._current is None:
                 self._begin_next()
                 files += self._current is not None
-            if self._current is not None:
+            if self._current is not None and self._current.is_one_chunk:
+                whole.append((self._owner, self._current))
+                gathered_bytes += self._current.entry.size
+                self._current = None
+            elif self._current is not None:
                 more = self._plan_chunks(self._current, bytes_max - gathered_bytes)
                 needed += more
                 gathered_bytes += sum(location.length for location, _ in more)
@@ -120,6 +131,23 @@ class RestoreRun(Run[RestoreOutcome]):
                 break
             if gathered_bytes >= bytes_max or files >= files_max:
                 break
+        return needed + self._plan_whole(whole) if whole else needed
+
+    def _plan_whole(self, files: list[tuple[int, _Open]]) -> list[tuple[Location, Piece]]:
+        """Files of one chunk each: all of them asked for at once."""
+        needed: list[tuple[Location, Piece]] = []
+        ended: list[int] = []
+        locations = self._vault.places([opened.ids for _, opened in files])
+        for (owner, opened), location in zip(files, locations, strict=True):
+            opened.is_planned = True
+            if location is not None and location.length == opened.entry.size:
+                opened.pieces_left = 1
+                needed.append((location, Piece(opened.ids, owner, ((0, location.length),))))
+                continue
+            opened.spoilt = _MISFIT if location is not None else _missing(opened.ids)
+            ended.append(owner)
+        for owner in ended:
+            self._end_if_complete(owner)
         return needed
 
     def _begin_next(self) -> None:
@@ -159,10 +187,10 @@ class RestoreRun(Run[RestoreOutcome]):
             opened.data_planned += sum(location.length for location, _ in needed)
             opened.pieces_left += len(needed)
             if len(needed) < len(split):
-                opened.spoilt = f"chunk {split[len(needed)].hex()} is missing from the index"
+                opened.spoilt = _missing(split[len(needed)])
             is_last = opened.chunks_planned * 32 >= len(opened.ids)
             if is_last and not opened.spoilt and opened.data_planned != opened.entry.data_bytes:
-                opened.spoilt = "its chunks do not come to its size"
+                opened.spoilt = _MISFIT
             opened.is_planned = is_last or bool(opened.spoilt)
         if opened.is_planned:
             self._current = None
@@ -187,6 +215,8 @@ class RestoreRun(Run[RestoreOutcome]):
         opened = self._open[owner]
         if data is None:
             opened.spoilt = opened.spoilt or what
+        elif len(pieces) == 1 and len(pieces[0].pieces) == 1 and not opened.spoilt:
+            opened.writer.write_at(pieces[0].pieces[0][0], data)
         elif not opened.spoilt:
             at = 0
             for offset, length in joined(pieces):
@@ -272,6 +302,10 @@ def _until_full(locations: list[Location | None], bytes_max: int) -> list[Locati
         if total_bytes >= bytes_max:
             return locations[:count]
     return locations
+
+
+def _missing(chunk_id: bytes) -> str:
+    return f"chunk {chunk_id.hex()} is missing from the index"
 
 
 def _nothing(_: Buffers) -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.invariants import check
 from engine.repository.crypto import DATA_PACK, METADATA_PACK
@@ -26,8 +27,7 @@ _PACK_BYTES = 500  # of memory, for what is known of a pack
 _STORED_MASK = (1 << _CODEC_SHIFT) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(msgspec.Struct, frozen=True, gc=False):
     """Where a chunk lies."""
 
     pack: PackEntry  # its `records` are empty here

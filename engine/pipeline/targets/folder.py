@@ -7,6 +7,7 @@ step when it is whole. No symlink below `root` is ever followed, also not one pu
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as st
 from collections.abc import Iterator
@@ -15,13 +16,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.base.entropy import Entropy
-from engine.base.errors import NotFound, NotPermitted
+from engine.base.errors import NotFound, NotPermitted, WedSyncError
 from engine.base.invariants import check
 from engine.pipeline.folders import FolderPool, OpenFolder, reason
 from engine.pipeline.source import kind_of, read_xattrs
-from engine.pipeline.targets.files import APPEARED, FolderFileWriter, Place, Placer, put
+from engine.pipeline.targets.files import APPEARED, FolderFileWriter, Place, Placer, put, sync_file_system
 from engine.pipeline.targets.metadata import MetadataWriter, Report
-from engine.pipeline.targets.target import TargetWarning, prefix_names, stopping_error, without_prefix
+from engine.pipeline.targets.target import (
+    TargetWarning,
+    prefix_names,
+    safe_components,
+    stopping_error,
+    without_prefix,
+)
 from engine.repository.entry import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -45,6 +52,15 @@ _DEVICE_TYPES = {CHARACTER_DEVICE: st.S_IFCHR, BLOCK_DEVICE: st.S_IFBLK}
 
 class _Conflict(Exception):
     """Why an entry cannot be put where it belongs, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A folder on the way. In a new one nothing stands that this restore has not put there: no need to look."""
+
+    name: bytes
+    folder: OpenFolder
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,8 @@ class FolderTarget:
         opened, made = _open_root(root)
         self._merges = overwrite in ("ask", "never")  # into folders that stand, which stay as they are
         self._is_root_new = made
-        self._way = [(b"", opened)]  # from the root to the folder of the last entry
+        self._way = [_Step(b"", opened, made)]  # from the root to the folder of the last entry
+        self._above: bytes | None = None  # the path of the snapshot that the way leads to, where that is known
         self._folders: list[tuple[OpenFolder, Entry]] = []  # whose metadata is to be set, in walk order
         self._links: list[tuple[Place, _First, Entry]] = []
         self._firsts: dict[tuple[int, int, bytes, bytes], _First] = {}
@@ -92,8 +109,12 @@ class FolderTarget:
 
     def begin(self, entry: Entry) -> FolderFileWriter | None:
         """See `RestoreTarget.begin`. Raises IntegrityError for a path that could lead outside."""
-        names = without_prefix(entry.path, self._prefix)
-        with self._one_entry(entry.path):
+        above, _, name = entry.path.rpartition(b"/")
+        try:
+            if above == self._above and entry.kind != FOLDER:
+                safe_components(name)
+                return self._begin(self._way[-1], name, entry)
+            names = without_prefix(entry.path, self._prefix)
             if names is None:
                 self._outside(entry)
             elif not names:
@@ -101,8 +122,13 @@ class FolderTarget:
             elif entry.kind == FOLDER:
                 self._walk_to(names[:-1])
                 self._go_into(names, entry)
+                self._above = entry.path
             else:
-                return self._begin(Place(self._walk_to(names[:-1]), names[-1]), entry)
+                step = self._walk_to(names[:-1])
+                self._above = above
+                return self._begin(step, name, entry)
+        except (_Conflict, OSError) as error:
+            self._tell(entry.path, error)
         return None
 
     def finish(self) -> None:
@@ -111,10 +137,25 @@ class FolderTarget:
         for place, first, entry in self._links:
             with self._one_entry(entry.path):
                 self._link(place, first, entry)
+        self._make_durable()  # before a folder says that all of it is there
         for folder, entry in reversed(self._folders):
             with self._one_entry(entry.path), folder.descriptor() as fd:
                 self._metadata.give(f"/proc/self/fd/{fd}", entry)
+        self._make_durable()
         self.close()
+
+    def _make_durable(self) -> None:
+        """What is restored so far survives a power cut. Raises LimitReached, WedSyncError for a disk that fails."""
+        with self._way[0].folder.descriptor() as fd:
+            try:
+                sync_file_system(fd)
+            except OSError as error:
+                if error.errno == errno.EBADF:
+                    return  # a root that its user may pass through but not read: the system writes it in its own time
+                raise stopping_error(error) or WedSyncError(
+                    f"what was restored may not all have reached the disk: {reason(error)}",
+                    "look at the disk's health, then retrieve it again into another folder",
+                ) from None
 
     def close(self) -> None:
         """See `RestoreTarget.close`."""
@@ -125,12 +166,15 @@ class FolderTarget:
         self._links.clear()
         self._firsts.clear()
 
-    def _begin(self, place: Place, entry: Entry) -> FolderFileWriter | None:
+    def _begin(self, step: _Step, name: bytes, entry: Entry) -> FolderFileWriter | None:
         """Anything but a folder."""
-        with place.folder.descriptor() as fd:
-            verdict = self._verdict(fd, place.name, entry)
-            if verdict == "correct":
-                self._dress(fd, place.name, entry)
+        place = Place(step.folder, name)
+        verdict: _Verdict = "make"
+        if not step.is_new or entry.kind == SOCKET:
+            with place.folder.descriptor() as fd:
+                verdict = self._verdict(fd, name, entry)
+                if verdict == "correct":
+                    self._dress(fd, name, entry)
         if verdict == "keep" and self._overwrite == "never":  # whatever stands there, no other name is linked to it
             self.kept += 1
             return None
@@ -225,43 +269,44 @@ class FolderTarget:
     def _at_root(self, entry: Entry) -> None:
         if entry.kind != FOLDER:
             raise _Conflict("has no name left when the prefix is taken off")
-        root = self._way[0][1]
+        root = self._way[0].folder
         with root.descriptor() as fd:
             if self._is_root_new:
                 os.chmod(fd, _UNFINISHED_MODE)
             if not self._merges or _is_unfinished(os.fstat(fd)):
                 self._folders.append((root, entry))
 
-    def _walk_to(self, names: tuple[bytes, ...]) -> OpenFolder:
+    def _walk_to(self, names: tuple[bytes, ...]) -> _Step:
         """The folder `names` leads to, made if it is missing: parents of a source have no entries of their own."""
+        self._above = None
         common = 1
-        for (name, _), wanted in zip(self._way[1:], names, strict=False):
-            if name != wanted:
+        for step, wanted in zip(self._way[1:], names, strict=False):
+            if step.name != wanted:
                 break
             common += 1
         del self._way[common:]
         for depth in range(common, len(names) + 1):
             self._go_into(names[:depth], None)
-        return self._way[-1][1]
+        return self._way[-1]
 
     def _go_into(self, names: tuple[bytes, ...], entry: Entry | None) -> None:
         """Make or merge the folder `names`, of which all but the last are on the way. Raises _Conflict, OSError."""
         if self._blocked is not None and names[: len(self._blocked[0])] == self._blocked[0]:
             raise _Conflict(f"not restored, because of the folder above it: {self._blocked[1]}")
         try:
-            folder, made = self._make_folder(self._way[-1][1], names[-1], entry)
+            step, made = self._make_folder(self._way[-1].folder, names[-1], entry)
         except _Conflict as conflict:
             self._blocked = names, str(conflict)
             raise
         except OSError as error:
             self._blocked = names, reason(error)
             raise
-        self._way.append((names[-1], folder))
+        self._way.append(step)
         if entry is not None and (made or not self._merges):
-            self._folders.append((folder, entry))
+            self._folders.append((step.folder, entry))
 
-    def _make_folder(self, parent: OpenFolder, name: bytes, entry: Entry | None) -> tuple[OpenFolder, bool]:
-        """The folder, and whether it is new: made now, or by an attempt that never came to its end."""
+    def _make_folder(self, parent: OpenFolder, name: bytes, entry: Entry | None) -> tuple[_Step, bool]:
+        """The folder, and whether it was made by a restore: now, or by an attempt that never came to its end."""
         mode = 0o777 if entry is None else _UNFINISHED_MODE
         with parent.descriptor() as fd:
             standing = _lstat(fd, name)
@@ -278,7 +323,8 @@ class FolderTarget:
             raise _Conflict(f"something was put in its place during the restore: {reason(error)}") from None
         if standing is not None and entry is not None and not self._merges:
             _open_up(folder)
-        return folder, standing is None or _is_unfinished(standing)
+        is_new = standing is None
+        return _Step(name, folder, is_new), is_new or (standing is not None and _is_unfinished(standing))
 
     # --- warnings ---
 
@@ -287,15 +333,24 @@ class FolderTarget:
         """What goes wrong with this entry is a warning; what would go wrong with all of them is raised."""
         try:
             yield
-        except _Conflict as conflict:
-            self._warn(path, str(conflict))
-        except FileExistsError:
+        except (_Conflict, OSError) as error:
+            self._tell(path, error)
+
+    def _tell(self, path: bytes, error: _Conflict | OSError) -> None:
+        """Warn of one entry. Raises LimitReached, NotPermitted, WedSyncError for what would meet every other, too."""
+        if isinstance(error, _Conflict):
+            self._warn(path, str(error))
+        elif isinstance(error, FileExistsError):
             self._warn(path, APPEARED)
-        except OSError as error:
+        else:
             stop = stopping_error(error)
-            if stop is not None:
+            if stop is None:
+                self._warn(path, f"cannot be restored: {reason(error)}")
+                return
+            try:
                 raise stop from None
-            self._warn(path, f"cannot be restored: {reason(error)}")
+            finally:
+                del stop  # it holds this frame, and the frame the target with its descriptors
 
 
 def _warner(warnings: list[TargetWarning]) -> Report:

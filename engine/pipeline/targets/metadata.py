@@ -53,7 +53,8 @@ class MetadataWriter:
             if standing or entry.xattrs:
                 self._correct_xattrs(handle, entry, standing, stat)
             os.chmod(handle, _mode(entry, stat))
-            self._set_xattrs(handle, entry, standing, acls=True)
+            if entry.xattrs:
+                self._set_xattrs(handle, entry, standing, acls=True)
         os.utime(handle, ns=(entry.mtime_ns, entry.mtime_ns))
 
     def _own(self, handle: int | str, entry: Entry) -> os.stat_result:
@@ -75,7 +76,8 @@ class MetadataWriter:
     def _standing_xattrs(self, handle: int | str) -> dict[bytes, bytes]:
         """What the thing has already: its own from before, or what a default ACL of its folder gave it."""
         try:
-            return {os.fsencode(name): os.getxattr(handle, name) for name in os.listxattr(handle)}
+            names = os.listxattr(handle)
+            return {os.fsencode(name): os.getxattr(handle, name) for name in names} if names else {}
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.EACCES, errno.ENODATA):
                 return {}

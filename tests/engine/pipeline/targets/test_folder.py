@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
-from engine.base.errors import IntegrityError, NotFound, NotPermitted
+from engine.base.errors import IntegrityError, NotFound, NotPermitted, WedSyncError
+from engine.pipeline.targets import folder as folder_module
+from engine.pipeline.targets.files import APPEARED, sync_file_system
 from engine.pipeline.targets.folder import Overwrite
 from engine.repository.entry import FOLDER, SYMLINK
 from tests import strategies
@@ -336,3 +339,69 @@ def test_acls_of_folders_do_not_rub_off(tmp_path: Path) -> None:
     build(tmp_path, {b"back/f": folder(xattrs=default)})
     restore_folder(tmp_path / "in", tmp_path / "back", overwrite="changed")
     assert describe(tmp_path / "back") == describe(tmp_path / "in")
+
+
+def test_what_is_restored_is_on_the_disk_before_a_folder_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sync of the file system for all files, and one for the folders' metadata; not one a small file."""
+    build(tmp_path / "in", {b"f": folder(mode=0o750), b"f/a": file(b"1"), b"f/b": file(b"2")})
+    states: list[tuple[list[str], int]] = []
+
+    def noting(fd: int) -> None:
+        sync_file_system(fd)
+        made = tmp_path / "back/f"
+        states.append((sorted(os.listdir(made)), made.stat().st_mode & 0o7777))
+
+    monkeypatch.setattr(folder_module, "sync_file_system", noting)
+    restore_folder(tmp_path / "in", tmp_path / "back")
+    assert [names for names, _ in states] == [["a", "b"]] * 2
+    assert states[0][1] != 0o750
+    assert states[1][1] == 0o750
+
+
+def test_a_disk_that_fails_when_it_is_synced_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told that a restore is done whose bytes never arrived."""
+    build(tmp_path / "in", {b"a": file(b"1")})
+
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(folder_module, "sync_file_system", failing)
+    with pytest.raises(WedSyncError, match="may not all have reached the disk: input/output error"):
+        restore_folder(tmp_path / "in", tmp_path / "back")
+
+
+def test_a_descriptor_that_is_none_cannot_be_synced() -> None:
+    """The system's refusal arrives as what it is."""
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sync_file_system(-1)
+
+
+def test_in_a_new_folder_nothing_is_looked_for_and_nothing_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody puts there meanwhile stays, whatever the policy; a folder that stood before is looked into."""
+    build(tmp_path / "in", {b"f/a": file(b"ours"), b"g/a": file(b"ours")})
+    build(tmp_path / "back", {b"g/a": file(b"theirs")})
+    looked: list[bytes] = []
+    lstat = folder_module._lstat
+
+    def noting(folder_fd: int, name: bytes) -> os.stat_result | None:
+        looked.append(name)
+        return lstat(folder_fd, name)
+
+    monkeypatch.setattr(folder_module, "_lstat", noting)
+    target = target_at(tmp_path / "back", prefix=tmp_path / "in", overwrite="always")
+    for read in read_all(bytes(tmp_path / "in")):
+        if read.entry.path.endswith(b"f/a"):
+            (tmp_path / "back/f/a").write_bytes(b"somebody's")
+        writer = target.begin(read.entry)
+        if writer is not None:
+            writer.write_at(0, memoryview(read.data))
+            writer.commit()
+    target.finish()
+    assert looked == [b"f", b"g", b"a"]
+    assert [warning.what for warning in target.warnings] == [APPEARED]
+    assert (tmp_path / "back/f/a").read_bytes() == b"somebody's"
+    assert (tmp_path / "back/g/a").read_bytes() == b"ours"
