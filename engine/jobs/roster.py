@@ -117,7 +117,11 @@ class Roster:
         yield from (active.job for active in self.active.values())
         yield from (idle.job for idle in self.queued.values())
         yield from (idle.job for idle in self.paused.values())
-        yield from reversed(self._ended.values())
+        yield from self.ended()
+
+    def ended(self) -> Iterator[Job]:
+        """Those that have ended, from the newest on."""
+        return reversed(self._ended.values())
 
     @property
     def unended(self) -> int:
@@ -160,10 +164,12 @@ class Roster:
         counts = {name: ClassCounts() for name in PRIORITY_CLASSES}
         for active in self.active.values():
             counts[active.job.priority].running += 1
-        for idle in self.queued.values():
-            each = counts[idle.job.priority]
+        for idle in self.queued.values():  # ten thousand, perhaps, a few times a second
+            job = idle.job
+            each = counts[job.priority]
             each.queued += 1
-            each.oldest_ns = min(each.oldest_ns or idle.job.queued_ns, idle.job.queued_ns)
+            if not 0 < each.oldest_ns <= job.queued_ns:
+                each.oldest_ns = job.queued_ns
         for idle in self.paused.values():
             counts[idle.job.priority].paused += 1
         return counts

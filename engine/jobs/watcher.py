@@ -8,7 +8,9 @@ kernel's queue overflowed, it watches no more folders, the engine did not run) i
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import math
 import os
 import stat
 from collections import deque
@@ -28,6 +30,7 @@ State = Literal["starting", "watching", "polling", "gone"]
 TICK_S = 1.0  # the longest sleep between two looks at what is due
 LOOKED_AT_A_TIME = 500  # watches, each second
 RUNNING_MAX = 256  # backups of watches under way at once
+_WALKS_MAX = 50  # in one call of the executor
 _READS_MAX = 4  # of the kernel's queue in one turn of the loop
 _KEY = "watch"  # of the executor: one walk at a time
 _LOG = logging.getLogger(__name__)
@@ -85,7 +88,10 @@ class Watcher:
         self._inotify: Inotify | None = None
         self._tree: WatchTree | None = None
         self._walks: deque[Callable[[], None]] = deque()  # for the executor, in order
-        self._changed: set[str] = set()  # watches that may have changes pending
+        self._changed: set[str] = set()  # watches whose changes, or whose backup's end, were not looked at yet
+        self._later: list[tuple[float, str]] = []  # a heap: due when, and who
+        self._due: list[tuple[int, int, str]] = []  # a heap: rank, since when, and who may start when there is a place
+        self._at: dict[str, float] = {}  # watch → its one entry that counts in `_later`; -inf in `_due`
         self._to_look_at: deque[str] = deque()
         self._look_s = 0.0
         self._wake = asyncio.Event()
@@ -131,13 +137,8 @@ class Watcher:
             await self._walk_wanted.wait()
             self._walk_wanted.clear()
             while self._walks:
-                step = self._walks.popleft()
-                try:
-                    await self._means.offload.run(_KEY, step)
-                except WedSyncError as error:
-                    _LOG.warning("a walk of watched folders failed: %s", error.line())
-                except Exception:
-                    _LOG.exception("a walk of watched folders met a bug")
+                steps = [self._walks.popleft() for _ in range(min(_WALKS_MAX, len(self._walks)))]
+                await self._means.offload.run(_KEY, partial(_walk_each, steps))
 
     def close(self) -> None:
         """Hear nothing more of the kernel."""
@@ -152,24 +153,41 @@ class Watcher:
         """Start backups that are due; seconds until the next may be."""
         times = self._times()
         self._look_again(times, now_s)
-        next_s = now_s + TICK_S
-        due: list[Watch] = []
-        for watch_id in list(self._changed):
+        for watch_id in self._changed:
+            self._put_off(watch_id, times.pace)
+        self._changed.clear()
+        while self._later and self._later[0][0] <= now_s:
+            at_s, watch_id = heapq.heappop(self._later)
+            if self._at.get(watch_id) != at_s:
+                continue  # another entry counts
+            del self._at[watch_id]
             watch = self.watches.get(watch_id)
-            if watch is None or not watch.settling.has_pending:
-                self._changed.discard(watch_id)
-                continue
-            due_s = watch.settling.due_s(times.pace)
-            if due_s <= now_s:
-                due.append(watch)
+            if watch is None or watch.settling.due_s(times.pace) > now_s:
+                self._put_off(watch_id, times.pace)  # it has changed again since
             else:
-                next_s = min(next_s, due_s)
-        due.sort(key=lambda watch: (watch.rank, watch.settling.unprotected_since_ns or 0))
-        for watch in due[: max(0, RUNNING_MAX - self._running)]:
-            if watch.present:
+                self._at[watch_id] = -math.inf
+                heapq.heappush(self._due, (watch.rank, watch.settling.unprotected_since_ns or 0, watch_id))
+        while self._due and self._running < RUNNING_MAX:
+            watch_id = heapq.heappop(self._due)[2]
+            del self._at[watch_id]
+            watch = self.watches.get(watch_id)
+            if watch is None or not watch.present:
+                continue
+            if watch.settling.due_s(times.pace) > now_s:
+                self._put_off(watch_id, times.pace)
+            else:
                 self._running += 1
                 self._means.spawn(self._carry(watch, watch.settling.take(times.pace, now_s)))
-        return max(0.0, next_s - now_s)
+        next_s = self._later[0][0] if self._later else math.inf
+        return max(0.0, min(TICK_S, next_s - now_s))
+
+    def _put_off(self, watch_id: str, pace: Pace) -> None:
+        """Look at a watch when it is due; not at all while it has nothing, or a backup under way."""
+        watch = self.watches.get(watch_id)
+        due_s = watch.settling.due_s(pace) if watch is not None else math.inf
+        if due_s < self._at.get(watch_id, math.inf):
+            self._at[watch_id] = due_s
+            heapq.heappush(self._later, (due_s, watch_id))
 
     def _look_again(self, times: Times, now_s: float) -> None:
         """Look at everything where the kernel cannot tell, and once in a long while anyway. A few watches at a time."""
@@ -354,6 +372,17 @@ class Watcher:
         _LOG.warning("the kernel's queue of changes has overflowed; everything watched is looked at again")
         for watch in self.watches.values():
             self._add(watch)
+
+
+def _walk_each(steps: list[Callable[[], None]]) -> None:
+    """On the executor."""
+    for step in steps:
+        try:
+            step()
+        except WedSyncError as error:
+            _LOG.warning("a walk of watched folders failed: %s", error.line())
+        except Exception:
+            _LOG.exception("a walk of watched folders met a bug")
 
 
 def _is_excluded(watch: Watch, path: bytes, *, is_folder: bool) -> bool:

@@ -25,7 +25,7 @@ _AGAIN: dict[JobKind, str] = {
 
 def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
     """All of them: those of the engine, of weddings that nothing protects, then of jobs from the newest on."""
-    of_jobs = job_alerts(engine.dispatcher.jobs(), now_ns=engine.clock.now_ns())
+    of_jobs = job_alerts(engine.dispatcher.roster.ended(), now_ns=engine.clock.now_ns())
     return (*_of_the_engine(engine), *engine.coverage.alerts(engine), *of_jobs)
 
 

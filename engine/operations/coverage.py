@@ -5,7 +5,6 @@ Worked out each five seconds at most, since a register may hold ten thousand wed
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 
 import msgspec
@@ -50,8 +49,8 @@ def _rows(engine: Engine, now_ns: int) -> Iterator[AlertRow]:
         yield _row(f"bare-{wedding.id}", "critical" if when == "today" else "warning", wedding.name, words)
     watcher = engine.kept.watcher
     for watch in watcher.watches.values() if watcher is not None else ():
-        known = engine.facts.by_id(watch.id)
-        if watch.problem and known is not None:
+        known = engine.facts.by_id(watch.id) if watch.problem else None
+        if known is not None:
             yield _row(f"watch-{watch.id}", "warning", known.name, f"its watch: {watch.problem}")
     for name, run in scheduling.failing(engine):
         yield _row(f"schedule-{name}", "warning", name, f"the schedule failed: {run.message}")
@@ -60,8 +59,10 @@ def _rows(engine: Engine, now_ns: int) -> Iterator[AlertRow]:
 def bare(engine: Engine, now_ns: int) -> Iterator[Wedding]:
     """Weddings of the coming days that have neither source nor watch nor snapshot, as far as is known."""
     for wedding, _ in engine.facts.listing(now_ns).weddings:
-        ahead = wedding.date - local_day(wedding.timezone, now_ns)
-        if not dt.timedelta(0) <= ahead <= dt.timedelta(days=COMING_DAYS):
+        ahead = (wedding.date - local_day(wedding.timezone, now_ns)).days
+        if not -1 <= ahead <= COMING_DAYS + 1:
+            break  # the list has those of today, those to come by date, and then the past; a day for the time zones
+        if not 0 <= ahead <= COMING_DAYS:
             continue
         safety = engine.facts.safety(wedding.id)
         if safety.snapshots == 0 and safety.protected_since_ns is None and not engine.kept.sources_of(wedding.id):

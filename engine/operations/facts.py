@@ -6,6 +6,7 @@ filled by jobs that commit and, in the background, by listing snapshots. Engine 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import difflib
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,11 @@ class Safety:
     protected_since_ns: int | None = None
     snapshots: int | None = None
     bytes_source: int | None = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is known."""
+        return self.snapshots is None and self.protected_since_ns is None
 
 
 UNKNOWN = Safety()
@@ -61,7 +67,8 @@ class Facts:
         self._by_id: dict[str, Wedding] = {}
         self._safety: dict[str, Safety] = {}
         self._listing = Listing()
-        self._listed_minute = -1  # -1: something changed since
+        self._today: frozenset[str] = frozenset()  # ids of the weddings of today
+        self._listed_minute = -1  # -1: the register changed since
 
     def take_register(self, weddings: Iterable[Wedding], problems: Sequence[str] = ()) -> None:
         """Replace the copy of the register; `problems` say what of it cannot be read."""
@@ -115,7 +122,7 @@ class Facts:
             self._set(wedding_id, Safety(snapshot.time_ns, count, snapshot.bytes_source))
 
     def listing(self, now_ns: int) -> Listing:
-        """The weddings in the order they are shown. Made anew when something changed, or a minute has passed."""
+        """The weddings in the order they are shown. Made anew when the register changed, or a minute has passed."""
         minute = now_ns // _MINUTE_NS
         if minute != self._listed_minute:
             self._listing = self._make_listing(now_ns)
@@ -142,14 +149,27 @@ class Facts:
         )
 
     def _set(self, wedding_id: str, safety: Safety) -> None:
-        self._safety[wedding_id] = safety
-        self._listed_minute = -1
+        before, self._safety[wedding_id] = self.safety(wedding_id), safety
+        wedding, listing = self._by_id.get(wedding_id), self._listing
+        if wedding is None or wedding.archived:
+            return
+        unknown = safety.is_unknown - before.is_unknown
+        is_today = wedding_id in self._today
+        protected = (safety.protected_since_ns is not None) - (before.protected_since_ns is not None)
+        if unknown or (is_today and protected):  # the order stays, and ten thousand are not counted again
+            self._listing = dataclasses.replace(
+                listing,
+                today_protected=listing.today_protected + is_today * protected,
+                today_unknown=listing.today_unknown + is_today * unknown,
+                unknown=listing.unknown + unknown,
+            )
 
     def _make_listing(self, now_ns: int) -> Listing:
         days: dict[str, dt.date] = {}
         coming: list[tuple[Wedding, PriorityClass]] = []
         past: list[tuple[Wedding, PriorityClass]] = []
-        today = protected = today_unknown = unknown = 0
+        today: set[str] = set()
+        protected = today_unknown = unknown = 0
         for wedding in self.weddings:
             if wedding.archived:
                 continue
@@ -159,12 +179,12 @@ class Facts:
             priority = class_on(wedding.date, day)
             (past if wedding.date < day else coming).append((wedding, priority))
             safety = self.safety(wedding.id)
-            is_unknown = safety.snapshots is None and safety.protected_since_ns is None
-            unknown += is_unknown
+            unknown += safety.is_unknown
             if priority == "same-day":
-                today += 1
+                today.add(wedding.id)
                 protected += safety.protected_since_ns is not None
-                today_unknown += is_unknown
+                today_unknown += safety.is_unknown
         coming.sort(key=lambda row: row[1] != "same-day")  # stable: else by date and name
         past.reverse()
-        return Listing(tuple(coming + past), today, protected, today_unknown, unknown)
+        self._today = frozenset(today)
+        return Listing(tuple(coming + past), len(today), protected, today_unknown, unknown)

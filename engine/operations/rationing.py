@@ -123,8 +123,7 @@ class Rationing:
         at_work = sum(spent.values()) / (self._span_s() * self._pool.size)
         if at_work >= AT_WORK_SHARE:
             return max(spent, key=spent.__getitem__)
-        waits = any(counts.running for counts in self._dispatcher.roster.by_class().values())
-        if not waits:
+        if not self._dispatcher.roster.active:
             return ""
         limits = (*self.limits.values(), *(meter.limit_bytes_per_s for meter in self._meters.values()))
         return "limit" if any(limit is not None for limit in limits) else "source"

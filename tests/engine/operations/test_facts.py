@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 
 import pytest
 
@@ -97,3 +98,20 @@ def test_what_left_the_register_is_forgotten() -> None:
     facts.take_register([])
     assert facts.by_id(today.id) is None
     assert facts.safety(today.id).protected_since_ns is None
+
+
+def test_what_is_counted_on_the_way_is_what_counting_anew_gives() -> None:
+    """Commits and counts of any wedding, archived ones too, in any order; the list is not made anew between them."""
+    chance = random.Random(7)
+    register = [wedding(f"w{n}", chance.randint(-2, 2), archived=n % 5 == 0) for n in range(40)]
+    facts = facts_of(*register)
+    first = facts.listing(NOON_NS).weddings
+    for _ in range(300):
+        key = chance.choice(register).id
+        if chance.random() < 0.5:
+            facts.committed(key, Recovery(NOON_NS, 1))
+        else:
+            facts.counted(key, [Recovery(NOON_NS, 1)] * chance.randint(0, 1))
+        listing = facts.listing(NOON_NS)
+        assert listing.weddings is first
+        assert listing == facts._make_listing(NOON_NS)
