@@ -16,6 +16,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import statistics
 import struct
 import sys
@@ -26,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import zstandard
@@ -206,28 +208,39 @@ def idle_share(terminal: Terminal, seconds: float) -> float:
     return (after.user + after.system - before.user - before.system) / (time.monotonic() - begun)
 
 
-def backup_s(home: Path, source: Path, *, screen: bool) -> float:
-    """Seconds of one backup of data that is not known yet, with the console drawn or without."""
-    report = home.with_suffix(f".{time.monotonic_ns()}")
+class Backups(NamedTuple):
+    """What backups took: seconds, CPU seconds of the program, and of them those of the thread that draws."""
+
+    seconds: float
+    cpu_s: float
+    drawing_s: float
+
+
+def backups(home: Path, source: Path, count: int, *, screen: bool) -> Backups:
+    """So many backups, one after the other, each of data that is not known yet, with the console drawn or without."""
+    home = Path(shutil.copytree(home, home.with_name(f"home-{time.monotonic_ns()}")))
+    report = home.with_suffix(".report")
 
     def work() -> None:
         engine = LocalEngine.start(home, PASSPHRASE)
         engine.call(ops.ListWeddings()).result(60)
 
         def back_up(then: Callable[[], None]) -> None:
-            name = f"w-{time.monotonic_ns()}"
-            engine.call(ops.AddWedding(name=name, date=dt.date(2026, 6, 20))).result(60)
-            result = engine.call(ops.StartBackup(wedding=name, sources=(str(source),), wait=True)).result(600)
-            assert isinstance(result, ops.JobResult)
-            report.write_text(str((result.job.ended_ns - result.job.started_ns) / 1e9))
+            spent, before = 0.0, (time.process_time(), _main_thread_s())
+            for number in range(count):
+                engine.call(ops.AddWedding(name=f"w-{number}", date=dt.date(2026, 6, 20))).result(60)
+                asked = ops.StartBackup(wedding=f"w-{number}", sources=(str(source),), wait=True)
+                result = engine.call(asked).result(600)
+                assert isinstance(result, ops.JobResult)
+                spent += (result.job.ended_ns - result.job.started_ns) / 1e9
+            report.write_text(json.dumps([spent, time.process_time() - before[0], _main_thread_s() - before[1]]))
             then()
 
         if screen:
             from wedsync_tui.app import ConsoleApp, Outcome
 
             app = ConsoleApp(engine)
-
-            threading.Timer(1.5, back_up, args=(lambda: app.leave_from_signal(Outcome.QUIT),)).start()
+            threading.Timer(2.5, back_up, args=(lambda: app.leave_from_signal(Outcome.QUIT),)).start()
             app.run()
         else:
             back_up(lambda: None)
@@ -242,7 +255,32 @@ def backup_s(home: Path, source: Path, *, screen: bool) -> float:
             break
     os.waitpid(terminal.child, 0)
     os.close(terminal.master)
-    return float(report.read_text())
+    found = Backups(*json.loads(report.read_text()))
+    shutil.rmtree(home)
+    return found
+
+
+def _main_thread_s() -> float:
+    """CPU of the thread that draws. Without a screen it waits, or runs the backups' loop."""
+    return next(one.user_time + one.system_time for one in psutil.Process().threads() if one.id == os.getpid())
+
+
+def slowdown(home: Path, source: Path, pairs: int, count: int) -> dict[str, object]:
+    """Backups with the screen against backups without, in alternating order, so that a drift favours neither."""
+    runs = []
+    for number in range(pairs):
+        order = (False, True) if number % 2 == 0 else (True, False)
+        by_screen = {screen: backups(home, source, count, screen=screen) for screen in order}
+        runs.append((by_screen[False], by_screen[True]))
+        print(json.dumps({"backups": [[round(part, 2) for part in one] for one in runs[-1]]}), file=sys.stderr)
+    ratios = sorted(drawn.seconds / plain.seconds - 1 for plain, drawn in runs)
+    return {
+        "median": round(statistics.median(ratios), 3),
+        "range": [round(ratios[0], 3), round(ratios[-1], 3)],
+        "cpu_median": round(statistics.median(drawn.cpu_s / plain.cpu_s - 1 for plain, drawn in runs), 3),
+        "drawing_share_of_a_core": round(statistics.median(drawn.drawing_s / drawn.seconds for _, drawn in runs), 4),
+        "runs": [[round(plain.seconds, 2), round(drawn.seconds, 2)] for plain, drawn in runs],
+    }
 
 
 # --- figures -----------------------------------------------------------------------------------------
@@ -267,7 +305,7 @@ def _make_source(folder: Path, size_mib: int) -> Path:
 def measure(folder: Path, *, quick: bool) -> dict[str, object]:
     """Everything, once."""
     home = home_with_repository(folder / "home")
-    source = _make_source(folder / "card", 256 if quick else 768)
+    source = _make_source(folder / "card", 256 if quick else 512)
     with_wedding = LocalEngine.start(home, PASSPHRASE)
     for number in range(6):
         with_wedding.call(ops.AddWedding(name=f"{WEDDING}-{number}", date=dt.date(2026, 6, 20 + number))).result(60)
@@ -287,14 +325,7 @@ def measure(folder: Path, *, quick: bool) -> dict[str, object]:
         print(json.dumps({load or "idle": spread}), file=sys.stderr)
     chart, _ = console_chart.measure("charts", (160, 50), 5 if quick else 15)
     figures["chart_share_160x50"] = round(chart, 4)
-    runs = [
-        (backup_s(home, source, screen=False), backup_s(home, source, screen=True)) for _ in range(2 if quick else 6)
-    ]
-    ratios = [drawn / plain for plain, drawn in runs]
-    figures["backup_slowdown"] = {
-        "median": round(statistics.median(ratios) - 1, 3),
-        "runs": [[round(plain, 2), round(drawn, 2)] for plain, drawn in runs],
-    }
+    figures["backup_slowdown"] = slowdown(home, source, *((2, 3) if quick else (6, 8)))
     return figures
 
 

@@ -110,7 +110,7 @@ def title_of(field: str) -> str:
 
 
 def _fields(struct: msgspec.Struct) -> list[tuple[str, object]]:
-    return [(field.name, getattr(struct, field.name)) for field in msgspec.structs.fields(type(struct))]
+    return [(name, getattr(struct, name)) for name in struct.__struct_fields__]  # `structs.fields` takes 150 µs each
 
 
 def _flat(struct: msgspec.Struct) -> dict[str, object]:

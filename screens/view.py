@@ -130,7 +130,7 @@ def wedding_order(status: Status) -> tuple[WeddingRow, ...]:
 
 
 WEDDING_COLUMNS = (
-    Column(12, 28), Column(10, from_width=49), Column(8, from_width=59), Column(23, 30), Column(15, 22, from_width=76),
+    Column(12, 28), Column(10, from_width=49), Column(8, from_width=88), Column(23, 30), Column(15, 22, from_width=76),
     Column(12, from_width=100, right=True), Column(9, from_width=92, right=True), Column(10, 40, from_width=118),
 )  # fmt: skip
 

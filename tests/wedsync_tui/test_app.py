@@ -41,7 +41,7 @@ def engine() -> FakeEngine:
 
 async def test_the_first_screen_answers_what_is_safe_and_what_runs(engine: FakeEngine) -> None:
     async with opened(engine) as (app, _):
-        assert "smith-jones   today       same-day  ● protected 1 min ago" in panel(app, "weddings")
+        assert "smith-jones       today       ● protected 1 min ago" in panel(app, "weddings")
         assert "50 %   240 MB/s" in panel(app, "jobs")
         assert "✗ critical" in shown(app)
 
