@@ -27,9 +27,11 @@ class SeenNumbers:
     def __init__(self, path: Path | None) -> None:
         """Raises IntegrityError for a damaged file, NotPermitted for one that cannot be read."""
         self._path = path
-        self._lock = threading.Lock()
-        self._numbers: dict[str, int] = {}
-        self._is_unwritten = False  # some of it; under the lock, as the numbers are
+        self._changed = threading.Condition()
+        self._numbers: dict[str, int] = {}  # with all below, guarded by `_changed`
+        self._unwritten: set[str] = set()  # of them, those to be written next
+        self._in_flight: set[str] = set()  # those that are being written, by one thread at a time
+        self._has_failed = False  # the last time
         if path is not None and path.exists():
             try:
                 self._numbers = from_json(path.read_bytes(), dict[str, int])
@@ -47,7 +49,7 @@ class SeenNumbers:
 
     def refuse_less(self, repository: str, folder: str, number: int) -> None:
         """Raise IntegrityError when a higher number of `folder` was seen before."""
-        with self._lock:
+        with self._changed:
             before = self._numbers.get(f"{repository}:{folder}", 0)
         if number < before:
             raise IntegrityError(
@@ -56,27 +58,38 @@ class SeenNumbers:
             )
 
     def remember(self, repository: str, folder: str, number: int) -> None:
-        """From now on less than `number` is refused; it has to have authenticated.
+        """From now on less than `number` is refused; it has to have authenticated. Comes back when it is durable.
 
         Where the home's disk is full, until this engine ends; it is written down at a later call.
         """
         key = f"{repository}:{folder}"
-        with self._lock:
+        with self._changed:
             if number > self._numbers.get(key, 0):
                 self._numbers[key] = number
-            elif not self._is_unwritten:
+                self._unwritten.add(key)
+            self._changed.wait_for(lambda: not self._in_flight or self._is_durable(key))
+            if self._is_durable(key) and not self._has_failed:
                 return
-            self._write()
+            self._in_flight, self._unwritten = self._unwritten, set()
+            data = msgspec.json.encode(self._numbers)
+        error = self._written(data)
+        with self._changed:
+            if error is not None:
+                self._unwritten |= self._in_flight
+                if not self._has_failed:
+                    _LOG.warning("%s cannot be written: %s; its numbers are in memory only", self._path, error.strerror)
+            self._has_failed = error is not None
+            self._in_flight = set()
+            self._changed.notify_all()
 
-    def _write(self) -> None:
-        """Write all down. Called under the lock."""
-        if self._path is None:
-            return
+    def _is_durable(self, key: str) -> bool:
+        return key not in self._unwritten and key not in self._in_flight
+
+    def _written(self, data: bytes) -> OSError | None:
+        """Write all down, outside the lock: what comes meanwhile is written together, next. Why it failed, if so."""
         try:
-            replace_file(self._path, msgspec.json.encode(self._numbers))
+            if self._path is not None:
+                replace_file(self._path, data)
         except OSError as error:
-            if not self._is_unwritten:
-                _LOG.warning("%s cannot be written: %s; its numbers are in memory only", self._path, error.strerror)
-            self._is_unwritten = True
-        else:
-            self._is_unwritten = False
+            return error
+        return None

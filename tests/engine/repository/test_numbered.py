@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from engine.base.atomic import replace_file
 from engine.base.errors import Conflict, IntegrityError, NotFound
 from engine.repository import crypto
 from engine.repository.numbered import MasterSealed
@@ -185,5 +188,56 @@ def test_a_memory_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: py
         seen.check("r", FOLDER, 1)
     path.parent.mkdir()
     seen.check("r", FOLDER, 2)  # nothing new, and yet
+    with pytest.raises(IntegrityError):
+        SeenNumbers(path).check("r", FOLDER, 1)
+
+
+def test_numbers_that_come_while_others_are_written_are_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty new weddings at once cost two or three writes, and each comes back when its number is on the disk."""
+    path, began, go_on = tmp_path / "seen.json", threading.Event(), threading.Event()
+    written: list[bytes] = []
+
+    def slow(path: Path, data: bytes) -> None:
+        began.set()
+        assert go_on.wait(60)
+        replace_file(path, data)
+        written.append(data)
+
+    monkeypatch.setattr("engine.repository.seen.replace_file", slow)
+    seen = SeenNumbers(path)
+
+    def remember(number: int) -> bool:
+        seen.remember("r", f"weddings/{number}/", 1)
+        return f"weddings/{number}/".encode() in path.read_bytes()
+
+    with ThreadPoolExecutor(20) as threads:
+        first = threads.submit(remember, 0)
+        assert began.wait(60)
+        others = [threads.submit(remember, number) for number in range(1, 20)]
+        while len(seen._unwritten) < 19:
+            time.sleep(0)
+        go_on.set()
+        assert all(each.result(60) for each in [first, *others])
+    assert len(written) == 2
+
+
+def test_a_number_raised_while_it_is_written_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first write does not count for it."""
+    path, seen = tmp_path / "seen.json", SeenNumbers(tmp_path / "seen.json")
+    inner: list[threading.Thread] = []
+
+    def meanwhile(path: Path, data: bytes) -> None:
+        if not inner:
+            inner.append(threading.Thread(target=seen.remember, args=("r", FOLDER, 2)))
+            inner[0].start()
+            while not seen._unwritten:
+                time.sleep(0)
+        replace_file(path, data)
+
+    monkeypatch.setattr("engine.repository.seen.replace_file", meanwhile)
+    seen.remember("r", FOLDER, 1)
+    inner[0].join(60)
     with pytest.raises(IntegrityError):
         SeenNumbers(path).check("r", FOLDER, 1)
