@@ -167,7 +167,7 @@ class ClassRow(_Document, frozen=True, kw_only=True):
     priority: PriorityClass
     weight: int
     entitled_share: float  # of the streams, while every class has work
-    share: float  # of what streams did in the last 10 s, by cost (bytes + 64 KiB a file)
+    share: float  # of what streams did in the last 10 s, by cost (bytes + 32 KiB a file)
     limit_bytes_per_s: float | None  # in force now; None: no limit
     jobs_running: int
     jobs_queued: int

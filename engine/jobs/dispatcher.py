@@ -428,7 +428,7 @@ class Dispatcher:
         self.roster.queue.reclassify(job.id, priority)
         active = self.roster.active.get(job.id)
         if active is not None and active.run is not None:
-            active.run.priority = priority  # the streams' turns notice by themselves
+            active.run.reclassify(priority)
 
 
 def _refuse_ended(job: Job) -> None:

@@ -119,6 +119,11 @@ class BackupRun(Run[BackupOutcome]):
 
     # --- units ------------------------------------------------------------------------------------------
 
+    @property
+    def may_be_over(self) -> bool:
+        """See `Run.may_be_over`."""
+        return self._scan is None
+
     def next_unit(self, *, idle: bool) -> Unit | None:
         """See `Run.next_unit`."""
         if self._checkpoint_is_due():

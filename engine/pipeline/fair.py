@@ -6,8 +6,8 @@ The cost of a unit has to be known only after it was handed out, no flow can sav
 do, and whoever has work gets all that others leave (work-conserving).
 
 **Bound.** Between any two classes f and g that both have work, served cost ÷ weight differs by no more than
-c_max ÷ w_f + c_max ÷ w_g, with c_max the dearest unit (16 MiB and 256 files: 32 MiB) times the number of streams,
-since that many units are out at once. The same holds for the turns of two runs of one class.
+c_max ÷ w_f + c_max ÷ w_g, with c_max the dearest unit (16 MiB and 256 files: 24 MiB) times the number of streams and
+one, since that many units are out at once. The same holds for the turns of two runs of one class.
 
 **Deadlines.** Half of what a class serves goes to the run whose deadline comes first, among those whose deadline is
 still ahead (a class has one span from acceptance to deadline, so that is the run accepted first). The other half
@@ -32,8 +32,9 @@ from engine.base.invariants import check
 from engine.base.units import KIB
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 
-FILE_COST_BYTES = 64 * KIB  # what opening a file is worth, so that many small ones do not count as nothing
+FILE_COST_BYTES = 32 * KIB  # what opening a file is worth, in bytes of a large one: some 80 µs of a stream
 
+_RANK = {name: rank for rank, name in enumerate(PRIORITY_CLASSES)}  # the highest class has the lowest rank
 DEFAULT_WEIGHTS: Mapping[PriorityClass, int] = {"same-day": 50, "next-day": 30, "standard": 20}
 
 
@@ -54,7 +55,7 @@ class _Class(Generic[Flow]):
     name: PriorityClass
     weight: int
     start: float = 0.0  # virtual, of the whole class
-    now: float = 0.0  # virtual time inside the class: the start of the run served last
+    now: float = 0.0  # virtual time inside the class: goes on by what is served, divided by the runs that share it
     ready_count: int = 0
     turns: list[tuple[float, int, Flow]] = field(default_factory=list)  # start, place; with entries that hold no more
     dated: list[tuple[float, int]] = field(default_factory=list)  # acceptance, number; the same
@@ -103,6 +104,11 @@ class FairTurns(Generic[Flow]):
         self._picked.pop(flow, None)
         self._dated.pop(self._numbers.pop(flow, -1), None)
 
+    def reclassify(self, flow: Flow) -> None:
+        """The class of a run has changed: if it is ready it stands in the new line at once."""
+        if self.remove(flow):
+            self.add(flow)
+
     def remove(self, flow: Flow) -> bool:
         """Take out one run that is ready; whether it was."""
         place = self._ready.pop(flow, None)
@@ -121,8 +127,11 @@ class FairTurns(Generic[Flow]):
             self.remove(flow)
         return found
 
-    def pick(self, now_s: float) -> Flow | None:
-        """The run whose turn it is, taken out; None when none is ready, or all that are wait for their limit."""
+    def pick(self, now_s: float, *, above: PriorityClass | None = None) -> Flow | None:
+        """The run whose turn it is, taken out; None when none is ready, or all that are wait for their limit.
+
+        With `above` also None, and nobody's turn is taken away, when that run is not of a higher class.
+        """
         while True:
             best: _Class[Flow] | None = None
             for each in self._classes.values():
@@ -130,7 +139,7 @@ class FairTurns(Generic[Flow]):
                     continue
                 if each.limit.wait_s(now_s) <= 0 and (best is None or each.start < best.start):
                     best = each
-            if best is None:
+            if best is None or (above is not None and _RANK[best.name] >= _RANK[above]):
                 return None
             flow, is_urgent = self._first(best, now_s)
             self.remove(flow)
@@ -140,11 +149,11 @@ class FairTurns(Generic[Flow]):
             self._now = max(self._now, best.start)
             self._picked[flow] = best.name, is_urgent
             if not is_urgent:
-                best.now = self._start(flow, best)
+                best.now = max(best.now, self._start(flow, best))
             return flow
 
     def charge(self, flow: Flow, cost: int) -> None:
-        """A unit of `cost` (bytes + 64 KiB a file) was handed out to `flow`."""
+        """A unit of `cost` (bytes + 32 KiB a file) was handed out to `flow`."""
         name, is_urgent = self._picked.pop(flow, (flow.priority, False))
         each = self._classes[name]
         each.start = max(each.start, self._now) + cost / each.weight
@@ -155,6 +164,8 @@ class FairTurns(Generic[Flow]):
         else:
             self._starts[flow] = name, self._start(flow, each) + cost
             each.ahead -= cost
+            # As in a perfectly fluid system: so runs that come new, however many, do not starve those that were served.
+            each.now += cost / (1 + each.ready_count)
 
     def _start(self, flow: Flow, each: _Class[Flow]) -> float:
         """Where a run begins in a class: where it left off there, or now if that is later."""

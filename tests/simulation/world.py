@@ -128,6 +128,10 @@ class SimulatedStreams(StreamPool):
     def resize(self, size: int) -> None:
         self._target = size
 
+    def _to_closer(self, run: Run[object]) -> None:
+        self._turns.forget(run)
+        self._time.after(0.0, lambda: run.end(self._buffers))
+
     def pump(self) -> None:
         """Let every stream that is free look for work."""
         while self._taken < self._target:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.pipeline.pool import StreamPool
+from tests.engine.pipeline.pooling import new_pool
 from tests.vaults import Bench
 
 
@@ -14,3 +16,19 @@ def bench() -> Iterator[Bench]:
     """Made anew for each test."""
     with Bench() as made:
         yield made
+
+
+@pytest.fixture
+def pool() -> Iterator[StreamPool]:
+    """Three streams of their own."""
+    made = new_pool(3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def single() -> Iterator[StreamPool]:
+    """One stream, so that turns are seen."""
+    made = new_pool(1)
+    yield made
+    made.close()

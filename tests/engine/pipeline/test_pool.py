@@ -4,91 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
 
 import pytest
 
-from engine.base.clock import SystemClock
 from engine.base.errors import LimitReached, Unavailable, WedSyncError
 from engine.base.invariants import BrokenInvariant
-from engine.pipeline.pool import Buffers, Cancelled, Run, StreamPool, Unit
-
-ENDED_S = 60.0
-
-
-class Counted(Run[int]):
-    """Gives `units` units, up to `window` at once; each does `work`."""
-
-    def __init__(
-        self, units: int, work: Callable[[int], None] = lambda _: None, *, window: int = 1 << 30, parks: bool = False
-    ) -> None:
-        super().__init__()
-        self.left = units
-        self.work = work
-        self.window = window
-        self.parks = parks  # whether it has nothing to give while a unit is in flight
-        self.carried_out: list[int] = []
-        self.aborted = 0
-        self.checkpoints = 0
-        self.asking = 0
-
-    def next_unit(self, *, idle: bool) -> Unit | None:
-        """The next number."""
-        self.asking += 1
-        assert self.asking == 1, "one stream asks at a time"
-        try:
-            if not self.left or self.in_flight >= self.window or (self.parks and not idle):
-                return None
-            self.left -= 1
-            number = self.left
-            return partial(self._carry_out, number)
-        finally:
-            self.asking -= 1
-
-    def _carry_out(self, number: int, _: Buffers) -> None:
-        self.work(number)
-        self.carried_out.append(number)
-
-    def conclude(self, buffers: Buffers) -> int:
-        """How many units there were."""
-        return len(self.carried_out)
-
-    def checkpoint(self, buffers: Buffers) -> None:
-        """Counted."""
-        assert self.in_flight == 1  # this one
-        self.checkpoints += 1
-
-    def abort(self) -> None:
-        """Counted."""
-        self.aborted += 1
-
-
-def _pool(size: int) -> StreamPool:
-    return StreamPool(size, clock=SystemClock())
-
-
-@pytest.fixture
-def pool() -> Iterator[StreamPool]:
-    """Three streams."""
-    made = _pool(3)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def single() -> Iterator[StreamPool]:
-    """One stream, so that turns are seen."""
-    made = _pool(1)
-    yield made
-    made.close()
-
-
-def _ended(run: Run[int]) -> BaseException | None:
-    return run.done.exception(ENDED_S)
-
+from engine.pipeline.pool import Cancelled, StreamPool, Unit
+from tests.engine.pipeline.pooling import ENDED_S, Counted, close, ended, new_pool, wait
 
 # --- turns ------------------------------------------------------------------------------------------------
 
@@ -97,7 +20,7 @@ def test_runs_take_turns(single: StreamPool) -> None:
     """Unit by unit: a short run is not kept waiting by long ones that came before it."""
     order: list[str] = []
     begin = threading.Event()
-    gate = Counted(1, lambda _: _wait(begin))
+    gate = Counted(1, lambda _: wait(begin))
     single.submit(gate)
 
     def named(name: str) -> Counted:
@@ -110,10 +33,6 @@ def test_runs_take_turns(single: StreamPool) -> None:
     for run in runs:
         assert run.done.result(ENDED_S) == 3
     assert order == list("abc") * 3
-
-
-def _wait(event: threading.Event) -> None:
-    assert event.wait(ENDED_S)
 
 
 def _meet(others: threading.Barrier) -> None:
@@ -129,11 +48,11 @@ def test_a_run_that_comes_late_gets_the_next_turn_but_one(single: StreamPool) ->
         order.append("long")
         began.set()
         if len(order) == 1:
-            _wait(go_on)
+            wait(go_on)
 
     long = Counted(1000, long_unit)
     single.submit(long)
-    _wait(began)
+    wait(began)
     short = Counted(1, lambda _: order.append("short"))
     single.submit(short)
     go_on.set()
@@ -180,10 +99,10 @@ def test_a_failing_unit_fails_its_run_only(pool: StreamPool, error: BaseExceptio
     bad, good = Counted(20, fails), Counted(20)
     pool.submit(bad)
     pool.submit(good)
-    assert _ended(bad) is error
+    assert ended(bad) is error
     assert bad.aborted == 1
     assert good.done.result(ENDED_S) == 20
-    assert len(pool._threads) == 3
+    assert len(pool._streams) == 3
 
 
 def test_the_first_of_several_failures_counts(single: StreamPool) -> None:
@@ -193,7 +112,7 @@ def test_the_first_of_several_failures_counts(single: StreamPool) -> None:
     run.fail(errors[0])
     run.fail(errors[1])
     single.submit(run)
-    assert _ended(run) is errors[0]
+    assert ended(run) is errors[0]
     assert run.carried_out == []
 
 
@@ -209,7 +128,7 @@ def test_a_run_that_cannot_say_its_next_unit_fails(pool: StreamPool) -> None:
     broken, good = Broken(20), Counted(20)
     pool.submit(broken)
     pool.submit(good)
-    assert isinstance(_ended(broken), LimitReached)
+    assert isinstance(ended(broken), LimitReached)
     assert (len(broken.carried_out), broken.aborted) == (15, 1)
     assert good.done.result(ENDED_S) == 20
 
@@ -226,7 +145,7 @@ def test_a_run_that_fails_at_its_end_ends(pool: StreamPool, broken: str) -> None
     if broken != "conclude":
         run.interrupt()
     pool.submit(run)
-    error = _ended(run)
+    error = ended(run)
     assert isinstance(error, Cancelled if broken == "abort" else OSError)
     after = Counted(2)
     pool.submit(after)
@@ -243,14 +162,14 @@ def test_a_stopped_run_ends_after_its_units_in_flight(pool: StreamPool, how: str
 
     def unit(_: int) -> None:
         began.set()
-        _wait(go_on)
+        wait(go_on)
 
     run = Counted(100, unit)
     pool.submit(run)
-    _wait(began)
+    wait(began)
     getattr(run, how)()
     go_on.set()
-    assert isinstance(_ended(run), Cancelled)
+    assert isinstance(ended(run), Cancelled)
     assert len(run.carried_out) <= 3
     assert (run.checkpoints, run.aborted) == (how == "interrupt", 1)
 
@@ -262,7 +181,7 @@ def test_a_cancel_outranks_an_interrupt(pool: StreamPool) -> None:
         getattr(run, first)()
         getattr(run, second)()
         pool.submit(run)
-        assert isinstance(_ended(run), Cancelled)
+        assert isinstance(ended(run), Cancelled)
         assert run.checkpoints == 0
 
 
@@ -284,14 +203,14 @@ def test_a_run_that_is_to_stop_does_not_wait_for_the_limit_of_its_class(single: 
     run = Counted(100, lambda _: began.set())
     single.set_limit("standard", 100_000.0)  # what was saved up is enough for one unit
     single.submit(run)
-    _wait(began)
+    wait(began)
     single.set_limit("standard", 1.0)
     if stop == "fail":
         run.fail(LimitReached("full"))
         run._wake()
     else:
         getattr(run, stop)()
-    assert isinstance(_ended(run), LimitReached if stop == "fail" else Cancelled)
+    assert isinstance(ended(run), LimitReached if stop == "fail" else Cancelled)
 
 
 # --- the number of streams --------------------------------------------------------------------------------
@@ -319,7 +238,7 @@ def test_fewer_streams_end_after_their_units(pool: StreamPool) -> None:
         nonlocal most
         if number >= 97:
             together.wait(ENDED_S)
-            _wait(shrunk)
+            wait(shrunk)
             return
         with lock:
             at_work["now"] += 1
@@ -347,31 +266,21 @@ def test_the_number_of_streams_is_bounded(pool: StreamPool) -> None:
 # --- the end ----------------------------------------------------------------------------------------------
 
 
-def _close(pool: StreamPool, go_on: threading.Event) -> None:
-    """Close it while units are in flight, which go on once it is closing."""
-    closing = threading.Thread(target=pool.close)
-    closing.start()
-    while not pool._closed:
-        time.sleep(0)
-    go_on.set()
-    closing.join(ENDED_S)
-
-
 def test_closing_ends_every_run_that_is_left() -> None:
     """At work, waiting, parked: each is let go of and told once; nothing can be submitted afterwards."""
-    pool = _pool(2)
+    pool = new_pool(2)
     began, go_on = threading.Event(), threading.Event()
 
     def unit(_: int) -> None:
         began.set()
-        _wait(go_on)
+        wait(go_on)
 
     runs = [Counted(10, unit), Counted(10, unit, parks=True), Counted(10, unit), Counted(10, unit)]
     for run in runs:
         pool.submit(run)
-    _wait(began)
-    _close(pool, go_on)
-    assert [type(_ended(run)) for run in runs] == [Unavailable] * 4
+    wait(began)
+    close(pool, go_on)
+    assert [type(ended(run)) for run in runs] == [Unavailable] * 4
     assert [run.aborted for run in runs] == [1] * 4
     with pytest.raises(Unavailable):
         pool.submit(Counted(1))
@@ -380,12 +289,12 @@ def test_closing_ends_every_run_that_is_left() -> None:
 
 def test_a_run_whose_abort_fails_does_not_keep_the_pool_open() -> None:
     """The others are told all the same."""
-    pool = _pool(1)
+    pool = new_pool(1)
     held, go_on = threading.Event(), threading.Event()
 
     def unit(_: int) -> None:
         held.set()
-        _wait(go_on)
+        wait(go_on)
 
     first = Counted(1, unit)
     bad, good = Counted(1), Counted(1)
@@ -396,9 +305,9 @@ def test_a_run_whose_abort_fails_does_not_keep_the_pool_open() -> None:
     bad.abort = fails  # type: ignore[method-assign]
     for run in (first, bad, good):
         pool.submit(run)
-    _wait(held)
-    _close(pool, go_on)
-    assert [type(_ended(run)) for run in (bad, good)] == [Unavailable] * 2
+    wait(held)
+    close(pool, go_on)
+    assert [type(ended(run)) for run in (bad, good)] == [Unavailable] * 2
 
 
 # --- nothing is forgotten ---------------------------------------------------------------------------------
@@ -408,7 +317,7 @@ def test_a_run_whose_abort_fails_does_not_keep_the_pool_open() -> None:
 def test_no_run_is_forgotten_among_many(seed: int) -> None:
     """Hundreds of tiny runs of every temper, while streams come and go and some runs are stopped or fail."""
     chance = random.Random(seed)
-    pool = _pool(chance.randint(1, 8))
+    pool = new_pool(chance.randint(1, 8))
     runs: list[Counted] = []
 
     def fails(number: int) -> None:
@@ -433,10 +342,10 @@ def test_no_run_is_forgotten_among_many(seed: int) -> None:
     for thread in threads:
         thread.join(ENDED_S)
     for run in runs:
-        error = _ended(run)
+        error = ended(run)
         assert error is None or isinstance(error, LimitReached | Cancelled)
         assert run.aborted == int(error is not None)
     assert len(runs) == 320
     pool.close()
-    assert (pool.busy, pool._threads) == (0, set())
+    assert (pool.busy, pool._streams) == (0, set())
     assert all(run.in_flight == 0 for run in runs)

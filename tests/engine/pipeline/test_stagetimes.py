@@ -6,7 +6,7 @@ import pytest
 
 from engine.pipeline.pool import Unit
 from engine.pipeline.stagetimes import StageTimes
-from tests.engine.pipeline.test_pool import Counted, _ended, _pool
+from tests.engine.pipeline.pooling import Counted, ended, new_pool
 
 
 def test_stages_add_up_over_streams() -> None:
@@ -17,10 +17,10 @@ def test_stages_add_up_over_streams() -> None:
             unit = super().next_unit(idle=idle)
             return None if unit is None else lambda buffers: buffers.spent("read", 0.5, 10)
 
-    pool = _pool(2)
+    pool = new_pool(2)
     run = Timed(20)
     pool.submit(run)
-    assert _ended(run) is None
+    assert ended(run) is None
     (figure,) = pool.stages().values()
     assert (figure.thread_s, figure.size_bytes, figure.unit.count) == (10.0, 200, 20)
     assert figure.unit.p99_s == pytest.approx(0.5, rel=0.01)

@@ -1,0 +1,158 @@
+"""Beside the streams: the spare thread for higher classes, and the closers, for which no stream stands still."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from engine.contract.settings import UNIT_BYTES
+from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.pipeline.pool import CLOSERS, Buffers, StreamPool
+from tests.engine.pipeline.pooling import ENDED_S, Counted, close, new_pool, wait
+
+
+@pytest.fixture
+def held(single: StreamPool) -> Iterator[tuple[StreamPool, Counted]]:
+    """One stream in the middle of a long unit of a standard run, and that run."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def unit(_: int) -> None:
+        began.set()
+        wait(go_on)
+
+    run = Counted(1, unit)
+    run.unit_cost = UNIT_BYTES
+    single.submit(run)
+    wait(began)
+    yield single, run
+    go_on.set()
+    assert run.done.result(ENDED_S) == 1
+
+
+def _of(priority: PriorityClass, units: int = 3) -> Counted:
+    run = Counted(units)
+    run.priority = priority
+    return run
+
+
+def test_a_higher_class_does_not_wait_for_the_units_of_lower_ones(held: tuple[StreamPool, Counted]) -> None:
+    """Though every stream is in the middle of one."""
+    pool, _ = held
+    for priority in PRIORITY_CLASSES[:2]:
+        run = _of(priority)
+        pool.submit(run)
+        assert run.done.result(ENDED_S) == 3
+
+
+def test_the_spare_thread_is_for_higher_classes_alone(held: tuple[StreamPool, Counted]) -> None:
+    """A class gets no more threads than there are streams, however many of its runs wait."""
+    pool, _ = held
+    beside = _of("standard")
+    pool.submit(beside)
+    urgent = _of("same-day")
+    pool.submit(urgent)
+    assert urgent.done.result(ENDED_S) == 3
+    assert beside.carried_out == []
+
+
+def test_streams_at_work_for_the_highest_class_are_not_helped(single: StreamPool) -> None:
+    """There is nothing lower to be faster than."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def unit(_: int) -> None:
+        began.set()
+        wait(go_on)
+
+    first, second = Counted(1, unit), _of("same-day")
+    first.priority = "same-day"
+    single.submit(first)
+    wait(began)
+    single.submit(second)
+    single.submit(_of("standard"))
+    assert second.carried_out == []
+    go_on.set()
+    assert second.done.result(ENDED_S) == 3
+    assert first.done.result(ENDED_S) == 1
+
+
+def test_a_run_that_ends_holds_up_no_stream(single: StreamPool) -> None:
+    """What it waits for at its end is the disk; others are worked on meanwhile."""
+    concluding, go_on = threading.Event(), threading.Event()
+    ending = Counted(1)
+
+    def conclude(_: Buffers) -> int:
+        concluding.set()
+        wait(go_on)
+        return 7
+
+    ending.conclude = conclude  # type: ignore[method-assign, assignment]
+    single.submit(ending)
+    wait(concluding)
+    other = Counted(3)
+    single.submit(other)
+    assert other.done.result(ENDED_S) == 3
+    go_on.set()
+    assert ending.done.result(ENDED_S) == 7
+
+
+def test_the_end_of_a_run_does_not_wait_for_a_turn(single: StreamPool) -> None:
+    """Its last unit is done: it ends, though runs that were never served yet stand in line before it."""
+    order: list[str] = []
+    began, go_on = threading.Event(), threading.Event()
+
+    def unit(_: int) -> None:
+        began.set()
+        wait(go_on)
+
+    first = Counted(1, unit)
+    first.done.add_done_callback(lambda _: order.append("first ended"))
+    single.submit(first)
+    wait(began)
+
+    def waits_for_the_end(number: int) -> None:
+        if number == 0:
+            first.done.result(ENDED_S)
+        order.append("other unit")
+
+    others = [Counted(1, waits_for_the_end) for _ in range(5)]
+    for run in others:
+        single.submit(run)
+    go_on.set()
+    assert [run.done.result(ENDED_S) for run in others] == [1] * 5
+    assert order[0] == "first ended"
+
+
+def test_a_unit_asked_for_out_of_turn_waits_for_its_turn(single: StreamPool) -> None:
+    """A run that gives one unit at a time is asked after each whether it is over, and gets no more than its share."""
+    order: list[str] = []
+    begin = threading.Event()
+    gate = Counted(1, lambda _: wait(begin))
+    single.submit(gate)
+    runs = [Counted(4, lambda _, name=name: order.append(name), parks=True) for name in "ab"]  # type: ignore[misc]
+    for run in runs:
+        single.submit(run)
+    begin.set()
+    assert [run.done.result(ENDED_S) for run in runs] == [4, 4]
+    assert order == list("abababab")
+
+
+def test_closing_lets_runs_end_that_have_nothing_left_to_do() -> None:
+    """All their units are done: what is left is the commit."""
+    pool = new_pool(1)
+    go_on = threading.Event()
+    runs = [Counted(1) for _ in range(CLOSERS + 3)]
+
+    def conclude(_: Buffers) -> int:
+        wait(go_on)
+        return 1
+
+    for run in runs:
+        run.conclude = conclude  # type: ignore[method-assign, assignment]
+        pool.submit(run)
+    while not all(run.is_over for run in runs):
+        time.sleep(0)
+    close(pool, go_on)
+    assert [run.done.result(ENDED_S) for run in runs] == [1] * len(runs)
