@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
-from engine.base.errors import NotFound, UsageError
+from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.contract import operations as ops
 from engine.operations.context import Engine, Handler
 from engine.operations.rows import entry_row, is_below, is_folder, path_bytes, snapshot_summary
 from engine.repository.entry import FILE, SYMLINK, Entry, path_text
+from engine.repository.manifest import Damaged, telling
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -42,7 +43,7 @@ async def snapshots(engine: Engine, operation: ops.ListSnapshots) -> ops.Snapsho
     """See `ops.ListSnapshots`."""
 
     def read(vault: WeddingVault) -> tuple[list[Snapshot], tuple[str, ...]]:
-        return vault.snapshots(partial=operation.partial), vault.damaged_snapshots()
+        return vault.snapshots(partial=operation.partial), vault.damaged_snapshots("")
 
     found, warnings = await with_vault(engine, operation.wedding, read)
     wanted = set(operation.tags)
@@ -56,21 +57,25 @@ async def browse(engine: Engine, operation: ops.Browse) -> ops.EntryList:
 
     def read(vault: WeddingVault) -> ops.EntryList:
         snapshot = vault.find_snapshot(operation.snapshot)
-        warnings = vault.damaged_snapshots(operation.snapshot)
+        warnings: list[str] = []
         rows: list[ops.EntryRow] = []
-        found = not folder
-        for entry in below(vault, snapshot, folder, recursive=operation.recursive):
+        found, is_cut = not folder, False
+        for entry in below(vault, snapshot, folder, recursive=operation.recursive, damaged=telling(warnings)):
             if entry.path == folder:
                 found = True
                 if is_folder(entry):
                     continue
             found = True
             if len(rows) == operation.limit:
-                return ops.EntryList(entries=tuple(rows), truncated=True, warnings=warnings)
+                is_cut = True
+                break
             rows.append(entry_row(entry))
+        if not found and warnings:
+            raise IntegrityError(warnings[0], "an older snapshot may still have it: find shows which")
         if not found:
             raise NotFound(f"{path_text(folder)} is not in snapshot {snapshot.id[:8]}", "browse its folder, or find it")
-        return ops.EntryList(entries=tuple(rows), warnings=warnings)
+        told = (*vault.damaged_snapshots(operation.snapshot), *warnings)
+        return ops.EntryList(entries=tuple(rows), truncated=is_cut, warnings=told)
 
     return await with_vault(engine, operation.wedding, read)
 
@@ -84,16 +89,16 @@ async def find(engine: Engine, operation: ops.Find) -> ops.EntryList:
             searched = [vault.find_snapshot(operation.snapshot)]
         else:
             searched = vault.snapshots()[::-1]
-        warnings = vault.damaged_snapshots(operation.snapshot)
+        warnings = list(vault.damaged_snapshots(operation.snapshot))
         rows: list[ops.EntryRow] = []
         for snapshot in searched:
-            for entry in vault.entries(snapshot):
+            for entry in vault.entries(snapshot, damaged=telling(warnings)):
                 if not fits(entry.path):
                     continue
                 if len(rows) == operation.limit:
-                    return ops.EntryList(entries=tuple(rows), truncated=True, warnings=warnings)
+                    return ops.EntryList(entries=tuple(rows), truncated=True, warnings=tuple(warnings))
                 rows.append(entry_row(entry, snapshot=snapshot.id))
-        return ops.EntryList(entries=tuple(rows), warnings=warnings)
+        return ops.EntryList(entries=tuple(rows), warnings=tuple(warnings))
 
     return await with_vault(engine, operation.wedding, read)
 
@@ -115,7 +120,7 @@ async def diff(engine: Engine, operation: ops.Diff) -> ops.DiffResult:
             removed=totals["removed"],
             changed=totals["changed"],
             truncated=totals.total() > len(rows),
-            warnings=vault.damaged_snapshots(operation.newer),
+            warnings=vault.damaged_snapshots() if "latest" in (operation.older, operation.newer) else (),
         )
 
     return await with_vault(engine, operation.wedding, read)
@@ -127,11 +132,14 @@ HANDLERS: dict[str, Handler] = {"snapshots": snapshots, "browse": browse, "find"
 # --- pure, or reading only ----------------------------------------------------------------------------
 
 
-def below(vault: WeddingVault, snapshot: Snapshot, folder: bytes, *, recursive: bool) -> Iterator[Entry]:
+def below(
+    vault: WeddingVault, snapshot: Snapshot, folder: bytes, *, recursive: bool, damaged: Damaged | None = None
+) -> Iterator[Entry]:
     """`folder` itself and what lies in it, with `recursive` everything below it, in walk order.
 
     A folder between the root and a source has no entry of its own; where one is needed to show the way (browsing
-    `/` of a snapshot of `/srv/photos`), it is made up.
+    `/` of a snapshot of `/srv/photos`), it is made up. Raises IntegrityError, NotFound for a part of the manifest that
+    cannot be read, unless there is `damaged` to tell of it.
     """
     depth = len(folder.split(b"/")) if folder else 0
     start, done = folder, False
@@ -139,7 +147,7 @@ def below(vault: WeddingVault, snapshot: Snapshot, folder: bytes, *, recursive: 
     while not done:
         done = True
         skipped = 0
-        for entry in vault.entries(snapshot, start=start):
+        for entry in vault.entries(snapshot, start=start, damaged=damaged):
             parts = entry.components
             if not is_below(entry.path, folder):
                 if parts > tuple(folder.split(b"/")):

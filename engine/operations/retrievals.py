@@ -16,7 +16,7 @@ from typing import IO
 import msgspec
 
 from engine.base.entropy import Entropy
-from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
+from engine.base.errors import Conflict, IntegrityError, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
 from engine.base.units import format_count
 from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
@@ -35,6 +35,7 @@ from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.stream import StreamTarget
 from engine.pipeline.targets.target import RestoreTarget
 from engine.repository.entry import FOLDER, path_text
+from engine.repository.manifest import telling
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -68,7 +69,8 @@ async def retrieve(
         refuse_nothing(vault, snapshot, selection)
         conflicts = conflicts_at(vault, snapshot, selection, destination)
         if operation.dry_run:
-            counts = plan(vault, snapshot, selection)
+            lost: list[str] = []
+            counts = plan(vault, snapshot, selection, lost)
             return snapshot, ops.RetrievalPlan(
                 snapshot=snapshot.id,
                 files=counts.files,
@@ -77,7 +79,7 @@ async def retrieve(
                 bytes_fetched=counts.bytes_fetched,
                 eta_s=None,
                 conflicts=conflicts,
-                warnings=vault.damaged_snapshots(operation.snapshot),
+                warnings=(*vault.damaged_snapshots(operation.snapshot), *lost),
             )
         if conflicts and operation.overwrite == "ask":
             raise conflict(destination, conflicts)
@@ -278,7 +280,8 @@ def _is_special(path: bytes) -> bool:
 def conflicts_at(vault: WeddingVault, snapshot: Snapshot, selection: Selection, destination: Destination) -> int:
     """How many files and links of the selection stand at the destination already. Blocks.
 
-    Only counts; that nothing outside is touched, and nothing replaced that came later, is the target's work.
+    What cannot be read of the manifest will not be restored either, as the job tells. Only counts; that nothing
+    outside is touched, and nothing replaced that came later, is the target's work.
     """
     if not destination.path:
         return 0
@@ -294,7 +297,7 @@ def conflicts_at(vault: WeddingVault, snapshot: Snapshot, selection: Selection, 
             return 0
     count = 0
     prefix = destination.strip_prefix
-    for entry in selected(vault, snapshot, selection):
+    for entry in selected(vault, snapshot, selection, damaged=telling([])):
         if entry.kind != FOLDER and is_at_or_below(entry.path, prefix):
             path = entry.path[len(prefix) :].lstrip(b"/") if prefix else entry.path
             count += os.path.lexists(os.path.join(destination.path, path or os.path.basename(prefix)))
@@ -314,10 +317,18 @@ def conflict(destination: Destination, count: int) -> Conflict:
 
 
 def refuse_nothing(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> None:
-    """Raise NotFound for a selected path, or a prefix to leave off, that is not in the snapshot. Blocks."""
+    """Raise NotFound for a selected path, or a prefix to leave off, that is not in the snapshot. Blocks.
+
+    Raises IntegrityError when a selected path cannot be found because a part of the manifest cannot be read.
+    """
     prefix = selection.strip_prefix
     for path in (*selection.paths, prefix) if prefix else selection.paths:
-        if next(below(vault, snapshot, path, recursive=False), None) is None:
+        lost: list[str] = []
+        if next(below(vault, snapshot, path, recursive=False, damaged=telling(lost)), None) is not None:
+            continue
+        if lost and path != prefix:
+            raise IntegrityError(lost[0], "an older snapshot may still have it: find shows which")
+        if not lost:
             raise NotFound(f"{path_text(path)} is not in snapshot {snapshot.id[:8]}", "browse or find shows what is")
     near = (is_at_or_below(path, prefix) or is_at_or_below(prefix, path) for path in selection.paths)
     if selection.paths and not any(near):

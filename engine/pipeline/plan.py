@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from engine.base.errors import IntegrityError, NotFound
 from engine.base.units import KIB
 from engine.contract.settings import UNIT_BYTES
 from engine.pipeline.extents import DataMap
-from engine.repository.entry import FILE, Entry
+from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
-from engine.repository.manifest import Damaged, walk_order
+from engine.repository.manifest import Damaged, telling, walk_order
 from engine.repository.pack import ALIGNMENT_BYTES
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
@@ -146,12 +147,12 @@ class PlanCounts:
     bytes_fetched: int
 
 
-def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> PlanCounts:
-    """Count what a restore of `selection` needs. Blobs shared by files count once."""
+def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection, warnings: list[str]) -> PlanCounts:
+    """Count what a restore of `selection` needs. Blobs shared by files count once; what is lost goes to `warnings`."""
     files = bytes_restored = bytes_fetched = 0
     blobs: set[tuple[bytes, int]] = set()
     groups: set[int] = set()
-    for entry in selected(vault, snapshot, selection):
+    for entry in selected(vault, snapshot, selection, damaged=telling(warnings)):
         if entry.kind != FILE:
             continue
         files += 1
@@ -160,7 +161,11 @@ def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection) -> PlanC
             if entry.link_group in groups:
                 continue
             groups.add(entry.link_group)
-        ids = vault.chunk_ids(entry)
+        try:
+            ids = vault.chunk_ids(entry)
+        except (IntegrityError, NotFound) as error:
+            warnings.append(f"{path_text(entry.path)}: {error.message}")
+            continue
         for location in vault.places([ids[at : at + 32] for at in range(0, len(ids), 32)]):
             if location is not None and (location.pack.name, location.offset) not in blobs:
                 blobs.add((location.pack.name, location.offset))

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.base.errors import IntegrityError, WedSyncError
-from engine.base.units import format_count
 from engine.contract.settings import UNIT_BYTES, WARNINGS_TOLD
 from engine.pipeline.fetch import fetch_from_any
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
@@ -23,7 +22,7 @@ from engine.pipeline.stretch import Stretch, joined
 from engine.pipeline.targets.target import FileWriter, RestoreTarget
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
-from engine.repository.manifest import SegmentRef
+from engine.repository.manifest import SegmentRef, entries_lost
 from engine.repository.snapshot import WARNINGS_KEPT, Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -104,9 +103,7 @@ class RestoreRun(Run[RestoreOutcome]):
     def _pass_over(self, segment: SegmentRef, what: str) -> None:
         """A part of the manifest that cannot be read: its entries are lost, all others are restored."""
         with self._lock:
-            self._damaged.append(
-                f"{format_count(segment.entries, 'entry')} from {path_text(segment.first_path)} on: {what}"
-            )
+            self._damaged.append(entries_lost(segment, what))
 
     # --- planning: one stream at a time -----------------------------------------------------------------
 

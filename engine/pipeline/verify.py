@@ -21,7 +21,7 @@ from engine.pipeline.fetch import fetch
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.repository import crypto, fragment
 from engine.repository.entry import FILE, Entry
-from engine.repository.manifest import SegmentRef
+from engine.repository.manifest import SegmentRef, entries_lost
 from engine.repository.pack import PackEntry, read_footer, split_records
 from engine.repository.snapshot import Snapshot
 from engine.repository.snapshot import read as read_snapshot
@@ -118,9 +118,7 @@ class VerifyRun(Run[VerifyOutcome]):
         def damaged(segment: SegmentRef, what: str) -> None:
             nonlocal lost
             lost += segment.entries
-            self._report(
-                f"{name}: {format_count(segment.entries, 'entry')} from {_shown(segment.first_path)} on: {what}"
-            )
+            self._report(f"{name}: {entries_lost(segment, what)}")
 
         try:
             read_snapshot(self._vault.store, self._vault.keys, snapshot.id)

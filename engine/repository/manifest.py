@@ -9,9 +9,9 @@ import msgspec
 
 from engine.base.errors import IntegrityError, NotFound
 from engine.base.invariants import check
-from engine.base.units import MIB
+from engine.base.units import MIB, format_count
 from engine.repository import codec, crypto
-from engine.repository.entry import FOLDER, Entry, entry_problem
+from engine.repository.entry import FOLDER, Entry, entry_problem, path_text
 
 SEGMENT_ENTRIES_MAX = 4096
 SEGMENT_BYTES_MAX = 2 * MIB
@@ -170,6 +170,22 @@ def walk_order(path: bytes) -> tuple[bytes, ...]:
 
 
 Damaged = Callable[[SegmentRef, str], None]  # told of a segment that cannot be read, and why
+
+
+def entries_lost(segment: SegmentRef, what: str) -> str:
+    """What a segment that cannot be read means for a person."""
+    return f"{format_count(segment.entries, 'entry')} from {path_text(segment.first_path)} on: {what}"
+
+
+def telling(warnings: list[str]) -> Damaged:
+    """Adds what is lost to `warnings`, once each."""
+
+    def damaged(segment: SegmentRef, what: str) -> None:
+        said = entries_lost(segment, what)
+        if said not in warnings:
+            warnings.append(said)
+
+    return damaged
 
 
 def read_entries(

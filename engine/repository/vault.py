@@ -240,25 +240,35 @@ class WeddingVault:
             if item.id == text:
                 return item
         matches = [item for item in found if item.id.startswith(text)] if len(text) >= _PREFIX_DIGITS_MIN else []
-        if len(matches) > 1:
-            raise UsageError(f"{text!r} fits {len(matches)} snapshots", "give more digits")
+        fitting = len(matches) + len(self._damaged(text))
+        if matches and fitting > 1:
+            raise UsageError(f"{text!r} fits {fitting} snapshots", "give more digits")
         if not matches:
             self._refuse_damaged(text)
             raise NotFound(f"there is no snapshot {text!r}", "snapshots lists them")
         return matches[0]
 
     def damaged_snapshots(self, text: str = "latest") -> tuple[str, ...]:
-        """What is wrong with snapshots that `latest` passed over, a sentence each; nothing for who named another."""
-        return tuple(self._damaged("")) if text in ("", "latest") else ()
+        """What is wrong with snapshots, a sentence each: with any (""), or with those that may be later than `latest`.
+
+        One that a whole snapshot names as its parent is not. Nothing for who named another.
+        """
+        if text not in ("", "latest"):
+            return ()
+        with self._lock:
+            earlier = {item.body.parent for item in self._snapshots.values()} if text else set()
+        return tuple(problem for last, problem in self._damaged("").items() if last not in earlier)
 
     def _refuse_damaged(self, text: str) -> None:
-        for problem in self._damaged(text):
+        for problem in self._damaged(text).values():
             raise IntegrityError(problem, "snapshots lists the others")
 
-    def _damaged(self, prefix: str) -> list[str]:
-        begin = layout.snapshots(self.keys.wedding) + prefix
+    def _damaged(self, prefix: str) -> dict[str, str]:
+        """Snapshots that cannot be read, by the digits that are their names, and why."""
+        folder = layout.snapshots(self.keys.wedding)
         with self._lock:
-            return [problem for name, problem in sorted(self._problems.items()) if name.startswith(begin)]
+            named = {name.removeprefix(folder): why for name, why in self._problems.items() if name.startswith(folder)}
+        return {last: why for last, why in sorted(named.items()) if last.startswith(prefix)}
 
     def entries(self, of: Snapshot, *, start: bytes = b"", damaged: Damaged | None = None) -> Iterator[Entry]:
         """A snapshot's entries in walk order, one segment in memory; from the segment that may hold `start` on.

@@ -9,18 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from engine.base.errors import IntegrityError, NotFound
+from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.contract import operations as ops
 from engine.local import LocalEngine
+from engine.pipeline import recorder
+from engine.repository import manifest
+from engine.repository.crypto import METADATA_PACK
+from engine.repository.entry import path_text
+from engine.storage.stores.local import LocalStore
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
+from tests.vaults import Bench
 
 
-def flip(path: Path) -> None:
-    """One bit in the middle of a file."""
+def flip(path: Path, at: int | None = None) -> None:
+    """One bit of a file, in the middle where nobody says where; twice is none."""
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[len(data) // 2 if at is None else at] ^= 1
     path.chmod(0o600)
     path.write_bytes(data)
 
@@ -41,9 +48,13 @@ def _home_with_damaged_last_of(snapshots: int, folder: Path) -> tuple[Path, list
     with engine_on(home) as asking:
         fresh_wedding(asking, "smith-jones")
         made = [asking.ask(backup_of("smith-jones", source), ops.JobResult).job.snapshot for _ in range(snapshots)]
-    (damaged,) = (home / "repository").glob(f"weddings/*/snapshots/{made[-1]}")
-    flip(damaged)
+    flip(_path_of(home, made[-1]))
     return home, made
+
+
+def _path_of(home: Path, snapshot: str) -> Path:
+    (found,) = (home / "repository").glob(f"weddings/*/snapshots/{snapshot}")
+    return found
 
 
 def test_the_only_snapshot_when_it_is_damaged_is_not_none_at_all(tmp_path: Path) -> None:
@@ -132,3 +143,90 @@ def _alerts_of_the_repository(asking: Asking) -> list[str]:
     asking.ask(ops.ListWeddings(), ops.WeddingList)
     alerts = asking.ask(ops.ReadStatus(), ops.StatusResult).document.alerts
     return [alert.message for alert in alerts if alert.subject == "repository"]
+
+
+def test_a_damaged_snapshot_that_another_comes_after_leaves_latest_alone(tmp_path: Path) -> None:
+    """It is the parent of a whole one, so nothing newer is hidden; who lists snapshots or looks in all is told."""
+    home, (first, second) = _home_with_damaged_last_of(2, tmp_path)
+    flip(_path_of(home, second))
+    flip(_path_of(home, first))
+    with engine_on(home) as asking:
+        warning = (f"snapshot {first} is damaged or does not belong here",)
+        assert asking.ask(ops.Browse(wedding="smith-jones", path="/"), ops.EntryList).warnings == ()
+        assert asking.ask(ops.Diff(wedding="smith-jones", older=second), ops.DiffResult).warnings == ()
+        assert asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).warnings == warning
+        assert asking.ask(ops.Find(wedding="smith-jones", pattern="*"), ops.EntryList).warnings == warning
+
+
+def test_digits_that_fit_a_damaged_snapshot_too_fit_none(tmp_path: Path) -> None:
+    """Else the whole one would be taken for the one that was meant."""
+    home, (first, second) = _home_with_damaged_last_of(2, tmp_path)
+    twin = first[:8] + second[8:]
+    damaged = _path_of(home, second)
+    damaged.rename(damaged.with_name(twin))
+    with engine_on(home) as asking:
+        with pytest.raises(UsageError, match="fits 2 snapshots"):
+            asking.ask(ops.Browse(wedding="smith-jones", path="/", snapshot=first[:8]), ops.EntryList)
+        asking.ask(ops.Browse(wedding="smith-jones", path="/", snapshot=first), ops.EntryList)
+
+
+@pytest.fixture(scope="module")
+def cut_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A home with a snapshot of several segments, the last of them damaged; a path before it, and one in it."""
+    folder = tmp_path_factory.mktemp("cut")
+    source = folder / "source"
+    source.mkdir()
+    for number in range(30):
+        (source / f"{number:02}.jpg").touch()
+    home = home_with_repository(folder / "home")
+    with pytest.MonkeyPatch.context() as patch, engine_on(home) as asking:
+        patch.setattr(manifest, "_SEGMENT_MODULUS", 3)
+        patch.setattr(recorder, "INLINE_ENTRIES_MAX", 2)
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+    with Bench(LocalStore(home / "repository", create=False), passphrase=PASSPHRASE) as bench:
+        (wedding,) = bench.repository.register.all()
+        (made,) = bench.snapshots(wedding=wedding.id)
+        with bench.repository.vault(wedding.id) as vault:
+            lost = made.body.segments[-1]
+            place = vault.locate(lost.id, METADATA_PACK)
+            whole = [entry.path for entry in vault.entries(made) if entry.path < lost.first_path]
+    (pack,) = (home / "repository").glob(f"weddings/*/packs/**/{place.pack.name.hex()}")
+    flip(pack, at=place.offset + place.stored_bytes // 2)
+    return home, path_text(whole[-1]), path_text(lost.first_path)
+
+
+def test_what_a_damaged_part_of_a_file_list_leaves_is_listed_with_a_warning(cut_home: tuple[Path, str, str]) -> None:
+    home, whole, lost = cut_home
+    with engine_on(home) as asking:
+        for operation in (
+            ops.Browse(wedding="smith-jones", path="/", recursive=True),
+            ops.Find(wedding="smith-jones", pattern="*.jpg"),
+        ):
+            listed = asking.ask(operation, ops.EntryList)
+            assert whole in {row.path for row in listed.entries}
+            assert lost not in {row.path for row in listed.entries}
+            assert [f"from {lost} on" in warning for warning in listed.warnings] == [True]
+        with pytest.raises(IntegrityError, match=f"from {lost} on"):
+            asking.ask(ops.Browse(wedding="smith-jones", path=lost), ops.EntryList)
+
+
+def test_what_a_damaged_part_of_a_file_list_leaves_is_restored_over_what_stands(
+    cut_home: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    """The count of conflicts does not stand in its way, and the job says what is lost."""
+    home, whole, lost = cut_home
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / Path(whole).name).write_bytes(b"older")
+    prefix = str(Path(whole).parent)
+    named = ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), strip_prefix=prefix)
+    with engine_on(home) as asking:
+        planned = asking.ask(replace(named, dry_run=True), ops.RetrievalPlan)
+        assert planned.conflicts == 1
+        assert [f"from {lost} on" in warning for warning in planned.warnings] == [True]
+        done = asking.ask(replace(named, overwrite="changed"), ops.JobResult)
+        assert (done.job.state, done.job.code) == ("failed", "integrity")
+        with pytest.raises(IntegrityError, match=f"from {lost} on"):
+            asking.ask(replace(named, paths=(lost,), overwrite="never"), ops.JobResult)
+    assert (tmp_path / "back" / Path(whole).name).read_bytes() == b""
+    assert not (tmp_path / "back" / Path(lost).name).exists()

@@ -226,7 +226,7 @@ def test_the_plan_counts_what_the_restore_reads(bench: Bench, tmp_path: Path) ->
     build(source, {**_photos(), b"copy.nef": _photos()[NAMES[0]]})
     snapshot = bench.backup(source)
     with bench.repository.vault(WEDDING) as vault:
-        counts = plan.plan(vault, snapshot, Selection())
+        counts = plan.plan(vault, snapshot, Selection(), [])
     sizes = [path.stat().st_size for path in source.iterdir()]
     assert (counts.files, counts.bytes_restored, counts.packs) == (13, sum(sizes), 1)
     once = sum(sizes) - (source / "copy.nef").stat().st_size
