@@ -20,7 +20,7 @@ from engine.base.units import format_rate, format_span
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JobRow, Status
-from screens import gauges, trail, view
+from screens import classes, gauges, trail, view
 from screens.desk import Desk
 from screens.notes import Notes, NotesScreen
 from screens.text import Line, Span, fit, line_of
@@ -52,6 +52,7 @@ class DashboardScreen(Screen[None]):
         Binding("w", "weddings", "Weddings", show=False),
         Binding("c", "scale", "Streams", show=False),
         Binding("x", "cancel", "Cancel job", show=False),
+        Binding("J", "jobs", "All jobs", key_display="J"),
         Binding("1", "go('weddings')", "Weddings", show=False),
         Binding("2", "go('jobs')", "Jobs", show=False),
         Binding("plus,equals_sign", "window(-1)", "Shorter", show=False),
@@ -85,6 +86,7 @@ class DashboardScreen(Screen[None]):
             with Vertical(id="side"):
                 yield Chart(id="latency", fill=self._fill_latency)
                 yield Lines(id="initiation", fill=self._fill_initiation)
+                yield Lines(id="classes", fill=self._fill_classes)
                 yield Rows(id="stages", fill=self._fill_stages)
                 yield Lines(id="storage", fill=self._fill_storage)
                 yield Lines(id="streams", fill=self._fill_streams)
@@ -195,7 +197,12 @@ class DashboardScreen(Screen[None]):
 
     def _fill_initiation(self, rows: Rows) -> None:
         if self._status is not None:
+            rows.head(gauges.initiation_heading(self._status.performance.initiation))
             rows.show_lines(gauges.initiation_lines(self._status.performance.initiation, rows.text_width))
+
+    def _fill_classes(self, rows: Rows) -> None:
+        if self._status is not None:
+            rows.show_lines(classes.class_lines(self._status, rows.text_width))
 
     def _fill_stages(self, rows: Rows) -> None:
         if self._status is not None:
@@ -259,9 +266,7 @@ class DashboardScreen(Screen[None]):
         if event.rows.id == "weddings":
             self._desk.request(ops.ListSnapshots(wedding=event.key))
         elif event.rows.id == "jobs":
-            job = self._marked_job()
-            if job is not None:
-                self._desk.show(f"job {job.id}", ops.ListJobs(), job)
+            self._desk.open_job(event.key)
 
     def action_line(self) -> None:
         """The command line."""
@@ -300,6 +305,10 @@ class DashboardScreen(Screen[None]):
     def action_weddings(self) -> None:
         """The whole register."""
         self._desk.request(ops.ListWeddings())
+
+    def action_jobs(self) -> None:
+        """Every job, sorted and narrowed as one likes."""
+        self._desk.open_jobs()
 
     def action_cancel(self) -> None:
         """Cancel the marked job, if it is not over."""
@@ -341,7 +350,8 @@ class DashboardScreen(Screen[None]):
 
 
 _TITLES = {
-    "weddings": "1 Weddings", "jobs": "2 Jobs", "throughput": "Throughput", "pace": "Now", "latency": "Start of jobs",
-    "initiation": "Request to first sealed byte", "stages": "What slows it", "storage": "Storage",
+    "weddings": "1 Weddings", "jobs": "2 Jobs, J all", "throughput": "Throughput", "pace": "Now",
+    "latency": "Start of jobs",
+    "initiation": "Request to first sealed byte", "classes": "Classes", "stages": "What slows it", "storage": "Storage",
     "streams": "Streams", "machine": "This machine", "attention": "Needs you", "log": "Log",
 }  # fmt: skip

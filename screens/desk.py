@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from engine.contract.operations import Operation, Result
+from engine.contract.steering import SteerJobs, SteerResult
 
 
 class Problem(NamedTuple):
@@ -75,6 +76,22 @@ class Desk(Protocol):
 
     def open_form(self, name: str, given: Mapping[str, str]) -> None:
         """Open the form of the operation `name`, with these fields filled in."""
+        ...
+
+    def steer(self, operation: SteerJobs, then: Callable[[SteerResult | None], None]) -> None:
+        """Do one thing with jobs and tell how it went in one sentence; `then` gets the result, None when it failed."""
+        ...
+
+    def open_jobs(self, match: str = "") -> None:
+        """Open the list of jobs, narrowed to `match`."""
+        ...
+
+    def open_job(self, job: str) -> None:
+        """Open one job, by its id or its first digits."""
+        ...
+
+    def command_of(self, operation: str, arguments: str) -> str:
+        """The line that asks for the operation of this name with these arguments (JSON); empty where there is none."""
         ...
 
     def show(self, title: str, operation: Operation, result: msgspec.Struct) -> None:

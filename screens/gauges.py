@@ -11,13 +11,9 @@ from typing import NamedTuple
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract.status import AutoScaling, Percentiles, StageTime, Status, TierRow
+from screens.classes import STAGE_WORDS, bottleneck_words, classes_short
 from screens.text import Column, Line, Role, Span, bar, clean, columns_at, cut, fit, lay_out, line_of, percent
 from screens.view import SECOND_NS, clock, day_words
-
-_STAGE_WORDS = {
-    "read": "reading", "chunk": "chunking", "index": "index", "compress": "compressing", "seal": "sealing",
-    "compare": "comparing", "write": "writing", "fetch": "fetching", "open": "opening", "place": "placing",
-}  # fmt: skip
 
 
 class Labelled(NamedTuple):
@@ -35,12 +31,13 @@ class Labelled(NamedTuple):
 
 
 def pace_lines(status: Status, width: int) -> tuple[Line, ...]:
-    """Five lines for the narrow screen: streams, what slows it, start of jobs, hot tier, machine."""
+    """Six lines for the narrow screen: streams, what slows it, the classes, start of jobs, hot tier, machine."""
     room = max(0, width - 8)
     machine = status.infrastructure
     return (
         Labelled("streams", streams_bar(status.auto_scaling, min(12, max(0, room - 8)))).at(width),
         Labelled("slowest", _slowest(status)).at(width),
+        Labelled("classes", classes_short(status)).at(width),
         Labelled("start", _initiation_short(status.performance.initiation)).at(width),
         Labelled("hot", _tier_short(_hot(status), room)).at(width),
         Labelled("machine", line_of(f"CPU {percent(machine.cpu_share)}, load {machine.load_one_minute:.1f}")).at(width),
@@ -48,12 +45,15 @@ def pace_lines(status: Status, width: int) -> tuple[Line, ...]:
 
 
 def _slowest(status: Status) -> Line:
+    slow = bottleneck_words(status)
+    if slow:
+        return line_of(Span("now ", "dim"), slow)
     stages = _shares(status.performance.stages)
     if not stages:
         return line_of(Span("nothing has run", "dim"))
     stage, share = max(stages, key=lambda pair: pair[1])
     p95 = Span(f", p95 {format_span(stage.unit.p95_s)}" if stage.unit.count else "", "dim")
-    return line_of(f"{_STAGE_WORDS.get(stage.stage, stage.stage)} {percent(share)}", p95)
+    return line_of(f"{STAGE_WORDS.get(stage.stage, stage.stage)} {percent(share)}", p95)
 
 
 def _initiation_short(spread: Percentiles) -> Line:
@@ -87,7 +87,7 @@ def fullness(tier: TierRow) -> float:
 
 
 def initiation_lines(spread: Percentiles, width: int) -> tuple[Line, ...]:
-    """Request → first sealed byte: p50, p95, p99 and the worst, with window and count."""
+    """Request → first sealed byte: p50, p95, p99 and the worst; the heading tells of how many."""
     if not spread.count:
         return (line_of(Span("No job has started yet.", "dim")),)
     figures: tuple[tuple[str, Role, float], ...] = (
@@ -97,12 +97,17 @@ def initiation_lines(spread: Percentiles, width: int) -> tuple[Line, ...]:
     cells: list[Span] = []
     for label, role, value in figures:
         cells += [Span(f"{label} ", role), Span(f"{format_span(value):<9}", "strong")]
-    jobs = format_count(spread.count, "job")
-    span = _ONE_UNIT.get(spread.window_s) or format_span(spread.window_s)
-    window = line_of(Span(f"{jobs} in the last {span}", "dim"))
     if width >= 52:
-        return (fit(tuple(cells), width), fit(window, width))
-    return (fit(tuple(cells[:4]), width), fit(tuple(cells[4:]), width), fit(window, width))
+        return (fit(tuple(cells), width),)
+    return (fit(tuple(cells[:4]), width), fit(tuple(cells[4:]), width))
+
+
+def initiation_heading(spread: Percentiles) -> str:
+    """`212 jobs in the last hour`: what the percentiles are of."""
+    if not spread.count:
+        return ""
+    span = _ONE_UNIT.get(spread.window_s) or format_span(spread.window_s)
+    return f"{format_count(spread.count, 'job')} in the last {span}"
 
 
 _ONE_UNIT = {60.0: "minute", 3_600.0: "hour", 86_400.0: "day"}
@@ -137,7 +142,7 @@ def stage_lines(status: Status, width: int) -> tuple[Line, ...]:
         role: Role = "strong" if share == most else "plain"
         unit = (stage.unit.p50_s, stage.unit.p95_s, stage.unit.p99_s)
         cells = (
-            line_of(Span(_STAGE_WORDS.get(stage.stage, clean(stage.stage)), role)),
+            line_of(Span(STAGE_WORDS.get(stage.stage, clean(stage.stage)), role)),
             bar(share, sizes[1]),
             line_of(Span(percent(share), role)),
             *(line_of(Span(_short_span(seconds) if stage.unit.count else "–", role)) for seconds in unit),
@@ -155,12 +160,14 @@ def _short_span(seconds: float) -> str:
 
 
 def stages_heading(status: Status) -> str:
-    """`1,204 units, last 10 min`: what the percentiles are of."""
+    """`now writing · a unit; 1,204 in the last 10m`: what slows it now, and what the percentiles are of."""
+    slow = bottleneck_words(status)
     stages = [stage.unit for stage in status.performance.stages if stage.unit.count]
+    now = f"now {slow}" if slow else ""
     if not stages:
-        return ""
+        return now
     most = max(stages, key=lambda unit: unit.count)
-    return f"a unit; {most.count:,} in the last {format_span(most.window_s)}"
+    return f"{now}{' · ' * bool(now)}{most.count:,} units in {format_span(most.window_s)}"
 
 
 # --- storage ------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     (":", "write a command; Tab completes, ↑ ↓ walk the history"),
     ("ctrl+p", "the palette: every operation, searched as you type"),
     ("1  2  tab", "go to the weddings, to the jobs, to the next list"),
+    ("J", "every job: sort, filter, look into one, act on many"),
     ("↑ ↓  j k", "move the mark; Enter opens what is marked"),
     ("b", "back up the marked wedding"),
     ("r", "retrieve the marked wedding"),
@@ -38,6 +39,17 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("?", "keys and commands"),
     ("esc", "back"),
     ("q  ctrl+q", "quit; asks while jobs run"),
+)
+
+JOB_KEYS: tuple[tuple[str, str], ...] = (
+    ("/", "show jobs with these words in wedding, kind, class or state; !word leaves out; esc shows all"),
+    ("s  S", "sort by the next column; the other way round (or click a title)"),
+    ("space  a", "mark this job; all that are listed"),
+    ("x", "cancel the marked jobs, or this one; asks first"),
+    ("p  r", "pause; resume"),
+    ("R", "begin again what failed or was stopped; try now what waits to"),
+    ("c", "into another class, or the one of the date"),
+    ("enter", "one job: its course, every warning, what made it; there s opens its snapshot"),
 )
 
 MARKS: tuple[tuple[str, str], ...] = (
@@ -79,6 +91,8 @@ class HelpScreen(Screen[None]):
         else:
             lines.append(_heading("Keys", width))
             lines += [row for key, words in KEYS for row in _pair(key, words, width, 14)]
+            lines += [_blank(), _heading("Jobs", width)]
+            lines += [row for key, words in JOB_KEYS for row in _pair(key, words, width, 14)]
             lines += [_blank(), _heading("Marks", width)]
             lines += [row for mark, words in MARKS for row in _pair(mark, words, width, 14)]
             lines += [_blank(), _heading("Commands", width)]

@@ -10,6 +10,7 @@ import datetime as dt
 import msgspec
 
 from engine.contract import status as st
+from engine.contract.steering import JobDetail, JobMoment
 from engine.contract.weddings import PriorityClass, Wedding
 
 NOW_NS = 1_781_964_000_000_000_000
@@ -133,6 +134,19 @@ def stage(name: str, thread_s: float, size_bytes: int) -> st.StageTime:
     return st.StageTime(stage=name, thread_s=thread_s, bytes=size_bytes, unit=unit)
 
 
+def class_row(priority: PriorityClass, *, weight: int, share: float, queued: int, oldest_s: float) -> st.ClassRow:
+    """A class that has done 200 backups, and kept its deadline with all but a few."""
+    deadline_s = {"same-day": 5.0, "next-day": 30.0, "standard": 120.0}[priority]
+    return st.ClassRow(
+        priority=priority, weight=weight, entitled_share=weight / 100, share=share, limit_bytes_per_s=None,
+        jobs_running=3 if share else 0, jobs_queued=queued, jobs_paused=0, oldest_queued_s=oldest_s,
+        deadline_s=deadline_s, backups_done=200, backups_in_time=200 if priority == "same-day" else 188,
+        protected=st.Percentiles(
+            count=200, window_s=600.0, p50_s=deadline_s / 4, p95_s=deadline_s / 2, p99_s=deadline_s, max_s=deadline_s
+        ),
+    )  # fmt: skip
+
+
 def performance() -> st.Performance:
     """A minute of throughput, newest last."""
     history = tuple(
@@ -159,6 +173,12 @@ def performance() -> st.Performance:
             stage("compress", 88.0, 265_000_000_000),
             stage("seal", 70.0, 254_000_000_000),
             stage("write", 310.0, 254_000_000_000),
+        ),
+        bottleneck="write",
+        classes=(
+            class_row("same-day", weight=50, share=0.71, queued=1, oldest_s=2.0),
+            class_row("next-day", weight=30, share=0.0, queued=0, oldest_s=0.0),
+            class_row("standard", weight=20, share=0.29, queued=340, oldest_s=312.0),
         ),
         history=history,
     )
@@ -207,6 +227,42 @@ def sample_jobs() -> tuple[st.JobRow, ...]:
         job_row(2, state="warnings"),
         job_row(1, state="done"),
     )
+
+
+def many_jobs() -> tuple[st.JobRow, ...]:
+    """Jobs as a list of them has to show: of several weddings, one that waits for its next attempt, odd names."""
+    rows = sample_jobs()
+    retry = msgspec.structs.replace(
+        job_row(6, state="queued"), wedding="okafor-lind", priority="next-day", attempts=2,
+        message="the store does not answer; tried again in 40 s", retry_ns=NOW_NS + 31 * SECOND_NS,
+    )  # fmt: skip
+    scan = msgspec.structs.replace(
+        job_row(7), wedding="novak-dvořák", priority="standard", bytes_total=None, files_total=None, eta_s=None,
+        warnings=3, queued_ns=NOW_NS - 400 * SECOND_NS,
+    )  # fmt: skip
+    paused = msgspec.structs.replace(
+        job_row(8, state="paused", kind="verify"), wedding="garcia-ruiz", message="resume lets it go on",
+        rate_bytes_per_s=0.0, queued_ns=NOW_NS - 7_900 * SECOND_NS,
+    )  # fmt: skip
+    return (rows[0], scan, retry, rows[1], paused, *rows[2:])
+
+
+def job_detail() -> JobDetail:
+    """A backup that runs for the second time, with what it has warned of."""
+    row = msgspec.structs.replace(job_row(5), warnings=1_204, attempts=2, snapshot="")
+    turns: tuple[tuple[int, st.JobTurn, str], ...] = (
+        (42, "accepted", ""), (41, "started", ""),
+        (30, "attempt-failed", "the store does not answer; tried again in 4.2 s"), (26, "started", ""),
+        (12, "class-changed", "standard → same-day"),
+    )  # fmt: skip
+    return JobDetail(
+        job=row, deadline_s=5.0, operation="start_backup",
+        arguments='{"wedding":"smith-jones","sources":["/card"],"tags":["second-shooter"]}',
+        units_done=118, units_at_work=3,
+        history=tuple(JobMoment(time_ns=NOW_NS - ago * SECOND_NS, what=what, words=why) for ago, what, why in turns),
+        lines=tuple(f"/card/DCIM/IMG_{number:04}.CR3: it changed while it was read" for number in range(40)),
+        lines_total=40,
+    )  # fmt: skip
 
 
 def status(**changes: object) -> st.Status:

@@ -34,6 +34,7 @@ from screens.dashboard import DashboardScreen
 from screens.dialogs.choice import leave
 from screens.dialogs.form import FormDialog
 from screens.dialogs.retrieve import RetrieveDialog
+from screens.live import LiveScreen
 from screens.text import Line
 from screens.widgets.command_bar import CommandBar
 from wedsync_tui import terminal
@@ -166,9 +167,14 @@ class ConsoleApp(App[Outcome]):
         self._seq = status.seq
         if batch.events:
             self._events_after = batch.events[-1].seq
+        notice = self._notice(status, batch.dropped)
         with self.batch_update():
-            self._dashboard.apply(status, batch.events, notice=self._notice(status, batch.dropped))
-        for event in [one for one in batch.events if one.level != "info" or one.kind == "job-ended"][-TOASTS_PER_PULL:]:
+            self._dashboard.apply(status, batch.events, notice=notice)
+            for screen in self.screen_stack:
+                if isinstance(screen, LiveScreen) and screen.is_mounted:
+                    screen.apply(status, notice=notice)
+        loud = [one for one in batch.events if one.job not in self.desk.hushed or not one.job]
+        for event in [one for one in loud if one.level != "info" or one.kind == "job-ended"][-TOASTS_PER_PULL:]:
             severity: Severity = "information" if event.level == "info" else event.level
             self.tell(view.event_words(event), severity=severity)
         self._leave_if_over(status)

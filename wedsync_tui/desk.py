@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,10 +17,12 @@ from functools import partial
 import msgspec
 
 from engine.base.errors import UsageError
+from engine.base.shapes import convert
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
 from engine.contract.rows import WeddingSummary
+from engine.contract.steering import ReadJob, SteerJobs, SteerResult
 from screens.desk import HelpWanted, Problem, Suggestion
 from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import confirm
@@ -27,6 +30,8 @@ from screens.dialogs.form import Field, FormDialog
 from screens.dialogs.retrieve import RetrieveDialog
 from screens.gauges import capacity_lines
 from screens.help import HelpScreen
+from screens.job import JobScreen
+from screens.jobs import JobsScreen
 from screens.results import ResultScreen
 from screens.tables import sentence_of, sheet_of
 from screens.text import Span, clean, line_of
@@ -57,6 +62,7 @@ class ConsoleDesk:
         self._folders.changed = stage.look_again
         self._register: tuple[tuple[str, str], ...] = ()  # every wedding, where the status document has not all
         self._register_s = float("-inf")
+        self.hushed: frozenset[str] = frozenset()  # jobs whose end is told with that of others
         self._kept: deque[tuple[str, Operation, msgspec.Struct]] = deque(maxlen=KEPT_MAX)
 
     # --- lines ---
@@ -137,6 +143,10 @@ class ConsoleDesk:
         problem = not_here(operation)
         if problem:
             self._tell_problem(spec.verb, Problem(problem))
+        elif isinstance(operation, ops.ListJobs):
+            self.open_jobs(match_of(operation))
+        elif isinstance(operation, ReadJob):
+            self.open_job(operation.job)
         elif spec.confirm:
             self._stage.open(
                 confirm(format_command(operation), spec.help),
@@ -144,6 +154,24 @@ class ConsoleDesk:
             )
         else:
             self._send(operation)
+
+    def steer(self, operation: SteerJobs, then: Callable[[SteerResult | None], None]) -> None:
+        """See `Desk.steer`. The end of each job that is cancelled so is not told by itself."""
+        if operation.action == "cancel":
+            self.hushed = frozenset(operation.jobs)
+
+        def answered(answer: Result | Problem) -> None:
+            if isinstance(answer, SteerResult):
+                words = sentence_of(answer)
+                self._stage.note(
+                    line_of(Span(f"✓ {words}" if answer.done else f"▲ {words}", "ok" if answer.done else "warning"))
+                )
+                self._stage.tell(words, severity="information" if answer.done else "warning")
+            elif isinstance(answer, Problem):
+                self._tell_problem("steer", answer)
+            then(answer if isinstance(answer, SteerResult) else None)
+
+        self._stage.courier.send(operation, answered)
 
     def ask(self, operation: Operation, then: Callable[[Result | Problem], None]) -> None:
         """See `Desk.ask`."""
@@ -202,6 +230,24 @@ class ConsoleDesk:
     def _submit(self, line: str | None) -> None:
         self.submit(line or "")
 
+    def open_jobs(self, match: str = "") -> None:
+        """See `Desk.open_jobs`."""
+        self._stage.open(JobsScreen(self, self._stage.status(), match=match))
+
+    def open_job(self, job: str) -> None:
+        """See `Desk.open_job`."""
+        self._stage.open(JobScreen(self, self._stage.status(), job))
+
+    def command_of(self, operation: str, arguments: str) -> str:
+        """See `Desk.command_of`."""
+        spec = BY_NAME.get(operation)
+        if spec is None or not arguments:
+            return ""
+        try:
+            return format_command(convert(json.loads(arguments), spec.arguments))
+        except (ValueError, msgspec.ValidationError):
+            return ""  # an older WedSync wrote them
+
     def show(self, title: str, operation: Operation, result: msgspec.Struct) -> None:
         """See `Desk.show`."""
         self._stage.open(ResultScreen(self, operation, sheet_of(title, result)))
@@ -238,6 +284,12 @@ def not_here(operation: Operation) -> str:
         case ops.RetrieveWeddingData(to="-"):
             return "standard output is the screen here; name a folder or file with --to"
     return ""
+
+
+def match_of(operation: ops.ListJobs) -> str:
+    """The words of a filter that narrow as the operation does."""
+    words = (operation.wedding, operation.state, operation.kind, operation.match)
+    return " ".join(word for word in words if word)
 
 
 _LABELS = {"target": "streams", "timezone": "time zone", "at": "position", "name": "name"}

@@ -36,8 +36,8 @@ def test_every_line_takes_exactly_its_width(width: int) -> None:
 def test_percentiles_state_their_window_and_count() -> None:
     assert words(gauges.initiation_lines(samples.performance().initiation, 60)) == [
         "p50 90 ms    p95 310 ms   p99 800 ms   worst 1.4 s",
-        "212 jobs in the last hour",
     ]
+    assert gauges.initiation_heading(samples.performance().initiation) == "212 jobs in the last hour"
 
 
 def test_percentiles_of_nothing_say_so() -> None:
@@ -51,13 +51,16 @@ def test_each_stage_is_told_with_its_share_and_what_a_unit_takes() -> None:
     assert lines[-1].split()[-6:] == ["15", "ms", "34", "ms", "84", "ms"]
     assert "41 %" in lines[-1]
     assert words(gauges.stage_lines(samples.status(), 100))[-1].endswith("819 MB/s")
-    assert gauges.stages_heading(samples.status()) == "a unit; 1,540 in the last 10m"
-    assert words(gauges.pace_lines(samples.status(), 32))[1] == "slowest writing 41 %, p95 34 ms"
+    assert gauges.stages_heading(samples.status()) == "now writing · 1,540 units in 10m"
+    assert words(gauges.pace_lines(samples.status(), 32))[1] == "slowest now writing"
+    idle = samples.status(performance=msgspec.structs.replace(samples.performance(), bottleneck=""))
+    assert gauges.stages_heading(idle) == "1,540 units in 10m"
+    assert words(gauges.pace_lines(idle, 32))[1] == "slowest writing 41 %, p95 34 ms"
 
 
 def test_a_stage_without_a_recent_unit_has_no_percentiles() -> None:
     old = st.StageTime(stage="fetch", thread_s=2.0, bytes=10)
-    performance = msgspec.structs.replace(samples.performance(), stages=(old,))
+    performance = msgspec.structs.replace(samples.performance(), stages=(old,), bottleneck="")
     status = samples.status(performance=performance)
     assert words(gauges.stage_lines(status, 60))[-1].split()[-4:] == ["%", "–", "–", "–"]
     assert gauges.stages_heading(status) == ""

@@ -14,6 +14,7 @@ from textual.filter import Monochrome
 from textual.widgets import Input
 
 from engine.contract import operations as ops
+from engine.contract import steering
 from tests import samples
 from tests.consoles import Driver, console, settled, without_colours_of_ours
 from tests.fakes import FakeEngine
@@ -23,6 +24,7 @@ from wedsync_tui.app import ConsoleApp
 
 SIZES = ((80, 24), (120, 36), (200, 50))
 LOOKS = ("dark", "colour-blind", "no-color")
+NARROW, MIDDLE, WIDE = SIZES
 
 # Each picture: the keys that lead to it; words in one go are written letter by letter.
 DIALOGS: dict[str, tuple[str, ...]] = {
@@ -44,6 +46,18 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "notes": ("n",),
 }
 
+JOBS = ("J", "down", "space", "slash", *"backup", "enter")
+# The screens of jobs: keys, size, and the looks in which they are pictured.
+JOB_SCREENS: dict[str, tuple[tuple[str, ...], tuple[int, int], tuple[str, ...]]] = {
+    "jobs-80x24": (JOBS, NARROW, ("dark", "no-color")),
+    "jobs-120x36": (JOBS, MIDDLE, ("light",)),
+    "jobs-200x50": (JOBS, WIDE, ("colour-blind",)),
+    "none-80x24": (("J", "slash", *"nobody"), NARROW, ("dark",)),
+    "cancel-80x24": (("J", "space", "space", "x"), NARROW, ("dark",)),
+    "job-80x24": (("J", "enter"), NARROW, ("dark", "no-color")),
+    "job-200x50": (("J", "enter"), WIDE, ("colour-blind",)),
+}
+
 
 @pytest.fixture
 def pictures(snapshot: SnapshotAssertion) -> SnapshotAssertion:
@@ -59,6 +73,7 @@ def engine() -> FakeEngine:
     older = msgspec.structs.replace(SNAPSHOT, id="11" * 16, time="2026-06-19T09:00:00.000Z", warnings=0, tags=())
     engine.answer(ops.ListSnapshots, ops.SnapshotList(wedding="okafor-lind", snapshots=(older, SNAPSHOT)))
     engine.answer(ops.Browse, _browse)
+    engine.answer(steering.ReadJob, samples.job_detail())
     engine.answer(ops.RetrieveWeddingData, msgspec.structs.replace(PLAN, conflicts=3))
     return engine
 
@@ -86,12 +101,14 @@ async def _led_by(pilot: Driver, keys: tuple[str, ...], *, bare: bool) -> None:
     await settled(pilot)
 
 
-async def _seen(app: ConsoleApp, size: tuple[int, int], keys: tuple[str, ...] = (), *, bare: bool) -> dict[str, str]:
+async def _seen(
+    app: ConsoleApp, size: tuple[int, int], keys: tuple[str, ...] = (), *, bare: bool, looks: tuple[str, ...] = LOOKS
+) -> dict[str, str]:
     """The picture in each look."""
     seen = {}
     async with app.run_test(size=size) as pilot:
         await _led_by(pilot, keys, bare=bare)
-        for look in LOOKS:
+        for look in looks:
             _put_on(app, look)
             await settled(pilot)
             seen[look] = normalize_svg(app.export_screenshot(title=app.title, simplify=True))
@@ -99,7 +116,7 @@ async def _seen(app: ConsoleApp, size: tuple[int, int], keys: tuple[str, ...] = 
 
 
 def _put_on(app: ConsoleApp, look: str) -> None:
-    app.theme = "wedsync-colour-blind" if look == "colour-blind" else "wedsync-dark"
+    app.theme = "wedsync-dark" if look == "no-color" else f"wedsync-{look}"
     if look == "no-color":  # what the app does at its start where NO_COLOR is set
         app.no_color = True
         app._filters.append(Monochrome())
@@ -122,6 +139,14 @@ async def test_screen(pictures: SnapshotAssertion, engine: FakeEngine, name: str
 @pytest.mark.parametrize("name", DIALOGS)
 async def test_dialog(pictures: SnapshotAssertion, engine: FakeEngine, name: str, size: tuple[int, int]) -> None:
     for look, picture in (await _seen(console(engine), size, DIALOGS[name], bare=True)).items():
+        assert picture == pictures(name=look)
+
+
+@pytest.mark.parametrize("name", JOB_SCREENS)
+async def test_jobs(pictures: SnapshotAssertion, engine: FakeEngine, name: str) -> None:
+    keys, size, looks = JOB_SCREENS[name]
+    engine.show(samples.status(jobs=samples.many_jobs()))
+    for look, picture in (await _seen(console(engine), size, keys, bare=False, looks=looks)).items():
         assert picture == pictures(name=look)
 
 

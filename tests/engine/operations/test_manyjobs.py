@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobRow
 from engine.local import LocalEngine
+from tests.engine.held import SPENT, held_engine
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding
-from tests.suites.engine_handle import eventually
 
 HELD = ("ash-birch", "cole-drew", "east-ford", "gray-hill", "ivory-jade")
 
@@ -25,23 +24,8 @@ HELD = ("ash-birch", "cole-drew", "east-ford", "gray-hill", "ivory-jade")
 def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     """An engine that works on two jobs at once, and that one limit keeps from getting anywhere with them."""
     folder = tmp_path_factory.mktemp("many")
-    (folder / "card").mkdir()
-    (folder / "card" / "a.raw").write_bytes(os.urandom(200_000))
-    engine = LocalEngine.start(home_with_repository(folder / "home"), PASSPHRASE, streams=1)
-    asking = Asking(engine, folder)
-    try:
-        for name in ("spent", *HELD):
-            asking.ask(ops.AddWedding(name=name, date=dt.date(2027, 6, 20)), ops.WeddingResult)
-        asking.ask(backup_of("spent", folder / "card"), ops.JobResult)
-        for key, value in (("limits.standard", "1KB/s"), ("engine.jobs_active_max", "2")):
-            asking.ask(ops.Configure(key=key, value=value), ops.ConfigureResult)
-        assert eventually(lambda: engine.status().performance.classes[2].limit_bytes_per_s is not None)
-        debtor = asking.ask(ops.Verify(wedding="spent", wait=False), ops.JobResult).job.id
-        assert eventually(lambda: asking.ask(steering.ReadJob(job=debtor), steering.JobDetail).units_done > 0)
-        asking.ask(ops.CancelJob(job=debtor), ops.JobResult)  # the class owes minutes from here on
-        yield asking
-    finally:
-        engine.close(drain_s=0.0).result(ANSWER_S)
+    with held_engine(folder, HELD, active=2) as engine:
+        yield Asking(engine, folder)
 
 
 @pytest.fixture
@@ -151,7 +135,7 @@ def test_a_cancelled_job_is_begun_again_as_a_new_one_that_says_so(held: Asking, 
     assert second.history[0].words == f"again, after {before[:12]} was cancelled"
     assert second.arguments == first.arguments
     held.ask(ops.CancelJob(job=again.id), ops.JobResult)
-    done = listed(held, wedding="spent", state="done").jobs[0].id
+    done = listed(held, wedding=SPENT, state="done").jobs[0].id
     with pytest.raises(Conflict, match="nothing to try again"):
         held.ask(steering.RetryJob(job=done), ops.JobResult)
     refused = held.ask(steering.SteerJobs(action="retry", jobs=(done,)), steering.SteerResult).refused
