@@ -16,14 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.many_weddings import CHEAP
-from engine.base.clock import SystemClock
-from engine.base.entropy import SystemEntropy
-from engine.contract.settings import EngineSettings
-from engine.pipeline.backup import BackupRequest, BackupRun
-from engine.pipeline.pool import StreamPool
-from engine.repository.repository import Home, Repository
-from engine.repository.seen import SeenNumbers
+from benchmarks.vaults import Vaults
 from engine.storage.stores.memory import MemoryStore
 
 _MB = 1_000_000
@@ -65,24 +58,17 @@ def make_kinds(root: Path, chance: random.Random) -> list[Path]:
 
 def stored(folder: Path, chance: random.Random) -> dict[str, float]:
     """Bytes of source and store for a first backup, and for one after a small change in the middle of each file."""
-    home = Home(SystemClock(), SystemEntropy(), SeenNumbers(None))
-    repository = Repository.create(MemoryStore(), "benchmark", label="", home=home, cost=CHEAP)
-    pool = StreamPool(2, clock=home.clock)
-    wedding = repository.new_wedding_id()
-    sizes = []
-    for _ in range(2):
-        request = BackupRequest(job_id=os.urandom(16).hex(), sources=(os.fsencode(folder),), host="here")
-        with repository.vault(wedding) as vault:
-            run = BackupRun(vault, request, clock=home.clock, entropy=home.entropy, settings=EngineSettings())
-            pool.submit(run)
-            counts = run.done.result().snapshot.body.counts
-        sizes.append((counts.bytes_source, counts.bytes_stored))
-        for path in list(folder.iterdir())[:: max(1, len(list(folder.iterdir())) // 20)]:
-            data = bytearray(path.read_bytes())
-            middle = len(data) // 2
-            data[middle:middle] = chance.randbytes(100)  # an insertion: everything behind it moves
-            path.write_bytes(data)
-    pool.close()
+    with Vaults(MemoryStore(), streams=2) as made:
+        wedding = made.repository.new_wedding_id()
+        sizes = []
+        for _ in range(2):
+            counts = made.back_up(wedding, folder)
+            sizes.append((counts.bytes_source, counts.bytes_stored))
+            for path in list(folder.iterdir())[:: max(1, len(list(folder.iterdir())) // 20)]:
+                data = bytearray(path.read_bytes())
+                middle = len(data) // 2
+                data[middle:middle] = chance.randbytes(100)  # an insertion: everything behind it moves
+                path.write_bytes(data)
     (source, first), (_, second) = sizes
     return {
         "source_mb": source / _MB,

@@ -107,6 +107,15 @@ def table(figures: list[Figure], name: str) -> list[str]:
     return lines
 
 
+def beside_limit(figures: list[Figure], size: int, bare: dict[str, float]) -> str:
+    """What the first backup reached of the lower of disk and processor, in this run."""
+    walls = [figure.wall_s for figure in figures if (figure.program, figure.step) == ("wedsync", "first")]
+    disk, cores = limits.limit(bare, os.cpu_count() or 1)
+    reached = size / 1e6 / statistics.median(walls)
+    share = reached / min(disk, cores)
+    return f"limit: disk {disk:.0f}, cores {cores:.0f} MB/s; reached {reached:.0f} MB/s, {share:.0%} of the lower"
+
+
 def main() -> None:
     """Build the trees, run the rounds, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -134,6 +143,8 @@ def main() -> None:
         files, size = trees.tree_size(tree)
         kept[name] = [asdict(figure) for figure in figures]
         print("\n".join(table(figures, f"{name}: {files:,} files, {size / 1e9:.2f} GB, {options.rounds} rounds")))
+        if name == "photos":
+            print(beside_limit(figures, size, bare))
     if options.json:
         found = {"machine": platform.platform(), "cores": os.cpu_count(), "limits": bare, "figures": kept}
         options.json.write_text(json.dumps(found, indent=1))
