@@ -24,7 +24,7 @@ from engine.api.server import SocketServer
 from engine.base.clock import Clock, SystemClock
 from engine.base.entropy import Entropy, SystemEntropy
 from engine.base.errors import Unavailable, WedSyncError
-from engine.base.log import log_to_file
+from engine.base.log import log_nowhere, log_to_file
 from engine.base.version import VERSION
 from engine.contract.events import EventBatch
 from engine.contract.operations import Operation, Result
@@ -93,7 +93,7 @@ class LocalEngine:
         held = Home(home)
         try:
             settings = read_settings(held.settings)
-            handler = log_to_file(held.logs / "engine.jsonl")
+            handler = log_nowhere() if held.read_only else log_to_file(held.logs / "engine.jsonl")
         except BaseException:
             held.release()
             raise
@@ -226,9 +226,10 @@ class _Life:
                 engine.opening.when_settled(self._settled)
                 engine.opening.begin()
                 self._publish()
-                engine.door_problem = self._server.listen(self._home.path)
+                engine.door_problem = "" if self._home.read_only else self._server.listen(self._home.path)
                 self._start_rounds(rounds.Measuring(engine, sampler))
-                self.events.announce("engine-started", f"engine {VERSION} with {engine.streams}")
+                words = self._home.notice or f"engine {VERSION} with {engine.streams}"
+                self.events.announce("engine-started", words, level="warning" if self._home.read_only else "info")
                 started.set_result(None)
                 await self._stop_wanted.wait()
                 all_ended = await self._wind_down()

@@ -27,6 +27,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str, ensure_ascii=False)
 
 
+def log_nowhere() -> logging.Handler:
+    """Drop all records, where nothing can be written. Returns the handler so that it can be removed."""
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
 def log_to_file(path: Path, *, level: int = logging.INFO) -> logging.Handler:
     """Send all records to `path`, rotated at 10 MB, five kept. Returns the handler so that it can be removed."""
     import time

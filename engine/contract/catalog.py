@@ -32,6 +32,7 @@ class OperationSpec:
     results: tuple[type[ops.Result], ...]
     needs_repository: bool = True
     confirm: bool = False  # a screen asks before it is run
+    changes: bool = False  # the repository or the home, unless it is a dry run: not where these can only be read
 
     @property
     def help(self) -> str:
@@ -42,15 +43,19 @@ class OperationSpec:
 _V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 
 CATALOG: tuple[OperationSpec, ...] = (
-    OperationSpec("init_repository", "init", _A, ops.InitRepository, (ops.RepositoryInfo,), needs_repository=False),
+    OperationSpec(
+        "init_repository", "init", _A, ops.InitRepository, (ops.RepositoryInfo,), needs_repository=False, changes=True
+    ),
     OperationSpec("status", "status", _V, ops.ReadStatus, (ops.StatusResult,), needs_repository=False),
-    OperationSpec("start_backup", "backup", _O, ops.StartBackup, (ops.JobResult, ops.BackupEstimate)),
-    OperationSpec("store_wedding_data", "store", _O, ops.StoreWeddingData, (ops.JobResult,)),
+    OperationSpec("start_backup", "backup", _O, ops.StartBackup, (ops.JobResult, ops.BackupEstimate), changes=True),
+    OperationSpec("store_wedding_data", "store", _O, ops.StoreWeddingData, (ops.JobResult,), changes=True),
     OperationSpec("retrieve_wedding_data", "retrieve", _O, ops.RetrieveWeddingData, (ops.JobResult, ops.RetrievalPlan)),
     OperationSpec("weddings", "weddings", _V, ops.ListWeddings, (ops.WeddingList,)),
-    OperationSpec("wedding_add", "wedding add", _O, ops.AddWedding, (ops.WeddingResult,)),
-    OperationSpec("wedding_edit", "wedding edit", _O, ops.EditWedding, (ops.WeddingResult,)),
-    OperationSpec("wedding_archive", "wedding archive", _O, ops.ArchiveWedding, (ops.WeddingResult,), confirm=True),
+    OperationSpec("wedding_add", "wedding add", _O, ops.AddWedding, (ops.WeddingResult,), changes=True),
+    OperationSpec("wedding_edit", "wedding edit", _O, ops.EditWedding, (ops.WeddingResult,), changes=True),
+    OperationSpec(
+        "wedding_archive", "wedding archive", _O, ops.ArchiveWedding, (ops.WeddingResult,), confirm=True, changes=True
+    ),
     OperationSpec("snapshots", "snapshots", _V, ops.ListSnapshots, (ops.SnapshotList,)),
     OperationSpec("browse", "browse", _V, ops.Browse, (ops.EntryList,)),
     OperationSpec("find", "find", _V, ops.Find, (ops.EntryList,)),
@@ -64,25 +69,29 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("job_prioritise", "prioritise", _O, steering.PrioritiseJob, (ops.JobResult,)),
     OperationSpec("job_retry", "retry", _O, steering.RetryJob, (ops.JobResult,)),
     OperationSpec("jobs_steer", "steer", _O, steering.SteerJobs, (steering.SteerResult,), confirm=True),
-    OperationSpec("watch", "watch", _O, steering.WatchWedding, (steering.WatchList,)),
-    OperationSpec("unwatch", "unwatch", _O, steering.UnwatchWedding, (steering.WatchList,)),
+    OperationSpec("watch", "watch", _O, steering.WatchWedding, (steering.WatchList,), changes=True),
+    OperationSpec("unwatch", "unwatch", _O, steering.UnwatchWedding, (steering.WatchList,), changes=True),
     OperationSpec("watches", "watches", _V, steering.ListWatches, (steering.WatchList,)),
-    OperationSpec("schedule_add", "schedule add", _A, steering.AddSchedule, (steering.ScheduleList,)),
-    OperationSpec("schedule_remove", "schedule remove", _A, steering.RemoveSchedule, (steering.ScheduleList,)),
+    OperationSpec("schedule_add", "schedule add", _A, steering.AddSchedule, (steering.ScheduleList,), changes=True),
+    OperationSpec(
+        "schedule_remove", "schedule remove", _A, steering.RemoveSchedule, (steering.ScheduleList,), changes=True
+    ),
     OperationSpec("schedules", "schedules", _V, steering.ListSchedules, (steering.ScheduleList,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
-    OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult)),
+    OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),
     OperationSpec("keys", "keys", _A, ops.ListKeys, (ops.KeyList,)),
-    OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,)),
-    OperationSpec("key_remove", "key remove", _A, ops.RemoveKey, (ops.KeyList,), confirm=True),
+    OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,), changes=True),
+    OperationSpec("key_remove", "key remove", _A, ops.RemoveKey, (ops.KeyList,), confirm=True, changes=True),
     OperationSpec(
         "configuration", "config get", _V, ops.ReadConfiguration, (ops.Configuration,), needs_repository=False
     ),
-    OperationSpec("configure", "config set", _A, ops.Configure, (ops.ConfigureResult,), needs_repository=False),
+    OperationSpec(
+        "configure", "config set", _A, ops.Configure, (ops.ConfigureResult,), needs_repository=False, changes=True
+    ),
     OperationSpec("shutdown", "shutdown", _A, ops.Shutdown, (ops.Empty,), needs_repository=False, confirm=True),
 )
 

@@ -36,6 +36,8 @@ def _of_the_engine(engine: Engine) -> Iterator[AlertRow]:
         yield AlertRow(
             id="repository", level="critical", since_ns=since_ns, subject="repository", message=failure.line()
         )
+    if engine.home.notice:
+        yield AlertRow(id="home", level="warning", since_ns=since_ns, subject="engine", message=engine.home.notice)
     if engine.door_problem:
         yield AlertRow(id="door", level="warning", since_ns=since_ns, subject="engine", message=engine.door_problem)
     if engine.opening.repository is not None:

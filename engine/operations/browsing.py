@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.contract import operations as ops
@@ -27,16 +27,29 @@ Change = Literal["added", "removed", "contents", "metadata", "type"]
 _SKIPPED_MAX = 4096  # entries below a folder that is not listed, before the reader jumps over the rest
 
 
-async def with_vault(engine: Engine, name: str, read: Callable[[WeddingVault], T]) -> T:
-    """What `read` gives of the vault of the wedding called `name`; it runs on the executor. Raises NotFound."""
+async def with_vault(
+    engine: Engine, name: str, read: Callable[[WeddingVault], T], *, nothing: Callable[[], T] | None = None
+) -> T:
+    """What `read` gives of the vault of the wedding called `name`; it runs on the executor. Raises NotFound.
+
+    `nothing` is asked instead where nothing was ever stored of it: a vault would begin with making its key, which
+    cannot be written where the repository can only be read.
+    """
     wedding = engine.facts.find(name)
     repository = await engine.opening.needed()
 
     def opened() -> T:
+        if nothing is not None and repository.is_untouched(wedding.id):
+            return nothing()
         with repository.vault(wedding.id) as vault:
             return read(vault)
 
     return await engine.offload.run(wedding.id, opened)
+
+
+def no_snapshot() -> NoReturn:
+    """Raise NotFound for a wedding of which nothing was ever stored."""
+    raise NotFound("this wedding has no snapshot yet", "make one with backup")
 
 
 async def snapshots(engine: Engine, operation: ops.ListSnapshots) -> ops.SnapshotList:
@@ -45,7 +58,7 @@ async def snapshots(engine: Engine, operation: ops.ListSnapshots) -> ops.Snapsho
     def read(vault: WeddingVault) -> tuple[list[Snapshot], tuple[str, ...]]:
         return vault.snapshots(partial=operation.partial), vault.damaged_snapshots("")
 
-    found, warnings = await with_vault(engine, operation.wedding, read)
+    found, warnings = await with_vault(engine, operation.wedding, read, nothing=lambda: ([], ()))
     wanted = set(operation.tags)
     rows = tuple(snapshot_summary(item) for item in found if wanted <= set(item.body.tags))
     return ops.SnapshotList(wedding=operation.wedding, snapshots=rows, warnings=warnings)
@@ -77,7 +90,7 @@ async def browse(engine: Engine, operation: ops.Browse) -> ops.EntryList:
         told = (*vault.damaged_snapshots(operation.snapshot), *warnings)
         return ops.EntryList(entries=tuple(rows), truncated=is_cut, warnings=told)
 
-    return await with_vault(engine, operation.wedding, read)
+    return await with_vault(engine, operation.wedding, read, nothing=no_snapshot)
 
 
 async def find(engine: Engine, operation: ops.Find) -> ops.EntryList:
@@ -100,7 +113,7 @@ async def find(engine: Engine, operation: ops.Find) -> ops.EntryList:
                 rows.append(entry_row(entry, snapshot=snapshot.id))
         return ops.EntryList(entries=tuple(rows), warnings=tuple(warnings))
 
-    return await with_vault(engine, operation.wedding, read)
+    return await with_vault(engine, operation.wedding, read, nothing=lambda: ops.EntryList(entries=()))
 
 
 async def diff(engine: Engine, operation: ops.Diff) -> ops.DiffResult:
@@ -123,7 +136,7 @@ async def diff(engine: Engine, operation: ops.Diff) -> ops.DiffResult:
             warnings=vault.damaged_snapshots() if "latest" in (operation.older, operation.newer) else (),
         )
 
-    return await with_vault(engine, operation.wedding, read)
+    return await with_vault(engine, operation.wedding, read, nothing=no_snapshot)
 
 
 HANDLERS: dict[str, Handler] = {"snapshots": snapshots, "browse": browse, "find": find, "diff": diff}

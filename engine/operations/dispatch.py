@@ -73,6 +73,9 @@ async def run(engine: Engine, operation: Operation, caller: Caller) -> Result:
     if spec is None:
         raise UsageError(f"there is no operation for {type(operation).__name__}")
     _permit(spec, caller)
+    if spec.changes and engine.home.read_only and not getattr(operation, "dry_run", False):
+        hint = "list, browse, verify and retrieve from it; to change anything, copy it to where it can be written"
+        raise NotPermitted(f"{spec.verb} is not possible: {engine.home.read_only}", hint)
     try:
         if spec.needs_repository:
             if engine.stopping and engine.opening.repository is None:

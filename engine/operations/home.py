@@ -7,11 +7,14 @@ damaged.json  packs found damaged, if any
 journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
 repository/   the hot store, unless `storage.hot` says another
 ```
+
+One that can only be read, as on the disk of a dead machine, is read: no log, no socket, a journal in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -20,9 +23,11 @@ from urllib.parse import quote
 from engine.base.errors import Conflict, LimitReached, NotPermitted
 from engine.contract.settings import Settings
 from engine.contract.wire import SOCKET_NAME
-from engine.jobs.journal import open_journal
+from engine.jobs.journal import Journal, open_journal
 from engine.repository.damaged import DamagedPacks
 from engine.repository.seen import SeenNumbers
+
+_NO_LOCK = -1
 
 
 class Home:
@@ -31,30 +36,61 @@ class Home:
     def __init__(self, path: Path) -> None:
         """Blocks for a moment. Raises Conflict when an engine runs on it, NotPermitted, LimitReached."""
         self.path = path.expanduser().absolute()
+        why = _why_only_read(self.path)
+        self.read_only = f"the home {self.path} can only be read ({why})" if why else ""
+        self._fd = self._shared_lock() if why else self._own_lock()
+        try:
+            self.journal = Journal(None) if why else open_journal(self.path / "journal.db")
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _own_lock(self) -> int:
+        """The lock of a home that nobody else uses meanwhile."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(mode=0o700, exist_ok=True)
-            self._fd = os.open(self.path / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except PermissionError as error:
-            raise NotPermitted(f"the home {self.path} cannot be used: {error.strerror}", "choose another one") from None
+            fd = os.open(self.path / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                what = f"the home {self.path} cannot be used: {error.strerror}"
+                raise NotPermitted(what, "choose another one") from None
             raise LimitReached(f"the home {self.path} cannot be made: {error.strerror}", "choose another one") from None
+        self._lock(fd, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a full disk keeps the lock all the same
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return fd
+
+    def _shared_lock(self) -> int:
+        """A lock that others who only read may hold too; none where there is no file for it that can be opened."""
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fd = os.open(self.path / "engine.lock", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._fd)
+            return _NO_LOCK
+        self._lock(fd, fcntl.LOCK_SH)
+        return fd
+
+    def _lock(self, fd: int, how: int) -> None:
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
             raise Conflict(
                 f"an engine already runs on this home (pid {owner})", f"stop it, or use another home than {self.path}"
             ) from None
-        with contextlib.suppress(OSError):  # a full disk keeps the lock all the same
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
-        try:
-            self.journal = open_journal(self.path / "journal.db")
-        except BaseException:
+
+    def _unlock(self) -> None:
+        if self._fd != _NO_LOCK:
             os.close(self._fd)
-            raise
+
+    @property
+    def notice(self) -> str:
+        """What a person should know of a home that can only be read; empty for any other."""
+        if not self.read_only:
+            return ""
+        return f"{self.read_only}: list, browse, verify and retrieve from it; jobs are forgotten when the engine ends"
 
     @property
     def settings(self) -> Path:
@@ -83,4 +119,13 @@ class Home:
     def release(self) -> None:
         """Write the journal's last words, then let another engine run here."""
         self.journal.close()
-        os.close(self._fd)
+        self._unlock()
+
+
+def _why_only_read(path: Path) -> str:
+    """Why a home that is there can be read and not written; empty for any other."""
+    if not os.path.isdir(path) or os.access(path, os.W_OK, effective_ids=True):
+        return ""
+    if not os.access(path, os.R_OK | os.X_OK, effective_ids=True):
+        return ""
+    return os.strerror(errno.EROFS if os.statvfs(path).f_flag & os.ST_RDONLY else errno.EACCES).lower()

@@ -23,7 +23,7 @@ from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
 from engine.operations.accepting import accept, kept, open_repository
-from engine.operations.browsing import below, with_vault
+from engine.operations.browsing import below, no_snapshot, with_vault
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import ended
@@ -94,7 +94,7 @@ async def retrieve(
             warnings=vault.damaged_snapshots(operation.snapshot),
         )
 
-    snapshot, answer = await with_vault(engine, operation.wedding, planned)
+    snapshot, answer = await with_vault(engine, operation.wedding, planned, nothing=no_snapshot)
     if operation.dry_run:
         return answer
     pinned = msgspec.structs.replace(operation, snapshot=snapshot.id)

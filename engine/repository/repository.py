@@ -368,6 +368,11 @@ class Repository:
             return False
         return True
 
+    def is_untouched(self, wedding_id: str) -> bool:
+        """Whether nothing was ever stored of a wedding: it has neither a key nor a snapshot."""
+        wedding = bytes.fromhex(wedding_id)
+        return not self._key_number(wedding) and next(self.store.list(layout.snapshots(wedding)), None) is None
+
     def _wedding_keys(self, wedding: bytes) -> keyring.WeddingKeys:
         folder = layout.wedding_keys(wedding)
         for _ in numbered.attempts():
