@@ -66,6 +66,7 @@ class Facts:
         self._by_name: dict[str, Wedding] = {}
         self._by_id: dict[str, Wedding] = {}
         self._safety: dict[str, Safety] = {}
+        self._damaged: dict[str, tuple[str, ...]] = {}
         self._listing = Listing()
         self._today: frozenset[str] = frozenset()  # ids of the weddings of today
         self._listed_minute = -1  # -1: the register changed since
@@ -77,6 +78,7 @@ class Facts:
         self._by_name = {wedding.name: wedding for wedding in self.weddings}
         self._by_id = {wedding.id: wedding for wedding in self.weddings}
         self._safety = {key: safety for key, safety in self._safety.items() if key in self._by_id}
+        self._damaged = {key: damaged for key, damaged in self._damaged.items() if key in self._by_id}
         self._listed_minute = -1
 
     def find(self, name: str) -> Wedding:
@@ -104,13 +106,18 @@ class Facts:
         """How safe a wedding is, as far as known."""
         return self._safety.get(wedding_id, UNKNOWN)
 
-    def counted(self, wedding_id: str, snapshots: Sequence[Recovery]) -> None:
-        """Take in all complete snapshots of a wedding."""
+    def counted(self, wedding_id: str, snapshots: Sequence[Recovery], damaged: Sequence[str] = ()) -> None:
+        """Take in all complete snapshots of a wedding; `damaged` says which others cannot be read."""
+        self._damaged[wedding_id] = tuple(damaged)
         newest = max(snapshots, key=lambda snapshot: snapshot.time_ns, default=None)
         if newest is None:
             self._set(wedding_id, Safety(snapshots=0))
         else:
             self._set(wedding_id, Safety(newest.time_ns, len(snapshots), newest.bytes_source))
+
+    def damaged(self, weddings: Iterable[Wedding]) -> tuple[str, ...]:
+        """Which snapshots of these weddings cannot be read, a sentence each."""
+        return tuple(f"{each.name}: {problem}" for each in weddings for problem in self._damaged.get(each.id, ()))
 
     def committed(self, wedding_id: str, snapshot: Recovery) -> None:
         """Take in one more complete snapshot."""

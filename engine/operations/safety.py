@@ -45,8 +45,10 @@ async def count_unknown(engine: Engine, repository: Repository, wedding_ids: Ite
 async def _count(engine: Engine, repository: Repository, wedding_id: str) -> None:
     """Learn how safe one wedding is. One that cannot be read stays unknown."""
 
+    damaged: list[str] = []
+
     def read() -> list[Recovery]:
-        found = repository.snapshots(wedding_id)
+        found = repository.snapshots(wedding_id, damaged)
         return [Recovery(item.body.time_ns, item.body.counts.bytes_source) for item in found if not item.partial]
 
     before = engine.facts.safety(wedding_id)
@@ -56,4 +58,4 @@ async def _count(engine: Engine, repository: Repository, wedding_id: str) -> Non
         _LOG.warning("the snapshots of a wedding cannot be listed: %s", error.line(), extra={"wedding": wedding_id})
         return
     if engine.facts.safety(wedding_id) == before:  # else a job has committed meanwhile, and knows better
-        engine.facts.counted(wedding_id, counted)
+        engine.facts.counted(wedding_id, counted, damaged)

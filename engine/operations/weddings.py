@@ -46,7 +46,7 @@ async def list_weddings(engine: Engine, operation: ops.ListWeddings) -> ops.Wedd
     ]
     await safety.count_unknown(engine, repository, [wedding.id for wedding in found])
     rows = tuple(_summary(engine, wedding) for wedding in found)
-    return ops.WeddingList(weddings=rows, warnings=engine.facts.register_problems)
+    return ops.WeddingList(weddings=rows, warnings=(*engine.facts.register_problems, *engine.facts.damaged(found)))
 
 
 async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:

@@ -157,7 +157,11 @@ class RepairRun(Run[RepairOutcome]):
     def _tell_losses(self) -> None:
         """Name every file of which a chunk is nowhere, and every snapshot whose manifest cannot be read."""
         bad = {pack.name for pack in self._bad}
-        for snapshot in self._vault.snapshots():
+        standing = self._vault.snapshots()
+        for problem in self._vault.damaged_snapshots(""):
+            self._outcome.losses_total += 1
+            self._outcome.losses.append(problem)
+        for snapshot in standing:
             damaged: list[str] = []
             for entry in self._vault.entries(snapshot, damaged=lambda segment, what: damaged.append(what)):  # noqa: B023
                 try:

@@ -343,10 +343,10 @@ class Repository:
         """The highest number of the wedding's key; 0 when there is none (any more)."""
         return max(self._sealed.numbers(layout.wedding_keys(wedding)), default=0)
 
-    def snapshots(self, wedding_id: str) -> list[Snapshot]:
+    def snapshots(self, wedding_id: str, damaged: list[str] | None = None) -> list[Snapshot]:
         """A wedding's snapshots and checkpoints as they stand in the store, by name; its index is not opened.
 
-        What cannot be read is left out: the vault tells of it when the wedding is at work.
+        What cannot be read is left out, and told to `damaged`.
         """
         wedding = bytes.fromhex(wedding_id)
         listed = (info.name.rpartition("/")[2] for info in self.store.list(layout.snapshots(wedding)))
@@ -356,8 +356,12 @@ class Repository:
         keys = self._wedding_keys(wedding)
         found = []
         for name in names:
-            with contextlib.suppress(IntegrityError, NotFound):
-                found.append(snapshot.read(self.store, keys, name))
+            try:
+                with contextlib.suppress(NotFound):  # deleted since it was listed
+                    found.append(snapshot.read(self.store, keys, name))
+            except IntegrityError as error:
+                if damaged is not None and layout.is_token(name):  # nobody relies on a checkpoint
+                    damaged.append(error.message)
         return found
 
     def holds(self, wedding_id: str, snapshot_id: str) -> bool:

@@ -233,7 +233,8 @@ class WeddingVault:
         if text in ("", "latest"):
             whole = [item for item in found if not item.partial]
             if not whole:
-                self._refuse_damaged("")
+                for problem in self.damaged_snapshots(""):
+                    raise IntegrityError(problem, "snapshots lists the others")
                 raise NotFound("this wedding has no snapshot yet", "make one with backup")
             return whole[-1]
         for item in found:
@@ -251,13 +252,15 @@ class WeddingVault:
     def damaged_snapshots(self, text: str = "latest") -> tuple[str, ...]:
         """What is wrong with snapshots, a sentence each: with any (""), or with those that may be later than `latest`.
 
-        One that a whole snapshot names as its parent is not. Nothing for who named another.
+        One that a whole snapshot names as its parent is not. Nothing for who named another, nor of checkpoints: nobody
+        relies on them.
         """
         if text not in ("", "latest"):
             return ()
         with self._lock:
             earlier = {item.body.parent for item in self._snapshots.values()} if text else set()
-        return tuple(problem for last, problem in self._damaged("").items() if last not in earlier)
+        named = self._damaged("").items()
+        return tuple(problem for last, problem in named if layout.is_token(last) and last not in earlier)
 
     def _refuse_damaged(self, text: str) -> None:
         for problem in self._damaged(text).values():

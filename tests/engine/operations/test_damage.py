@@ -63,6 +63,9 @@ def test_the_only_snapshot_when_it_is_damaged_is_not_none_at_all(tmp_path: Path)
         listed = asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList)
         assert listed.snapshots == ()
         assert listed.warnings == (f"snapshot {made} is damaged or does not belong here",)
+        assert asking.ask(ops.ListWeddings(), ops.WeddingList).warnings == (f"smith-jones: {listed.warnings[0]}",)
+        repaired = asking.ask(ops.Repair(wedding="smith-jones"), ops.RepairReport)
+        assert (repaired.losses, repaired.job.code) == (listed.warnings, "integrity")
         for operation in (
             ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back")),
             ops.Browse(wedding="smith-jones", path="/"),

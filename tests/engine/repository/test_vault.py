@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 
 import pytest
@@ -351,7 +350,7 @@ def test_data_and_metadata_do_not_stand_in_for_each_other() -> None:
         vault.read_chunk(metadata_id)
     with pytest.raises(IntegrityError):
         vault.read_metadata(data_id)
-    mixed = dataclasses.replace(vault.locate(data_id), pack=vault.locate(metadata_id, crypto.METADATA_PACK).pack)
+    mixed = replace(vault.locate(data_id), pack=vault.locate(metadata_id, crypto.METADATA_PACK).pack)
     with pytest.raises(IntegrityError):
         vault.take_chunk(data_id, mixed, memoryview(b"same"))
 
