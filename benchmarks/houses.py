@@ -97,6 +97,6 @@ class House:
 
     def jobs(self, **asked: object) -> tuple[ops.JobRow, ...]:
         """Jobs, by what `jobs` can be asked for."""
-        page = self.ask(ops.ListJobs(limit=100_000, **asked))  # type: ignore[arg-type]
+        page = self.ask(ops.ListJobs(**{"limit": 100_000, **asked}))  # type: ignore[arg-type]
         assert isinstance(page, ops.JobPage)
         return page.jobs

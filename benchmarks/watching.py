@@ -89,6 +89,7 @@ class Cards:
 
     def __init__(self, folder: Path, size: Size) -> None:
         self.folder, self.size = folder, size
+        self.ended: dict[str, JobRow] = {}
         for number in range(size.folders):
             (folder / f"card-{number}").mkdir()
         make_home(folder / "home", [f"w{number}" for number in range(size.folders)], '[watch]\npoll = "2s"\n')
@@ -99,7 +100,7 @@ class Cards:
         )
         self.house.settle()
 
-    def begin_writing(self, files: int, seed: int, per_s: float) -> subprocess.Popen[str]:
+    def begin_writing(self, files: int, seed: int, per_s: float) -> subprocess.Popen[bytes]:
         """Have the other process begin."""
         wanted = [f"--{name}={value}" for name, value in (("files", files), ("seed", seed), ("per-s", per_s))]
         command = [
@@ -110,15 +111,24 @@ class Cards:
             f"--write={self.size.folders}",
             *wanted,
         ]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with open(self.folder / f"written-{seed}", "w") as lines:
+            return subprocess.Popen(command, stdout=lines)
 
-    def written(self, process: subprocess.Popen[str]) -> list[Closed]:
+    def written(self, process: subprocess.Popen[bytes], seed: int) -> list[Closed]:
         """What it has written, once it has ended."""
-        lines = process.communicate()[0].splitlines()
+        while process.poll() is None:
+            self.gather()
+            time.sleep(1.0)
         if process.returncode:
             raise RuntimeError("the process that writes has failed")
-        rows = [json.loads(line) for line in lines]
+        rows = [json.loads(line) for line in (self.folder / f"written-{seed}").read_text().splitlines()]
         return [Closed(at, name, size, digest, closed_ns) for at, name, size, closed_ns, digest in rows]
+
+    def gather(self) -> None:
+        """Remember the jobs that have ended lately: the engine keeps only the newest."""
+        for job in self.house.jobs(kind="backup", limit=500):
+            if job.snapshot and job.ended_ns:
+                self.ended[job.id] = job
 
     def kept(self, at: int, snapshot: str = "latest") -> dict[str, str]:
         """Name → hash, of the files of a folder in a snapshot."""
@@ -143,9 +153,9 @@ class Cards:
     def first_jobs(self, files: list[Closed]) -> dict[Closed, JobRow]:
         """The job whose snapshot has a file first."""
         jobs = defaultdict(list)
-        for job in self.house.jobs(kind="backup"):
-            if job.snapshot:
-                jobs[job.wedding].append(job)
+        self.gather()
+        for job in self.ended.values():
+            jobs[job.wedding].append(job)
         by_folder = defaultdict(list)
         for each in files:
             by_folder[each.folder].append(each)
@@ -170,7 +180,7 @@ def lag(folder: Path, size: Size, report: Report) -> None:
     """Closed → first sealed byte, and → committed, by size."""
     cards = Cards(folder, size)
     try:
-        files = cards.written(cards.begin_writing(size.files, 1, size.per_s))
+        files = cards.written(cards.begin_writing(size.files, 1, size.per_s), 1)
         cards.house.settle()
         jobs = cards.first_jobs(files)
         sealed = [
@@ -179,6 +189,7 @@ def lag(folder: Path, size: Size, report: Report) -> None:
             if job.initiation_s is not None
         ]
         report.add("lag: files closed", None, len(files), "files")
+        report.add("lag: files whose first snapshot is not known", 0, len(files) - len(jobs), "files")
         report.add("lag: closed → first sealed byte, p50", None, at_share(sealed, 0.5), "ms")
         report.add("lag: closed → first sealed byte, p99", 1000, at_share(sealed, 0.99), "ms")
         small = [(job.ended_ns - each.closed_ns) / 1e6 for each, job in jobs.items() if each.size_bytes <= SMALL_BYTES]
@@ -230,7 +241,7 @@ def restart(folder: Path, size: Size, report: Report) -> None:
             time.sleep(1.0)
             cards.house.close()
             cards.house.start()
-            files += cards.written(process)
+            files += cards.written(process, number)
         cards.house.settle()
         cards.house.settle()  # what the last one has started may have changes of its own
         report.add(f"restart: files lost, of {len(files)}", 0, cards.lost(files), "files")
@@ -254,7 +265,7 @@ def limited(folder: Path) -> dict[str, int]:
     """Inside of it: twice as many folders as may be watched."""
     cards = Cards(folder, Size(folders=2 * WATCHES_MAX))
     try:
-        files = cards.written(cards.begin_writing(200, 1, 50.0))
+        files = cards.written(cards.begin_writing(200, 1, 50.0), 1)
         begin_s = time.monotonic()
         while cards.lost(files) and time.monotonic() - begin_s < 60:
             time.sleep(1.0)

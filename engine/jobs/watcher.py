@@ -22,6 +22,7 @@ from typing import Literal
 from engine.base.errors import LimitReached, WedSyncError
 from engine.jobs.inotify import Happening, Inotify
 from engine.jobs.offload import Means
+from engine.jobs.openfiles import OpenFiles, Seen
 from engine.jobs.settling import Batch, Pace, Settling
 from engine.jobs.watchtree import Folder, Identity, WatchTree
 from engine.pipeline.excludes import IGNORE_FILE, Excludes
@@ -93,6 +94,7 @@ class Watcher:
         self._due: list[tuple[int, int, str]] = []  # a heap: rank, since when, and who may start when there is a place
         self._at: dict[str, float] = {}  # watch → its one entry that counts in `_later`; -inf in `_due`
         self._to_look_at: deque[str] = deque()
+        self._open = OpenFiles()
         self._look_s = 0.0
         self._wake = asyncio.Event()
         self._walk_wanted = asyncio.Event()
@@ -194,6 +196,8 @@ class Watcher:
         if now_s < self._look_s:
             return
         self._look_s = now_s + TICK_S
+        if still_open := self._open.due(now_s):
+            self._walk(partial(self._look_at_open, still_open))
         if not self._to_look_at:
             self._to_look_at.extend(self.watches)
         for _ in range(min(LOOKED_AT_A_TIME, len(self._to_look_at))):
@@ -320,8 +324,11 @@ class Watcher:
                 return
         elif happening.kind == "made":
             # A file is written next, and told of when it is closed; only what has no bytes to wait for is told now.
+            self._open.made(path, folder.watches, now[0])
             self._walk(partial(self._look_at_new, folder, path))
             return
+        elif happening.kind != "dressed":
+            self._open.closed(path)
         self._note(folder.watches, path, happening.is_folder, now)
 
     def _note(self, watch_ids: frozenset[str], path: bytes, is_folder: bool, now: tuple[float, int]) -> None:
@@ -351,6 +358,16 @@ class Watcher:
             return
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             self._call(partial(self._note_now, folder, path, is_folder=False))
+
+    def _look_at_open(self, paths: list[bytes]) -> None:
+        """On the executor: see whether files grow that nobody closes."""
+        self._call(partial(self._looked, {path: _seen(path) for path in paths}))
+
+    def _looked(self, found: dict[bytes, Seen | None]) -> None:
+        now = self._clock.monotonic_s(), self._clock.now_ns()
+        for path, seen in found.items():
+            self._note(self._open.looked(path, seen, now[0]), path, False, now)
+        self._wake.set()
 
     def _is_full(self, watch_ids: frozenset[str], problem: str) -> None:
         for watch_id in watch_ids:
@@ -383,6 +400,14 @@ def _walk_each(steps: list[Callable[[], None]]) -> None:
             _LOG.warning("a walk of watched folders failed: %s", error.line())
         except Exception:
             _LOG.exception("a walk of watched folders met a bug")
+
+
+def _seen(path: bytes) -> Seen | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def _is_excluded(watch: Watch, path: bytes, *, is_folder: bool) -> bool:

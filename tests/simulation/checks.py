@@ -66,6 +66,9 @@ class Checks:
         self._limited: set[PriorityClass] = set()  # ever
         self._passed: dict[tuple[PriorityClass, str], dict[str, int]] = {}
         self._touched: set[int] = set()
+        orders = simulation.mix.orders
+        self._repeated = {f"{order.wedding:032x}" for order in orders if order.repeats >= 0}  # may go back in line
+        self._touched.update(order.repeats for order in orders if order.repeats >= 0)
         self.demands: dict[int, _Demand] = {}
         self.share_error = 0.0  # the largest, as a part of the bound
         self.was_full = False
@@ -159,7 +162,7 @@ class Checks:
         own = self._passed.pop((job.priority, job.wedding_id), {})
         assert all(count <= 1 for count in own.values())
         for wedding_id in lines:
-            if wedding_id != job.wedding_id:
+            if wedding_id not in (job.wedding_id, *self._repeated):
                 passed = self._passed.setdefault((job.priority, wedding_id), {})
                 passed[job.wedding_id] = passed.get(job.wedding_id, 0) + 1
                 assert passed[job.wedding_id] <= 1, f"{job.wedding} begins twice while another waits"
@@ -167,6 +170,10 @@ class Checks:
         for waiting_id in lines.get(job.wedding_id, ()):
             later = numbers[waiting_id]
             assert later > number or self._touched.intersection((later, number)), "a wedding's jobs keep their order"
+        orders = self._simulation.mix.orders
+        active = [numbers[id] for id in dispatcher.roster.active]
+        at_work = [number if orders[number].repeats < 0 else orders[number].repeats for number in active]
+        assert len(set(at_work)) == len(at_work), "two jobs are at work on the same"
         limit = self._simulation.mix.jobs_active_max
         assert dispatcher.running_count <= math.ceil(limit * SHARES[job.priority])
         assert dispatcher._opening <= math.ceil(OPENING_MAX * SHARES[job.priority])

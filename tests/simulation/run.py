@@ -113,8 +113,11 @@ class Simulation:
 
     def _order(self, number: int, order: Order) -> None:
         wedding = Wedding(id=f"{order.wedding:032x}", name=f"w{order.wedding}", date=TODAY)
-        opener = partial(self._opened, number)
-        spec = JobSpec(order.kind, wedding, order.priority, True, opener, "start_backup", "{}")
+        work = str(order.repeats if order.repeats >= 0 else number)
+        spec = JobSpec(
+            order.kind, wedding, order.priority, True, partial(self._opened, number), "start_backup", "{}",
+            turn=(wedding.id, work),
+        )  # fmt: skip
         self.checks.accepted(number, self.dispatcher.accept(spec))
 
     @contextlib.contextmanager

@@ -14,6 +14,7 @@ import pytest
 from engine.base.errors import LimitReached, NotFound, UsageError
 from engine.contract import operations as ops
 from engine.contract import steering
+from engine.jobs import openfiles
 from engine.jobs.inotify import Happening, Inotify
 from engine.local import LocalEngine
 from tests.engine.homes import PASSPHRASE
@@ -53,6 +54,12 @@ def names(asking: Asking) -> set[str]:
         return set()
 
 
+def sizes(asking: Asking) -> dict[str, int | None]:
+    """Name → size, of what is below the card in the newest snapshot."""
+    browse = ops.Browse(wedding=NAME, path=str(asking.folder / "card"), recursive=True)
+    return {Path(entry.path).name: entry.size for entry in asking.ask(browse, ops.EntryList).entries}
+
+
 def is_protected(asking: Asking, *wanted: str) -> bool:
     return set(wanted) <= names(asking)
 
@@ -79,6 +86,17 @@ def test_what_is_written_moved_in_linked_or_made_is_protected(watching: Asking) 
     assert row.lag_s is not None
     snapshots = watching.ask(ops.ListSnapshots(wedding=NAME), ops.SnapshotList).snapshots
     assert {snapshot.tags for snapshot in snapshots} == {("watch",)}
+
+
+def test_a_file_that_is_never_closed_is_protected_while_it_grows(
+    watching: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openfiles, "FIRST_S", 0.3)
+    with open(watching.folder / "card" / "recording.mov", "wb", buffering=0) as recording:
+        recording.write(b"one")
+        assert eventually(lambda: sizes(watching).get("recording.mov") == 3)
+        recording.write(b"two")
+        assert eventually(lambda: sizes(watching).get("recording.mov") == 6)
 
 
 def test_what_is_removed_or_moved_away_is_gone_and_moved_folders_are_watched_where_they_are(watching: Asking) -> None:
