@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.wedsync_tui.processes import (
     Watch,
     end_engine_of,
     end_what_is_left,
+    environment,
     eventually,
     furnished,
     owner_of,
@@ -23,6 +25,7 @@ from tests.wedsync_tui.processes import (
     until_free,
     watching,
 )
+from wedsync_tui.wiring import log_of
 
 STALL_S = float(os.environ.get("STALL_S", "1"))  # `make lines` takes 8
 BACKUP = ("-c", "backup smith-jones --from source --wait")
@@ -112,6 +115,30 @@ def test_a_terminal_that_stalls_holds_no_backup_up(home: Path) -> None:
         line.until("keys and commands")
         line.process.send_signal(signal.SIGTERM)
         assert line.ended() == 0
+
+
+FAILING_SCREEN = (  # `p` divides by nothing
+    "from screens.dashboard import DashboardScreen; DashboardScreen.action_pause = lambda self: 1 / 0; "
+    "from wedsync_tui.cli import main; main()"
+)
+
+
+def test_a_screen_that_fails_in_mid_backup_gives_the_terminal_back_and_ends_no_job(home: Path) -> None:
+    program = [sys.executable, "-c", FAILING_SCREEN]
+    line = Line(program, environment(home, WEDSYNC_PASSPHRASE=PASSPHRASE), home.parent)
+    try:
+        with watching(home) as watch:
+            begin_backup(line, watch)
+            line.type("p")
+            assert line.ended() == 1
+            line.until("the console failed and the engine did not")
+            assert line._drawn.rfind(b"\x1b[?1049l") > 0
+            assert "Traceback" not in line.drawn
+            assert watch.until_ended() == ["done"]
+    finally:
+        line.close()
+    assert "ZeroDivisionError" in log_of(home).read_text()
+    until_free(home)
 
 
 def test_an_attached_console_whose_engine_is_killed_says_so_and_ends_with_1(home: Path) -> None:
