@@ -123,7 +123,7 @@ class StreamPool:
         with self._work_came:
             if self._closed:
                 raise Unavailable("the engine is stopping", "try again when it has started")
-            run.attach(lambda: self.wake(run))
+            run.attach(self.wake)
             self._line_up(run)  # type: ignore[arg-type]
 
     def wake(self, run: Run[Outcome]) -> None:
@@ -209,8 +209,8 @@ class StreamPool:
 
     def _work(self) -> None:
         buffers = Buffers(self._clock, self.compression_level)
-        while (run := self._next_run()) is not None:
-            self._serve(run, buffers)
+        while self._serve(self._next_run(), buffers):
+            pass
 
     def _next_run(self) -> Run[object] | None:
         """The run whose turn it is; None when this stream is to end."""
@@ -235,10 +235,14 @@ class StreamPool:
         """How long no unit may be begun, because of what a tier may move."""
         return max((meter.wait_s() for meter in self._meters), default=0.0)
 
-    def _serve(self, run: Run[object], buffers: Buffers) -> None:
+    def _serve(self, run: Run[object] | None, buffers: Buffers) -> bool:
+        """One unit of `run`; False without one. A thread that waits holds no run, nor what hangs on it."""
+        if run is None:
+            return False
         found = self._ask(run)
         if found is not None:
             self._carry_out(run, *found, buffers)
+        return True
 
     def _ask(self, run: Run[object], *, in_turn: bool = True) -> tuple[Unit, int] | None:
         """One unit of `run` and its cost; `run` then stands in line again, or is over, or waits when it has none now.
@@ -300,8 +304,8 @@ class StreamPool:
 
     def _work_as_spare(self) -> None:
         buffers = Buffers(self._clock, self.compression_level)
-        while (run := self._next_urgent_run()) is not None:
-            self._serve(run, buffers)
+        while self._serve(self._next_urgent_run(), buffers):
+            pass
 
     def _next_urgent_run(self) -> Run[object] | None:
         """The run whose turn it is, once every stream is at work and one of them for a lower class than that run's."""
@@ -317,15 +321,22 @@ class StreamPool:
 
     def _end_runs(self) -> None:
         buffers = Buffers(self._clock, self.compression_level)
-        while True:
-            with self._end_came:
-                self._end_came.wait_for(lambda: self._over or self._streams_ended)
-                if not self._over:
-                    return
-                run = self._over.popleft()
-            self._timed(run.end, buffers)
-            with self._end_came:
-                run.in_flight -= 1
+        while self._end(self._next_over(), buffers):
+            pass
+
+    def _next_over(self) -> Run[object] | None:
+        """A run with nothing left to do; None when no further one will come."""
+        with self._end_came:
+            self._end_came.wait_for(lambda: self._over or self._streams_ended)
+            return self._over.popleft() if self._over else None
+
+    def _end(self, run: Run[object] | None, buffers: Buffers) -> bool:
+        if run is None:
+            return False
+        self._timed(run.end, buffers)
+        with self._end_came:
+            run.in_flight -= 1
+        return True
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

@@ -11,7 +11,7 @@ import mmap
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import zstandard
 
@@ -99,7 +99,7 @@ class Run(Generic[Outcome]):
         self._error: BaseException | None = None
         self.is_over = False  # no unit will follow: it is to be ended
         self.kept: Unit | None = None  # the pool's: asked for out of turn, handed out in turn
-        self._wake: Callable[[], None] = lambda: None
+        self._tell: Callable[[Run[Any]], None] | None = None
 
     # --- what subclasses give ---------------------------------------------------------------------------
 
@@ -146,11 +146,15 @@ class Run(Generic[Outcome]):
         self.priority = priority
         self._wake()
 
+    def _wake(self) -> None:
+        if self._tell is not None:
+            self._tell(self)
+
     # --- what the pool uses -----------------------------------------------------------------------------
 
-    def attach(self, wake: Callable[[], None]) -> None:
+    def attach(self, tell: Callable[[Run[Any]], None]) -> None:
         """Whom to tell that it is to stop, or of another class."""
-        self._wake = wake
+        self._tell = tell
 
     def take(self, *, idle: bool) -> Unit | None:
         """The next unit; None when there is none now, or, once it `is_over`, ever."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -156,3 +157,19 @@ def test_closing_lets_runs_end_that_have_nothing_left_to_do() -> None:
         time.sleep(0)
     close(pool, go_on)
     assert [run.done.result(ENDED_S) for run in runs] == [1] * len(runs)
+
+
+def test_threads_that_wait_hold_no_run(pool: StreamPool) -> None:
+    """A run holds its wedding's keys, and descriptors: once it has ended nothing of the pool keeps it."""
+    gone = []
+    for _ in range(CLOSERS):
+        run = Counted(3)
+        gone.append(weakref.ref(run))
+        pool.submit(run)
+        assert run.done.result(ENDED_S) == 3
+        del run
+    for _ in range(600):
+        if all(ref() is None for ref in gone):
+            break
+        time.sleep(0.01)
+    assert [ref() for ref in gone if ref() is not None] == []
