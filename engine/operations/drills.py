@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.base.errors import IntegrityError, UsageError
+from engine.base.errors import IntegrityError, NotPermitted, UsageError
 from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract import drills
 from engine.contract import operations as ops
@@ -28,6 +28,8 @@ async def drill(engine: Engine, operation: drills.Drill) -> ops.Result:
     wedding = engine.facts.find(operation.wedding)
     if operation.files < 1:
         raise UsageError("a drill restores at least one file", "give --files 20")
+    if engine.home.read_only and not operation.to:
+        raise NotPermitted(f"no drill in it: {engine.home.read_only}", "give --to DIR")
     await engine.opening.needed()
     found: list[DrillOutcome] = []
     job = await accept(engine, drill_spec(engine, operation, wedding, found))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
+from engine.contract import drills, steering
 from engine.contract import operations as ops
-from engine.contract import steering
 from engine.contract.operations import Operation, Result
 
 SMITH = "smith-jones"
@@ -168,6 +168,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("schedule remove", lambda _: steering.RemoveSchedule(name="nightly"), steering.ScheduleList),
     Scenario("schedule remove again", lambda _: steering.RemoveSchedule(name="nightly"), NotFound, "nightly"),
     Scenario("verify", lambda _: ops.Verify(wedding=SMITH, all=True), ops.VerifyReport),
+    Scenario("drill", lambda _: drills.Drill(wedding=SMITH), drills.DrillReport),
     Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
     Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),
     Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),

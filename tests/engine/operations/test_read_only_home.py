@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import Conflict, NotFound, NotPermitted
+from engine.contract import drills, steering
 from engine.contract import operations as ops
-from engine.contract import steering
 from engine.contract.catalog import CATALOG
 from engine.operations.home import Home
 from tests.engine.homes import PASSPHRASE, home_with_repository
@@ -102,6 +102,14 @@ def test_what_would_change_something_is_refused_in_one_line(asking: Asking) -> N
     for operation in CHANGES:
         with pytest.raises(NotPermitted, match=r" is not possible: the home .* can only be read"):
             asking.ask(operation, ops.Result)
+
+
+def test_a_drill_needs_another_disk(asking: Asking, tmp_path: Path) -> None:
+    with pytest.raises(NotPermitted, match="no drill") as caught:
+        asking.ask(drills.Drill(wedding="smith-jones"), drills.DrillReport)
+    assert "can only be read" in caught.value.line()
+    report = asking.ask(drills.Drill(wedding="smith-jones", to=str(tmp_path)), drills.DrillReport)
+    assert (report.job.state, report.problems, list(tmp_path.iterdir())) == ("done", (), [])
 
 
 def test_dry_runs_change_nothing(asking: Asking, tmp_path: Path) -> None:
