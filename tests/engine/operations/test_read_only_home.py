@@ -109,7 +109,8 @@ def test_a_drill_needs_another_disk(asking: Asking, tmp_path: Path) -> None:
         asking.ask(drills.Drill(wedding="smith-jones"), drills.DrillReport)
     assert "can only be read" in caught.value.line()
     report = asking.ask(drills.Drill(wedding="smith-jones", to=str(tmp_path)), drills.DrillReport)
-    assert (report.job.state, report.problems, list(tmp_path.iterdir())) == ("done", (), [])
+    assert (report.job.state, report.problems) == ("done", ())
+    assert list(tmp_path.glob("drill-*")) == []
 
 
 def test_dry_runs_change_nothing(asking: Asking, tmp_path: Path) -> None:
