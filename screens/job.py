@@ -90,7 +90,9 @@ class JobScreen(JobKeys):
         self._refill()
 
     def _take(self, detail: JobDetail) -> None:
-        self._detail, self._problem = detail, ""
+        before, self._detail, self._problem = self._detail, detail, ""
+        if before is None or before.job.state != detail.job.state:
+            self.refresh_bindings()
         if detail.lines_total < len(self._warnings):
             self._warnings.clear()  # another attempt has begun to count anew
         elif detail.offset == len(self._warnings):
@@ -152,13 +154,26 @@ class JobScreen(JobKeys):
             self._ask()
             self._refill()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that lead nowhere with a job as it stands are not offered."""
+        if self._detail is None:
+            return action not in ("cancel", "classify", "steer", "snapshot")
+        job = self._detail.job
+        may = {
+            "cancel": not view.is_ended(job),
+            "classify": not view.is_ended(job),
+            "pause": job.state in ("queued", "running"),
+            "resume": job.state == "paused",
+            "retry": job.state in ("failed", "cancelled", "interrupted", "warnings") or job.retry_ns is not None,
+            "snapshot": bool(job.snapshot),
+        }
+        return may.get(str(parameters[0]) if action == "steer" else action, True)
+
     def action_snapshot(self) -> None:
         """What the snapshot of this job holds."""
-        job = self._detail.job if self._detail is not None else None
-        if job is not None and job.snapshot:
+        if self._detail is not None:
+            job = self._detail.job
             self._desk.request(ops.Browse(wedding=job.wedding, snapshot=job.snapshot))
-        else:
-            self.notify("this job has no snapshot yet", markup=False)
 
     def action_back(self) -> None:
         """Back to where it was opened."""

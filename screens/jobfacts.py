@@ -50,8 +50,11 @@ def fact_lines(detail: JobDetail, now: int, width: int, *, command: str) -> tupl
     if job.snapshot:
         facts.append(("snapshot", line_of(job.snapshot)))
     if job.message:
-        facts.append(("reason", line_of(Span(clean(job.message), "critical" if job.state == "failed" else "warning"))))
-    if job.current and not is_ended(job):
+        is_bad = job.state == "failed" or job.retry_ns
+        facts.append(
+            ("reason" if is_bad else "note", line_of(Span(clean(job.message), "critical" if is_bad else "plain")))
+        )
+    if job.current and job.state == "running":
         room = max(0, width - LABEL_WIDTH)
         facts.append(("at work on", line_of(Span(cut(clean(job.current), room, keep_end=True), "dim"))))
     facts.append(("job", line_of(Span(job.id, "dim"))))

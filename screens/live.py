@@ -77,7 +77,7 @@ class JobKeys(LiveScreen):
                 *filter(None, lines),
                 *([caution] if caution else []),
                 "",
-                "What they have checkpointed stays for a week; R begins them again.",
+                "What was checkpointed stays for a week; R begins again.",
             ],
             (Choice("keep", "Keep"), Choice("cancel", f"Cancel {one}", "error")),
         )

@@ -26,6 +26,7 @@ from textual.timer import Timer
 import screens
 from engine.base.errors import WedSyncError
 from engine.base.units import format_count
+from engine.contract.events import Event
 from engine.contract.handle import EngineHandle
 from engine.contract.settings import ConsoleSettings
 from engine.contract.status import Status
@@ -173,14 +174,20 @@ class ConsoleApp(App[Outcome]):
             for screen in self.screen_stack:
                 if isinstance(screen, LiveScreen) and screen.is_mounted:
                     screen.apply(status, notice=notice)
-        loud = [one for one in batch.events if one.job not in self.desk.hushed or not one.job]
-        for event in [one for one in loud if one.level != "info" or one.kind == "job-ended"][-TOASTS_PER_PULL:]:
+        told = [one for one in batch.events if self._is_told(one)]
+        for event in told[-TOASTS_PER_PULL:]:
             severity: Severity = "information" if event.level == "info" else event.level
             self.tell(view.event_words(event), severity=severity)
         self._leave_if_over(status)
         self.guide.look(status)
         if self._ticks:
             self.call_after_refresh(self._frame_took, started)
+
+    def _is_told(self, event: Event) -> bool:
+        """Whether a toast tells of it: not where it is seen anyway, nor what somebody did to many jobs at once."""
+        if event.level == "info":
+            return event.kind == "job-ended" and not isinstance(self.screen, LiveScreen)
+        return not event.job or event.job not in self.desk.hushed
 
     def _notice(self, status: Status, dropped: int) -> str:
         parts = []

@@ -248,6 +248,12 @@ async def test_a_cancelled_job_is_begun_again_from_the_list(engine: LocalEngine,
         assert "■ cancelled" in lines(app)[0]
         await pilot.press("r")
         await eventually(lambda: "1 had ended already" in toasts(app))
+        await pilot.press("enter")
+        await until(app, pilot, "■ cancelled", "job")
+        keys = panel(app, "keys")
+        assert [word in keys for word in ("Retry", "Cancel", "Pause", "Resume", "Class")] == [True] + [False] * 4
+        await pilot.press("escape")
+        await settled(pilot)
         await pilot.press("R")
         await eventually(lambda: "1 begun again" in toasts(app))
         assert len(states(engine, "birch-02 queued")) == 1
