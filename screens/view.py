@@ -306,6 +306,16 @@ def job_words(job: JobRow, now: int) -> Line:
     return line_of(Span(f"done {ended}", role), Span(warnings, "warning"), Span(facts, "dim"))
 
 
+def job_meant(status: Status, begun: str) -> str:
+    """The job whose id begins so, for whoever is asked about it: `backup of smith-jones, running, 42 %`."""
+    found = [job for job in status.jobs if begun and job.id.startswith(begun)]
+    if len(found) != 1:
+        return ""
+    share = job_share(found[0]) if found[0].state == "running" else None
+    part = f", {percent(share)}" if share is not None else ""
+    return f"{found[0].kind} of {clean(found[0].wedding)}, {found[0].state}{part}"
+
+
 def jobs_heading(status: Status) -> str:
     """`1 running, 2 queued · 14 done, 1 failed`."""
     head = status.dashboard

@@ -35,7 +35,7 @@ from screens.jobs import JobsScreen
 from screens.results import ResultScreen
 from screens.tables import sentence_of, sheet_of
 from screens.text import Span, clean, line_of
-from screens.view import is_ended
+from screens.view import is_ended, job_meant
 from wedsync_tui.arguments import Argument, arguments_of
 from wedsync_tui.aside import Aside
 from wedsync_tui.commands import HelpRequest, format_command, parse_line
@@ -149,7 +149,9 @@ class ConsoleDesk:
             self.open_job(operation.job)
         elif spec.confirm:
             self._stage.open(
-                confirm(format_command(operation), spec.help),
+                confirm(
+                    format_command(operation), spec.help, job_meant(self._stage.status(), getattr(operation, "job", ""))
+                ),
                 lambda answer: self._send(operation) if answer == "go" else None,
             )
         else:

@@ -11,13 +11,14 @@ import asyncio
 from engine.base.errors import UsageError, WedSyncError
 from engine.contract.handle import EngineHandle
 from engine.contract.operations import Result
-from screens.text import Span, clean, line_of
+from screens.text import Span, clean, cut, line_of
 from wedsync_tui.desk import not_here
 from wedsync_tui.output import failure_of
 from wedsync_tui.script import CommandStep, ExpectStep, LetStep, Script, Step, facts_of, why_not
 from wedsync_tui.stage import Stage
 
 LOOK_EVERY_S = 0.1
+SHOWN_CELLS = 30  # of the step that runs, in the top line
 FRESH_S = 1.0  # how long a status document younger than the last result is waited for
 
 
@@ -39,7 +40,7 @@ class Stepper:
         if script.problems:
             return False
         for number, step in enumerate(script.steps, start=1):
-            self.words = f"script {number}/{len(script.steps)}"
+            self.words = f"script {number}/{len(script.steps)}: {cut(clean(step.text), SHOWN_CELLS)}"
             self._tell(f"{step.place}{step.text}")
             try:
                 await self._step(step)

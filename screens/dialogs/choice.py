@@ -65,11 +65,11 @@ class ChoiceDialog(ModalScreen[str]):
         self.dismiss("")
 
 
-def confirm(command: str, help_text: str) -> ChoiceDialog:
-    """Ask before something is done that is hard to take back: shows the line it would run."""
+def confirm(command: str, help_text: str, meant: str = "") -> ChoiceDialog:
+    """Ask before something is done that is hard to take back: shows the line it would run, and what that means."""
     return ChoiceDialog(
         "Really?",
-        (f": {command}", "", help_text),
+        (f": {command}", *((f"  {meant}",) if meant else ()), "", help_text),
         (Choice("cancel", "Cancel"), Choice("go", "Do it", "error")),
     )
 

@@ -305,6 +305,14 @@ async def test_danger_asks_first_and_enter_is_harmless(engine: FakeEngine) -> No
         assert engine.operations == [ops.ArchiveWedding(name="smith-jones")]
 
 
+async def test_whoever_cancels_a_job_is_told_which(engine: FakeEngine) -> None:
+    async with opened(engine) as (app, pilot):
+        await pilot.press("2", "x")
+        await settled(pilot)
+        assert isinstance(app.screen, ChoiceDialog)
+        assert "backup of smith-jones, running, 50 %" in shown(app)
+
+
 async def test_a_form_says_what_is_wrong_and_stays(engine: FakeEngine) -> None:
     async with opened(engine) as (app, pilot):
         await pilot.press("a", *"lee-park", "tab", *"June", "ctrl+s")

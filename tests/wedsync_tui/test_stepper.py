@@ -19,6 +19,21 @@ async def test_a_script_runs_and_says_where_it_is() -> None:
         assert "the script is done" in panel(app, "log")
 
 
+async def test_the_top_line_says_which_step_runs() -> None:
+    engine = FakeEngine()
+    seen: list[str] = []
+    async with opened(engine, (120, 36)) as (app, pilot):
+
+        def scaled(_: ops.Operation) -> ops.Result:
+            seen.append(app.stepper.words)
+            return ops.ScaleResult(before=3, streams=2, mode="manual")
+
+        engine.answer(ops.ScaleInfrastructure, scaled)
+        assert await app.stepper.run(read_script(b"status\nscale 2\n", "tour.wed"))
+        await pilot.pause()
+    assert seen == ["script 2/2: scale 2"]
+
+
 async def test_a_step_that_fails_ends_it_with_its_line() -> None:
     engine = FakeEngine()
     script = b"snapshots nobody\nscale 3\n"
