@@ -70,11 +70,12 @@ class _TimesOf:
 
 
 def begin(engine: Engine) -> None:
-    """Watch what was watched before; called when the repository is open and the register known."""
-    for wedding_id, document in engine.kept.watches.items():
-        wedding = engine.facts.by_id(wedding_id)
-        if wedding is not None and not wedding.archived:
-            _begin_watch(engine, wedding, document)
+    """Watch what was watched before, of today first; called when the repository is open and the register known."""
+    found = ((engine.facts.by_id(wedding_id), document) for wedding_id, document in engine.kept.watches.items())
+    known = [(wedding, document) for wedding, document in found if wedding is not None and not wedding.archived]
+    known.sort(key=lambda row: _rank(engine, row[0]))
+    for wedding, document in known:
+        _begin_watch(engine, wedding, document)
 
 
 def follow(engine: Engine, wedding: Wedding) -> None:
@@ -92,8 +93,11 @@ def _begin_watch(engine: Engine, wedding: Wedding, document: WatchDocument) -> N
     watcher = engine.kept.watcher
     assert watcher is not None
     settling = Settling(engine.clock.monotonic_s())
-    rank = PRIORITY_CLASSES.index(class_of(wedding, engine.clock.now_ns()))
-    watcher.watch(Watch(wedding.id, document.paths, document.exclude, settling, rank))
+    watcher.watch(Watch(wedding.id, document.paths, document.exclude, settling, _rank(engine, wedding)))
+
+
+def _rank(engine: Engine, wedding: Wedding) -> int:
+    return PRIORITY_CLASSES.index(class_of(wedding, engine.clock.now_ns()))
 
 
 async def _back_up(engine: Engine, watch: Watch, batch: Batch) -> bool:
@@ -101,7 +105,7 @@ async def _back_up(engine: Engine, watch: Watch, batch: Batch) -> bool:
     wedding = engine.facts.by_id(watch.id)
     if wedding is None or engine.opening.repository is None:
         raise NotFound("the wedding is not in the register any more")
-    watch.rank = PRIORITY_CLASSES.index(class_of(wedding, engine.clock.now_ns()))
+    watch.rank = _rank(engine, wedding)
     operation = ops.StartBackup(
         wedding=wedding.name, sources=tuple(map(os.fsdecode, watch.present)), tags=(TAG,), exclude=watch.exclude
     )

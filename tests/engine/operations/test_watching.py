@@ -121,6 +121,24 @@ def test_what_changed_while_no_engine_ran_is_protected_after_the_start(watching:
     assert eventually(lambda: is_protected(watching, "later.jpg"))
 
 
+def test_after_a_start_the_weddings_of_today_are_watched_first(watching: Asking) -> None:
+    today = dt.datetime.now(tz=dt.UTC).date()
+    for number in range(10):
+        name = f"couple-{number}"
+        (watching.folder / name).mkdir()
+        date = today if number % 2 else today + dt.timedelta(days=40)
+        watching.ask(ops.AddWedding(name=name, date=date), ops.WeddingResult)
+        watching.ask(steering.WatchWedding(wedding=name, paths=(str(watching.folder / name),)), steering.WatchList)
+    watching.engine.close(drain_s=5.0).result(ANSWER_S)
+    watching.engine = LocalEngine.start(watching.folder / "home", PASSPHRASE, streams=2)
+    inside = watching.engine._life._engine
+    assert eventually(lambda: inside.kept.watcher is not None and len(inside.kept.watcher.watches) == 11)
+    assert inside.kept.watcher is not None
+    ranks = [watch.rank for watch in inside.kept.watcher.watches.values()]
+    assert ranks == sorted(ranks)
+    assert set(ranks) == {0, 2}
+
+
 def test_an_overflow_of_the_kernels_queue_loses_no_file(watching: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Inotify.read
     lost: list[Happening] = []
