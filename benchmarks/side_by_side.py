@@ -57,7 +57,6 @@ def run_round(program: programs.Program, tree: Path, work: Path, number: int, *,
     """All steps of one program on a fresh repository."""
     home, out = work / "home", work / "out"
     for folder in (home, out):
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     environment = {name: value.replace("{home}", str(home)) for name, value in program.environment.items()}
     for words in program.prepare:
@@ -74,8 +73,22 @@ def run_round(program: programs.Program, tree: Path, work: Path, number: int, *,
         timed = run_timed(program.command(words, tree=tree, home=home, out=out), environment)
         stored = sum(path.stat().st_size for path in home.rglob("*") if path.is_file() and not path.is_symlink())
         figures.append(Figure(program.name, step, number, *timed, stored / 1e6))
-    shutil.rmtree(work, ignore_errors=True)
     return figures
+
+
+def make_room(kept: Path, tree_bytes: int) -> None:
+    """See that a round fits on the disk. What rounds leave behind stays until the end, as long as there is room.
+
+    For minutes after many files were deleted ext4 passes their inodes over one by one whenever it makes a file, which
+    then costs up to ten times as much: a round that cleans up would slow the next one down, whichever program it is.
+    """
+    needed = 8 * tree_bytes
+    if shutil.disk_usage(kept).free < needed and any(kept.iterdir()):
+        print(f"{kept} is emptied to make room; creating files is slower for some minutes on ext4", flush=True)
+        for folder in kept.iterdir():
+            shutil.rmtree(folder)
+    if shutil.disk_usage(kept).free < needed:
+        raise SystemExit(f"{needed / 1e9:.0f} GB are needed at {kept}; name another place with --work")
 
 
 def warm(folder: Path) -> None:
@@ -124,6 +137,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--streams", type=int, default=3)
     parser.add_argument("--small", type=Path, default=None, help="small-file tree (default: the Python installations)")
+    parser.add_argument("--small-files", type=int, default=None, help="so many files of it, copied, instead of all")
     parser.add_argument("--only", choices=("photos", "small"), default=None)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
@@ -132,19 +146,24 @@ def main() -> None:
     bare = limits.measure(options.work, photos / "ceremony.mp4")
     print("bare parts, MB/s a thread: " + ", ".join(f"{part} {rate:.0f}" for part, rate in bare.items()))
     small = options.small or trees.small_file_tree()
+    if options.small_files is not None and options.only != "photos":
+        small = trees.first_files(small, options.work / f"small-{options.small_files}", options.small_files)
+    rounds = Path(tempfile.mkdtemp(prefix="rounds-", dir=options.work))
     for name, tree, change in (("photos", photos, True), ("small", small, False)):
         if options.only not in (None, name):
             continue
-        trees.tree_size(tree)  # warms the metadata; the first round warms the data
+        files, size = trees.tree_size(tree)  # warms the metadata; the first round warms the data
         figures: list[Figure] = []
         for number in range(options.rounds):
+            make_room(rounds, size)
             for program in programs.all_programs(options.streams):
-                figures += run_round(program, tree, options.work / "work", number, change=change)
-        files, size = trees.tree_size(tree)
+                place = rounds / f"{name}-{number}-{program.name}"
+                figures += run_round(program, tree, place, number, change=change)
         kept[name] = [asdict(figure) for figure in figures]
         print("\n".join(table(figures, f"{name}: {files:,} files, {size / 1e9:.2f} GB, {options.rounds} rounds")))
         if name == "photos":
             print(beside_limit(figures, size, bare))
+    shutil.rmtree(rounds)
     if options.json:
         found = {"machine": platform.platform(), "cores": os.cpu_count(), "limits": bare, "figures": kept}
         options.json.write_text(json.dumps(found, indent=1))

@@ -59,6 +59,26 @@ def small_file_tree() -> Path:
     return base.parent if base.parent.name == "versions" else base
 
 
+def first_files(source: Path, root: Path, count: int) -> Path:
+    """A copy of the first `count` files of `source`, in the order of their names, with their metadata. Made once."""
+    complete = root.with_name(root.name + ".complete")
+    if complete.exists():
+        return root
+    shutil.rmtree(root, ignore_errors=True)
+    left = count
+    for folder, below, names in os.walk(source):
+        below.sort()
+        target = root / Path(folder).relative_to(source)
+        target.mkdir(parents=True)
+        for name in sorted(names)[:left]:
+            shutil.copy2(Path(folder, name), target / name, follow_symlinks=False)
+        left -= min(left, len(names))
+        if not left:
+            break
+    complete.touch()
+    return root
+
+
 def change_one_percent(root: Path, *, seed: int) -> int:
     """Write 4 KiB into the middle of one file in a hundred, in place; returns how many were changed."""
     chance = random.Random(seed)
