@@ -8,6 +8,7 @@ import pytest
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.catalog import CATALOG
+from engine.contract.drills import DrillReport
 from engine.contract.operations import Result
 from screens import tables
 from tests import samples
@@ -82,7 +83,11 @@ def all_results() -> list[Result]:
         job=samples.job_row(state="done"), packs=3, packs_recovered=1, packs_dropped=0, chunks_saved=0,
         fragments_replaced=1, losses=("/card/IMG_0001.CR3",), losses_total=1,
     )  # fmt: skip
-    return [*results, repaired, ops.RepositoryInfo(repository="5f" * 16, url="file:///srv")]
+    drilled = DrillReport(
+        job=samples.job_row(kind="verify", state="done"), snapshot="5f" * 16, files=12, bytes_restored=4_000_000_000,
+        first_file_s=0.2, restored_s=9.5, compared_with_source=12,
+    )  # fmt: skip
+    return [*results, repaired, drilled, ops.RepositoryInfo(repository="5f" * 16, url="file:///srv")]
 
 
 @pytest.mark.parametrize("result", all_results(), ids=lambda result: type(result).__name__)
