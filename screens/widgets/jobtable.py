@@ -53,7 +53,7 @@ class JobTable(Rows):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(one for one in Rows.BINDINGS if not isinstance(one, Binding) or one.key != "enter"),
-        Binding("enter", "choose", "Open"),
+        Binding("enter", "choose", "Open", key_display="enter"),
     ]
 
     def __init__(self, *, fill: Callable[..., None], wants: Callable[[], None], id: str) -> None:
