@@ -1,41 +1,47 @@
-"""How the engine bears a load: the start of small jobs beside bulk ones, many jobs at once, a job of today, memory.
+"""How the engine bears a load: the start of small jobs beside bulk ones, many jobs at once, deadlines, memory.
 
-    python -m benchmarks.load FOLDER [--short] [--json FILE] [--only NAME…]
+    python -m benchmarks.load FOLDER [--short] [--minutes N] [--json FILE] [--only NAME…]
 
-In: a folder on the disk to be measured, with room for some 40 GB (2 GB with --short); what is made in it is removed.
-Out: one line a target with what was measured and the verdict, and exit code 1 when one was missed. The load comes
-from a thread of the same process, so the figures include what the interpreter's lock costs.
+In: a folder on the disk to be measured, with room for some 30 GB (10 GB with --short); what is made in it is removed.
+Out: one line a target with what was measured, the verdict and the machine's load at that moment, and exit code 1 when
+one was missed; progress goes to standard error. The load comes from a thread of the same process, so the figures
+include what the interpreter's lock costs. Where more would be written than there is room for, the part goes on in
+another round, on a new home.
+
+- `unsaturated`, `saturated`: from request to first sealed byte, alone and at 100 a second beside bulk jobs.
+- `concurrent`: so many operations at once, of which none fails.
+- `urgent`: a job of today, 50 MB, beside bulk jobs. `deadlines`: the other two classes, beside one of many files.
+- `memory`: the peak with many jobs at work against ten. `sustained`: what many jobs move, for N minutes, against ten.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import math
 import os
-import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
+from benchmarks.rig import ANSWER_S, Rig, job_of, make_files, say
 from engine.base.errors import WedSyncError
 from engine.contract import operations as ops
-from engine.contract import steering
-from engine.contract.status import JobRow
-from engine.local import LocalEngine
+from engine.contract.weddings import PriorityClass
 
-PASSPHRASE = "load-test"
-ANSWER_S = 900.0
-SMALL_FILES, SMALL_BYTES = 50, 20_000
-BULK_FILE_BYTES, BULK_FILES = 32_000_000, 16
 URGENT_BYTES = 50_000_000
+TREE_FILE_BYTES = 4_000
+ROUND_S = 60.0
+WEDDINGS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,24 @@ class Size:
     concurrent: int = 1_250
     urgent_jobs: int = 100
     unsaturated_jobs: int = 500
+    dated_jobs: int = 100  # of each of two classes
+    tree_files: int = 300_000
     per_s: float = 100.0
+    minutes: float = 30.0
+    round_bytes: int = 20_000_000_000  # written, then a new home
 
 
-SHORT = Size(small_jobs=300, bulk_jobs=50, concurrent=200, urgent_jobs=8, unsaturated_jobs=60)
+SHORT = Size(
+    small_jobs=500,
+    bulk_jobs=200,
+    concurrent=200,
+    urgent_jobs=8,
+    unsaturated_jobs=60,
+    dated_jobs=15,
+    tree_files=30_000,
+    minutes=2.0,
+    round_bytes=6_000_000_000,
+)
 
 
 @dataclass(slots=True)
@@ -59,13 +79,15 @@ class Report:
 
     rows: list[dict[str, object]] = field(default_factory=list)
 
-    def add(self, name: str, target: float | None, measured: float, unit: str) -> None:
-        """One figure; without a target it is only told."""
-        met = target is None or measured <= target
-        self.rows.append({"name": name, "target": target, "measured": measured, "unit": unit, "met": met})
-        wanted = "" if target is None else f"≤ {target:g} {unit}"
+    def add(self, name: str, target: float | None, measured: float, unit: str, *, at_least: bool = False) -> None:
+        """One figure; without a target it is only told. `at_least`: less than the target misses it, else more."""
+        met = target is None or (measured >= target if at_least else measured <= target)
+        load = os.getloadavg()[0]
+        row = {"name": name, "target": target, "measured": measured, "unit": unit, "met": met, "load": load}
+        self.rows.append(row)
+        wanted = "" if target is None else f"{'≥' if at_least else '≤'} {target:g} {unit}"
         verdict = "" if target is None else "met" if met else "MISSED"
-        sys.stdout.write(f"{name:<58} {wanted:>12} {measured:>12.1f} {unit:<6} {verdict}\n")
+        sys.stdout.write(f"{name:<58} {wanted:>12} {measured:>12.2f} {unit:<6} {verdict:<6} load {load:.1f}\n")
         sys.stdout.flush()
 
     @property
@@ -74,82 +96,38 @@ class Report:
         return all(row["met"] for row in self.rows)
 
 
-class Rig:
-    """One engine on a home of its own, with sources to back up."""
-
-    def __init__(self, folder: Path, *, weddings: int, sources: int) -> None:
-        self.folder = folder
-        self.chance = random.Random(2026)
-        for number in range(sources):
-            make_files(folder / f"small-{number}", SMALL_FILES, SMALL_BYTES, self.chance)
-        self.engine = LocalEngine.start(folder / "home", PASSPHRASE)
-        self.ask(ops.InitRepository())
-        today = dt.datetime.now(tz=dt.UTC).date()
-        for number in range(weddings):
-            self.ask(ops.AddWedding(name=f"w{number}", date=today))
-
-    def ask(self, operation: ops.Operation) -> ops.Result:
-        """The answer."""
-        return self.engine.call(operation).result(ANSWER_S)
-
-    def small(self, number: int, weddings: int) -> ops.StartBackup:
-        """The backup of a small source into a wedding that has not seen it."""
-        source = str(self.folder / f"small-{number // weddings}")
-        return ops.StartBackup(wedding=f"w{number % weddings}", sources=(source,), priority="same-day", wait=True)
-
-    def begin_bulk(self, count: int, weddings: int) -> list[str]:
-        """Begin bulk jobs of the standard class, and come back when all are at work; their ids."""
-        make_files(self.folder / "bulk", BULK_FILES, BULK_FILE_BYTES, self.chance)
-        source = str(self.folder / "bulk")
-        calls = [
-            self.engine.call(ops.StartBackup(wedding=f"w{at % weddings}", sources=(source,), priority="standard"))
-            for at in range(count)
-        ]
-        ids = [job_of(call.result(ANSWER_S)).id for call in calls]
-        deadline_s = time.monotonic() + ANSWER_S
-        while self.engine.status().dashboard.jobs_running < count and time.monotonic() < deadline_s:
-            time.sleep(0.1)
-        return ids
-
-    def end(self, ids: list[str]) -> None:
-        """Cancel what runs."""
-        for call in [self.engine.call(ops.CancelJob(job=each)) for each in ids]:
-            try:
-                call.result(ANSWER_S)
-            except WedSyncError:
-                continue  # it had ended
-
-    def close(self) -> None:
-        """Stop the engine."""
-        self.engine.close(drain_s=0.0).result(ANSWER_S)
-
-
-def make_files(folder: Path, count: int, size_bytes: int, chance: random.Random) -> None:
-    """Files of noise, each its own."""
-    folder.mkdir(exist_ok=True)
-    for number in range(count):
-        (folder / f"IMG_{number:05}.CR3").write_bytes(chance.randbytes(size_bytes))
-
-
-def job_of(result: ops.Result) -> JobRow:
-    """The job that an answer is about."""
-    assert isinstance(result, ops.JobResult)
-    return result.job
-
-
 def at_share(values: list[float], share: float) -> float:
     """A percentile of `values`."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def initiate(rig: Rig, count: int, *, per_s: float, weddings: int) -> tuple[list[float], int]:
-    """Ask for small jobs at random moments; milliseconds from each request to its first sealed byte, and failures."""
+@contextmanager
+def one_round(folder: Path, *, weddings: int, sources: int = 0) -> Iterator[Rig]:
+    """A rig in a folder of its own, which is removed."""
+    inner = Path(tempfile.mkdtemp(dir=folder))
+    rig = Rig(inner, weddings=weddings, sources=sources)
+    try:
+        yield rig
+    finally:
+        rig.close()
+        shutil.rmtree(inner)
+
+
+def initiate(rig: Rig, count: int, *, per_s: float, budget: int = 1 << 62) -> tuple[list[float], int, int]:
+    """Ask for small jobs at random moments: ms from request to first sealed byte, failures, and how many were asked.
+
+    Fewer than `count` when `budget` bytes have been written.
+    """
     calls: list[tuple[int, Future[ops.Result]]] = []
     due_s = time.monotonic()
     for number in range(count):
+        if number % 500 == 499:
+            say(f"{number + 1} of {count} asked for, {sum(call.done() for _, call in calls)} ended")
+            if rig.moved("write") > budget:
+                break
         due_s += rig.chance.expovariate(per_s)
         time.sleep(max(0.0, due_s - time.monotonic()))
-        calls.append((time.time_ns(), rig.engine.call(rig.small(number, weddings))))
+        calls.append((time.time_ns(), rig.engine.call(rig.small(number))))
     latencies_ms, failed = [], 0
     for asked_ns, call in calls:
         try:
@@ -161,7 +139,7 @@ def initiate(rig: Rig, count: int, *, per_s: float, weddings: int) -> tuple[list
             failed += 1
         else:
             latencies_ms.append((job.queued_ns - asked_ns) / 1e6 + job.initiation_s * 1e3)
-    return latencies_ms, failed
+    return latencies_ms, failed, len(calls)
 
 
 # --- what is measured ---------------------------------------------------------------------------------
@@ -170,150 +148,159 @@ def initiate(rig: Rig, count: int, *, per_s: float, weddings: int) -> tuple[list
 def unsaturated(folder: Path, size: Size, report: Report) -> None:
     """The start of small jobs when nothing else is done."""
     weddings = 20
-    rig = Rig(folder, weddings=weddings, sources=-(-size.unsaturated_jobs // weddings))
-    try:
-        found, failed = initiate(rig, size.unsaturated_jobs, per_s=5.0, weddings=weddings)
+    with one_round(folder, weddings=weddings, sources=-(-size.unsaturated_jobs // weddings)) as rig:
+        found, failed, _ = initiate(rig, size.unsaturated_jobs, per_s=5.0)
         report.add("unsaturated: request → first sealed byte, p50", None, at_share(found, 0.5), "ms")
         report.add("unsaturated: request → first sealed byte, p99", 20, at_share(found, 0.99), "ms")
         report.add("unsaturated: failed", 0, failed, "jobs")
-    finally:
-        rig.close()
 
 
 def saturated(folder: Path, size: Size, report: Report) -> None:
     """The start of small jobs at 100 a second beside bulk jobs of a lower class."""
-    weddings = min(200, size.small_jobs)
-    rig = Rig(folder, weddings=weddings, sources=-(-size.small_jobs // weddings))
-    try:
-        bulk = rig.begin_bulk(size.bulk_jobs, weddings)
-        report.add("saturated: bulk jobs at work", None, rig.engine.status().dashboard.jobs_running, "jobs")
-        begin_s = time.monotonic()
-        found, failed = initiate(rig, size.small_jobs, per_s=size.per_s, weddings=weddings)
-        spent_s = time.monotonic() - begin_s
-        for share, target in ((0.5, 50), (0.99, 250), (0.999, 1000)):
-            name = f"saturated: request → first sealed byte, p{share * 100:g}"
-            report.add(name, target, at_share(found, share), "ms")
-        report.add("saturated: request → first sealed byte, slowest", None, max(found), "ms")
-        report.add("saturated: failed", 0, failed, "jobs")
-        report.add("saturated: small jobs ended a second", None, size.small_jobs / spent_s, "1/s")
-        rig.end(bulk)
-    finally:
-        rig.close()
+    weddings = min(WEDDINGS_MAX, size.small_jobs)
+    found: list[float] = []
+    failed, asked, spent_s, cpu_s, bulk_bytes, at_work = 0, 0, 0.0, 0.0, 0, size.bulk_jobs
+    while asked < size.small_jobs:
+        with one_round(folder, weddings=weddings, sources=-(-(size.small_jobs - asked) // weddings)) as rig:
+            rig.begin_bulk(size.bulk_jobs)
+            begin_s, begin_cpu_s, begin_bytes = time.monotonic(), time.process_time(), rig.moved("read")
+            latencies, bad, count = initiate(rig, size.small_jobs - asked, per_s=size.per_s, budget=size.round_bytes)
+            spent_s, cpu_s = spent_s + time.monotonic() - begin_s, cpu_s + time.process_time() - begin_cpu_s
+            bulk_bytes += rig.moved("read") - begin_bytes - count * 1_000_000
+            at_work = min(at_work, rig.running)
+            found, failed, asked = found + latencies, failed + bad, asked + count
+            rig.end_bulk()
+    report.add("saturated: bulk jobs at work at the end", None, at_work, "jobs")
+    for share, target in ((0.5, 50), (0.99, 250), (0.999, 1000)):
+        name = f"saturated: request → first sealed byte, p{share * 100:g}"
+        report.add(name, target, at_share(found, share), "ms")
+    report.add("saturated: request → first sealed byte, slowest", None, max(found), "ms")
+    report.add("saturated: failed", 0, failed, "jobs")
+    report.add("saturated: small jobs ended a second", None, asked / spent_s, "1/s")
+    report.add("saturated: read by bulk jobs meanwhile", None, bulk_bytes / spent_s / 1e6, "MB/s")
+    report.add("saturated: CPU a small job, bulk included", None, cpu_s / asked * 1e3, "ms")
 
 
 def concurrent(folder: Path, size: Size, report: Report) -> None:
     """Many operations at once."""
     weddings = 50
-    rig = Rig(folder, weddings=weddings, sources=-(-size.concurrent // weddings))
-    try:
-        calls = [rig.engine.call(rig.small(number, weddings)) for number in range(size.concurrent)]
+    with one_round(folder, weddings=weddings, sources=-(-size.concurrent // weddings)) as rig:
+        calls = [rig.engine.call(rig.small(number)) for number in range(size.concurrent)]
         failed = 0
-        for call in calls:
+        for number, call in enumerate(calls, 1):
             try:
                 failed += job_of(call.result(ANSWER_S)).state != "done"
             except WedSyncError:
                 failed += 1
+            if number % 250 == 0:
+                say(f"{number} of {size.concurrent} ended")
         report.add(f"{size.concurrent} operations at once: failed", 0, failed, "jobs")
-    finally:
-        rig.close()
 
 
 def urgent(folder: Path, size: Size, report: Report) -> None:
     """A job of today, 50 MB, beside standard jobs that keep every stream busy: asked for → protected."""
-    weddings = max(20, size.urgent_jobs)
-    rig = Rig(folder, weddings=weddings, sources=1)
-    try:
-        bulk = rig.begin_bulk(size.bulk_jobs, weddings)
-        make_files(folder / "urgent", 10, URGENT_BYTES // 10, rig.chance)
-        spent_s = []
-        for number in range(size.urgent_jobs):
-            begin_s = time.monotonic()
-            operation = ops.StartBackup(
-                wedding=f"w{number}", sources=(str(folder / "urgent"),), priority="same-day", wait=True
-            )
-            if job_of(rig.ask(operation)).state == "done":
-                spent_s.append(time.monotonic() - begin_s)
-        report.add("50 MB of today beside bulk: protected, p50", None, at_share(spent_s, 0.5), "s")
-        report.add("50 MB of today beside bulk: protected, p99", 5, at_share(spent_s, 0.99), "s")
-        report.add("50 MB of today beside bulk: failed", 0, size.urgent_jobs - len(spent_s), "jobs")
-        rig.end(bulk)
-    finally:
-        rig.close()
+    spent_s: list[float] = []
+    tried = 0
+    while tried < size.urgent_jobs:
+        with one_round(folder, weddings=max(20, size.urgent_jobs - tried)) as rig:
+            source = rig.folder / "urgent"
+            make_files(source, 10, URGENT_BYTES // 10, rig.chance)
+            rig.begin_bulk(size.bulk_jobs)
+            for number in range(size.urgent_jobs - tried):
+                begin_s = time.monotonic()
+                if job_of(rig.ask(rig.backup(number, source, "same-day"))).state == "done":
+                    spent_s.append(time.monotonic() - begin_s)
+                tried += 1
+                say(f"{tried} of {size.urgent_jobs}: {time.monotonic() - begin_s:.2f} s")
+                if rig.moved("write") > size.round_bytes:
+                    break
+            rig.end_bulk()
+    report.add("50 MB of today beside bulk: protected, p50", None, at_share(spent_s, 0.5), "s")
+    report.add("50 MB of today beside bulk: protected, p99", 5, at_share(spent_s, 0.99), "s")
+    report.add("50 MB of today beside bulk: failed", 0, tried - len(spent_s), "jobs")
+
+
+def deadlines(folder: Path, size: Size, report: Report) -> None:
+    """Jobs of 50 MB of the two lower classes, two a second, beside one standard job of very many files."""
+    with one_round(folder, weddings=2 * size.dated_jobs + 1) as rig:
+        say(f"making {size.tree_files} files")
+        make_files(rig.folder / "tree", size.tree_files, TREE_FILE_BYTES, rig.chance)
+        source = rig.folder / "set"
+        make_files(source, 10, URGENT_BYTES // 10, rig.chance)
+        tree = job_of(rig.ask(rig.backup(2 * size.dated_jobs, rig.folder / "tree", "standard", wait=False)))
+        classes: tuple[PriorityClass, PriorityClass] = ("next-day", "standard")
+        calls = []
+        begin_s = time.monotonic()
+        for number in range(2 * size.dated_jobs):
+            time.sleep(rig.chance.expovariate(2.0))
+            calls.append((classes[number % 2], rig.engine.call(rig.backup(number, source, classes[number % 2]))))
+        offered = len(calls) * URGENT_BYTES / (time.monotonic() - begin_s) / 1e6
+        spent: dict[str, list[float]] = {name: [] for name in classes}
+        for name, call in calls:
+            job = job_of(call.result(ANSWER_S))
+            if job.state == "done":
+                spent[name].append((job.ended_ns - job.queued_ns) / 1e9)
+        found = rig.ask(ops.ListJobs(limit=10_000))
+        assert isinstance(found, ops.JobList)
+        row = next(job for job in found.jobs if job.id == tree.id)
+        report.add("deadlines: offered", None, offered, "MB/s")
+        report.add(f"deadlines: files done of the job of {size.tree_files}", None, row.files_done, "files")
+        for name, target in zip(classes, (30, 120), strict=True):
+            report.add(f"deadlines: {name}, accepted → protected, p99", target, at_share(spent[name], 0.99), "s")
+        report.add("deadlines: failed", 0, len(calls) - sum(map(len, spent.values())), "jobs")
 
 
 def memory(folder: Path, size: Size, report: Report) -> None:
     """Peak memory with many jobs at work, against ten; each in a process of its own."""
     peaks = {}
     for count in (10, size.bulk_jobs):
-        inner = folder / f"jobs-{count}"
-        inner.mkdir()
-        command = [sys.executable, "-m", "benchmarks.load", str(inner), "--peak-of", str(count)]
-        peaks[count] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [sys.executable, "-m", "benchmarks.load", str(folder), "--peak-of", str(count)]
+        peaks[count] = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         report.add(f"memory: peak with {count} jobs at work", None, peaks[count] / 1e6, "MB")
     report.add("memory: many jobs ÷ ten jobs", 1.5, peaks[size.bulk_jobs] / peaks[10], "")
 
 
 def peak_of(folder: Path, count: int) -> float:
     """The most bytes this process held while `count` bulk jobs were at work for ten seconds."""
-    weddings = min(count, 200)
-    rig = Rig(folder, weddings=weddings, sources=0)
-    ids = rig.begin_bulk(count, weddings)
     process, peak = psutil.Process(), 0
-    end_s = time.monotonic() + 10
-    while time.monotonic() < end_s:
-        peak = max(peak, process.memory_info().rss)
-        time.sleep(0.1)
-    rig.end(ids)
-    rig.close()
+    with one_round(folder, weddings=min(count, WEDDINGS_MAX)) as rig:
+        rig.begin_bulk(count)
+        end_s = time.monotonic() + 10
+        while time.monotonic() < end_s:
+            peak = max(peak, process.memory_info().rss)
+            time.sleep(0.1)
+        rig.end_bulk()
     return float(peak)
 
 
-def watching(folder: Path, size: Size, report: Report) -> None:
-    """Files closed at random in watched folders: closed → protected, as the watch sees it."""
-    weddings = 100 if size == SHORT else 1_000
-    files = 300 if size == SHORT else 10_000
-    rig = Rig(folder, weddings=weddings, sources=0)
-    try:
-        for number in range(weddings):
-            card = folder / f"card-{number}"
-            card.mkdir()
-            rig.ask(steering.WatchWedding(wedding=f"w{number}", paths=(str(card),)))
-        settle(rig)
-        closed: dict[int, list[int]] = {}
-        for number in range(files):
-            at = rig.chance.randrange(weddings)
-            (folder / f"card-{at}" / f"{number}.jpg").write_bytes(rig.chance.randbytes(SMALL_BYTES))
-            closed.setdefault(at, []).append(time.time_ns())
-            time.sleep(rig.chance.expovariate(size.per_s / 2))
-        settle(rig)
-        lags_ms, lost = [], 0
-        for at, times in closed.items():
-            listed = rig.ask(ops.ListJobs(wedding=f"w{at}", limit=10_000))
-            assert isinstance(listed, ops.JobList)
-            ended = sorted((job.queued_ns, job.ended_ns) for job in listed.jobs if job.state == "done")
-            for moment in times:
-                first = next((end for begin, end in ended if begin >= moment), None)
-                if first is not None:
-                    lags_ms.append((first - moment) / 1e6)
-            kept = rig.ask(ops.Browse(wedding=f"w{at}", path=str(folder / f"card-{at}"), recursive=True))
-            assert isinstance(kept, ops.EntryList)
-            lost += len(times) - len(kept.entries)
-        report.add("watch: closed → protected, p50", None, at_share(lags_ms, 0.5), "ms")
-        report.add("watch: closed → protected, p95", 1000, at_share(lags_ms, 0.95), "ms")
-        report.add("watch: files lost", 0, lost, "files")
-    finally:
-        rig.close()
-
-
-def settle(rig: Rig) -> None:
-    """Come back when no watch has changes that wait."""
-    deadline_s = time.monotonic() + ANSWER_S
-    while time.monotonic() < deadline_s:
-        listed = rig.ask(steering.ListWatches())
-        assert isinstance(listed, steering.WatchList)
-        if all(row.changes_waiting == 0 and row.state == "watching" for row in listed.watches):
-            return
-        time.sleep(0.2)
+def sustained(folder: Path, size: Size, report: Report) -> None:
+    """Bytes a second of many jobs for so many minutes, all of them at work all the time, against ten jobs."""
+    rates: dict[int, list[tuple[float, float]]] = {10: [], size.bulk_jobs: []}  # seconds, MB; of each round
+    peak = 0.0
+    while (measured_s := sum(seconds for seconds, _ in rates[size.bulk_jobs])) < size.minutes * 60:
+        for count, of_count in rates.items():
+            say(f"{count} jobs: {measured_s:.0f} of {size.minutes * 60:.0f} s measured")
+            with one_round(folder, weddings=min(count, WEDDINGS_MAX)) as rig:
+                rig.begin_bulk(count)
+                begin_s = now_s = time.monotonic()
+                begin = before = rig.moved("read")
+                while now_s - begin_s < ROUND_S and rig.running >= count and rig.moved("write") < size.round_bytes:
+                    time.sleep(1.0)
+                    at = rig.moved("read")
+                    peak = max(peak, (at - before) / 1e6 / (time.monotonic() - now_s))
+                    before, now_s = at, time.monotonic()
+                if now_s == begin_s:
+                    raise RuntimeError(f"{count} jobs ended before they could be measured")
+                of_count.append((now_s - begin_s, (before - begin) / 1e6))
+                rig.end_bulk()
+    means = {count: sum(mb for _, mb in rounds) / sum(s for s, _ in rounds) for count, rounds in rates.items()}
+    mean = means[size.bulk_jobs]
+    report.add(f"sustained: {size.bulk_jobs} jobs, measured for", None, measured_s / 60, "min")
+    report.add(f"sustained: {size.bulk_jobs} jobs, on average", None, mean, "MB/s")
+    report.add("sustained: the fastest second", None, peak, "MB/s")
+    report.add(f"sustained: {size.bulk_jobs} jobs", None, mean * 3600 / 1e6, "TB/h")
+    report.add("sustained: ten jobs", None, means[10], "MB/s")
+    report.add("sustained: many jobs ÷ ten jobs", 95, mean / means[10] * 100, "%", at_least=True)
 
 
 MEASURES = {
@@ -321,8 +308,9 @@ MEASURES = {
     "saturated": saturated,
     "concurrent": concurrent,
     "urgent": urgent,
-    "watching": watching,
+    "deadlines": deadlines,
     "memory": memory,
+    "sustained": sustained,
 }
 
 
@@ -331,6 +319,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.load", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--short", action="store_true", help="a sample: minutes instead of an hour")
+    parser.add_argument("--minutes", type=float, help="how long `sustained` measures")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
@@ -339,9 +328,11 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(f"{peak_of(options.folder, options.peak_of)}\n")
         return 0
     size, report = (SHORT if options.short else Size()), Report()
+    size = replace(size, minutes=options.minutes or size.minutes)
     load = os.getloadavg()[0]
     sys.stdout.write(f"{os.cpu_count()} cores, load {load:.1f} before the first measurement\n")
     for name in options.only:
+        say(name)
         with tempfile.TemporaryDirectory(dir=options.folder, prefix=f"load-{name}-") as folder:
             MEASURES[name](Path(folder), size, report)
     if options.json:
