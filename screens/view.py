@@ -229,9 +229,9 @@ def is_about(job: JobRow) -> bool:
 
 
 def job_order(status: Status) -> tuple[JobRow, ...]:
-    """What runs first, then what waits, then what has ended, newest first."""
-    rank = {"running": 0, "queued": 1}
-    return tuple(sorted(status.jobs, key=lambda job: (rank.get(job.state, 2), -job.ended_ns, job.queued_ns)))
+    """What runs first, then what waits or is paused, then what has ended, newest first."""
+    rank = {"running": 0, "queued": 1, "paused": 2}
+    return tuple(sorted(status.jobs, key=lambda job: (rank.get(job.state, 3), -job.ended_ns, job.queued_ns)))
 
 
 _JOB_HEAD = (Column(10), Column(10, 24))

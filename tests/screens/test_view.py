@@ -272,3 +272,8 @@ def test_what_needs_a_person_is_told_gravest_first_with_its_reason() -> None:
 def test_an_event_is_a_line_with_its_time_and_level() -> None:
     event = Event(seq=1, time_ns=samples.NOW_NS, kind="job-ended", level="warning", wedding="smith-jones")
     assert text_of(view.event_line(event)) == "14:00:00 ▲ job ended (smith-jones)"
+
+
+def test_a_paused_job_stands_before_those_that_ended() -> None:
+    states = [job.state for job in view.job_order(samples.status(jobs=samples.many_jobs()))]
+    assert states == ["running", "running", "queued", "queued", "paused", "failed", "warnings", "done"]
