@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import mmap
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ class Run(Generic[Outcome]):
             self.abort()
         except Exception:
             _LOG.exception("a run that ended could not let go of everything")
+        _let_go(error)
         self.done.set_exception(error)
 
     def end(self, buffers: Buffers) -> None:
@@ -200,3 +202,11 @@ class Run(Generic[Outcome]):
             self.give_up(error)
         else:
             self.done.set_result(outcome)
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the frames that an error came through: files and descriptors of theirs would stay open as long as it is."""
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__context__

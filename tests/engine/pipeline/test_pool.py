@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
+import weakref
 from collections import Counter
 
 import pytest
@@ -349,3 +351,25 @@ def test_no_run_is_forgotten_among_many(seed: int) -> None:
     pool.close()
     assert (pool.busy, pool._streams) == (0, set())
     assert all(run.in_flight == 0 for run in runs)
+
+
+def test_what_a_unit_held_when_it_failed_is_let_go_before_its_run_ends(single: StreamPool) -> None:
+    """Files and descriptors too, also those of an error that was met on the way; the error is told all the same."""
+    held: list[weakref.ref[threading.Event]] = []
+
+    def failing(_: int) -> None:
+        thing = threading.Event()
+        held.append(weakref.ref(thing))
+        try:
+            raise OSError("first")
+        except OSError:
+            raise LimitReached("the disk is full") from None
+
+    gc.disable()
+    try:
+        run = Counted(1, failing)
+        single.submit(run)
+        assert isinstance(ended(run), LimitReached)
+        assert held[0]() is None
+    finally:
+        gc.enable()
