@@ -120,6 +120,7 @@ async def configure(engine: Engine, operation: ops.Configure) -> ops.ConfigureRe
             _apply_streams(engine)
         if operation.key == "engine.compression_level":
             engine.pool.compression_level = engine.settings.engine.compression_level
+        engine.rationing.apply(engine.settings, engine.clock.now_ns())
     engine.events.announce("settings-changed", f"{setting.key} is {value_text(after)}, it was {value_text(before)}")
     return ops.ConfigureResult(
         key=setting.key,

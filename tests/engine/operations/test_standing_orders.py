@@ -217,6 +217,14 @@ def test_weights_deadlines_and_limits_come_from_the_settings(fresh: Asking) -> N
     assert eventually(lambda: standard() == (10_000_000.0, 60.0))
 
 
+def test_a_limit_is_in_force_when_its_change_is_answered(fresh: Asking) -> None:
+    """A job that begins in the same moment is held to it."""
+    for text, limit in (("7MB/s", 7_000_000), ("none", None)):
+        fresh.ask(ops.Configure(key="limits.standard", value=text), ops.ConfigureResult)
+        classes = fresh.ask(ops.ReadStatus(), ops.StatusResult).document.performance.classes
+        assert {row.priority: row.limit_bytes_per_s for row in classes}["standard"] == limit
+
+
 def test_a_limit_of_the_hot_store_holds_every_class_and_is_lifted_while_jobs_run(tmp_path: Path) -> None:
     assert list(tier_limits_at(LimitSettings(hot="sat 08:00-18:00 2MB/s; 9MB/s"), 0).values()) == [9_000_000.0]
     made = opened(tmp_path, '[limits]\nhot = "1MB/s"\n')
