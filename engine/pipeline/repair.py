@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +20,7 @@ from engine.pipeline import packcheck
 from engine.pipeline.compress import press
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.repository import fragment, layout
-from engine.repository.pack import PackEntry, read_footer
+from engine.repository.pack import PackEntry, read_footer, split_records
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
@@ -34,7 +35,7 @@ class RepairOutcome:
     packs: int = 0
     packs_recovered: int = 0  # good, but in no index
     packs_dropped: int = 0  # missing or damaged
-    chunks_saved: int = 0  # out of damaged packs
+    chunks_saved: int = 0  # out of damaged packs; by a dry run, how many would be
     fragments_replaced: int = 0
     problems: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -122,15 +123,31 @@ class RepairRun(Run[RepairOutcome]):
         bad |= {pack.name: pack for pack in self._vault.with_records(without)} if without else {}
         gone = fragment.Gone(frozenset(pack.name for pack in self._bad), self._vault.damaged_fragments())
         outcome.fragments_replaced = len(gone.fragments)
-        if not self._dry_run and (self._good or gone):
+        if self._dry_run:
+            self._tell_losses(self._would_save(bad.values(), buffers))
+            return outcome
+        if self._good or gone:
             self._vault.recover(self._good)
             for pack in bad.values():
                 self._save(pack, buffers)
             self._transaction.publish_all(buffers.packs[0])
             self._transaction.index_published(gone)  # with what is saved, so that a kill before it takes nothing away
             self._vault.refresh()
-        self._tell_losses()
+        self._tell_losses(set())
         return outcome
+
+    def _would_save(self, bad: Iterable[PackEntry], buffers: Buffers) -> set[bytes]:
+        """The chunks that mending would bring back: those of good packs that no index names, those that still open."""
+        fresh = [pack for pack in self._good if not self._vault.index.knows_pack(pack.name)]
+        saved = {record.chunk_id for pack in fresh for record in split_records(pack)}
+        for pack in bad:
+            for piece, data, _ in packcheck.open_all(self._vault, pack, buffers):
+                if data is None or piece.chunk_id in saved:
+                    continue
+                if self._transaction.claim([piece.chunk_id], pack.pack_type)[0]:
+                    saved.add(piece.chunk_id)
+                    self._outcome.chunks_saved += 1
+        return saved
 
     def _save(self, pack: PackEntry, buffers: Buffers) -> None:
         """Store the chunks of a damaged pack that still open and are nowhere else."""
@@ -154,8 +171,8 @@ class RepairRun(Run[RepairOutcome]):
         self._transaction.add_stored(writer.close_unit())
         self._transaction.checkin(pack.pack_type, [writer], buffers.packs[0])
 
-    def _tell_losses(self) -> None:
-        """Name every file of which a chunk is nowhere, and every snapshot whose manifest cannot be read."""
+    def _tell_losses(self, saved: set[bytes]) -> None:
+        """Name every file of which a chunk is nowhere, nor one of `saved`, and what manifests cannot be read."""
         bad = {pack.name for pack in self._bad}
         standing = self._vault.snapshots()
         for problem in self._vault.damaged_snapshots(""):
@@ -169,8 +186,8 @@ class RepairRun(Run[RepairOutcome]):
                 except (IntegrityError, NotFound):
                     self._lose(snapshot.id, entry.path)
                     continue
-                places = self._vault.index.locate([ids[at : at + 32] for at in range(0, len(ids), 32)])
-                if any(place is None or place.pack.name in bad for place in places):
+                wanted = [chunk_id for at in range(0, len(ids), 32) if (chunk_id := ids[at : at + 32]) not in saved]
+                if any(place is None or place.pack.name in bad for place in self._vault.index.locate(wanted)):
                     self._lose(snapshot.id, entry.path)
             for what in damaged:
                 self._outcome.losses_total += 1
