@@ -14,7 +14,7 @@ from engine.contract.steering import JobDetail, JobMoment
 from screens.classes import short_span, whole_span
 from screens.jobrows import is_ending, state_span
 from screens.text import Line, Role, Span, bar, cell_len, clean, cut, fit, line_of, percent, width_of
-from screens.view import SECOND_NS, ago, clock, is_about, is_ended, job_share
+from screens.view import SECOND_NS, ago, clock, is_about, is_ended, job_share, warnings_told
 
 LABEL_WIDTH = 11
 _COURSE_INDENT = 25  # where the words of a turn begin
@@ -195,4 +195,4 @@ def warnings_title(detail: JobDetail) -> str:
     """`45 warnings`; of more than are kept, how many there are to read."""
     count = detail.job.warnings
     kept = f", the first {detail.lines_total:,} are kept" if detail.lines_total < count else ""
-    return f"{format_count(count, 'warning')}{kept}"
+    return f"{warnings_told(detail.job)}{kept}"

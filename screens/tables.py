@@ -18,7 +18,7 @@ from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobRow
 from screens.text import clean
-from screens.view import KIND_DOING
+from screens.view import KIND_DOING, warnings_told
 
 NONE = "–"
 ID_DIGITS = 12
@@ -255,7 +255,7 @@ def job_sentence(job: JobRow) -> str:
     if job.state == "running":
         return f"{KIND_DOING[job.kind]} {clean(job.wedding)}"
     reason = f": {clean(job.message)}" if job.message else ""
-    warnings = f" with {format_count(job.warnings, 'warning')}" if job.warnings else ""
+    warnings = f" with {warnings_told(job)}" if job.warnings else ""
     return f"{words} {'is done' if job.state in ('done', 'warnings') else job.state}{warnings}{reason}"
 
 

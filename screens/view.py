@@ -302,8 +302,13 @@ def job_words(job: JobRow, now: int) -> Line:
     facts = f", {format_bytes(job.bytes_read)} in {spent}"
     if job.kind in ("backup", "store"):
         facts += f", {format_bytes(job.bytes_stored)} stored"
-    warnings = f", {format_count(job.warnings, 'warning')}" if job.warnings else ""
+    warnings = f", {warnings_told(job)}" if job.warnings else ""
     return line_of(Span(f"done {ended}", role), Span(warnings, "warning"), Span(facts, "dim"))
+
+
+def warnings_told(job: JobRow) -> str:
+    """How many things a job has told of that are not as they should be: `2 warnings`; a verification, `2 problems`."""
+    return format_count(job.warnings, "problem" if job.kind == "verify" else "warning")
 
 
 def job_meant(status: Status, begun: str) -> str:

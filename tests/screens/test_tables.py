@@ -140,6 +140,10 @@ def test_problems_of_a_verification_are_told_one_by_one() -> None:
         (ops.JobResult(job=samples.job_row()), "backing up smith-jones"),
         (ops.JobResult(job=samples.job_row(state="warnings")), "backup of smith-jones is done with 2 warnings"),
         (ops.JobResult(job=samples.job_row(state="cancelled", kind="verify")), "verify of smith-jones cancelled"),
+        (
+            ops.JobResult(job=msgspec.structs.replace(samples.job_row(state="failed", kind="verify"), warnings=1)),
+            "verify of smith-jones failed with 1 problem: the source cannot be read",
+        ),
         (ops.ScaleResult(before=3, streams=6, mode="manual"), "streams: 3 → 6, set by hand"),
         (ops.ConfigureResult(key="a.b", before="1", after="3", applied="now"), "a.b is 3, applied now"),
         (
