@@ -63,9 +63,9 @@ class Rig:
             make_files(folder / f"small-{number}", SMALL_FILES, SMALL_BYTES, self.chance)
         self.engine = LocalEngine.start(folder / "home", PASSPHRASE)
         self.ask(ops.InitRepository())
-        today = dt.datetime.now(tz=dt.UTC).date()
+        self.today = dt.datetime.now(tz=dt.UTC).date()
         for number in range(weddings):
-            self.ask(ops.AddWedding(name=f"w{number}", date=today))
+            self.ask(ops.AddWedding(name=f"w{number}", date=self.today))
         self._bulk: list[str] = []
 
     def ask(self, operation: ops.Operation) -> ops.Result:
@@ -98,7 +98,9 @@ class Rig:
             source.mkdir()
             for name in self.chance.sample(names, files):
                 os.link(data / name, source / name)
-            calls.append(self.engine.call(self.backup(number, source, "standard", wait=False)))
+            self.ask(ops.AddWedding(name=f"b{number}", date=self.today))
+            bulk = ops.StartBackup(wedding=f"b{number}", sources=(str(source),), priority="standard")
+            calls.append(self.engine.call(bulk))
         self._bulk = [job_of(call.result(ANSWER_S)).id for call in calls]
         wait_until(
             lambda status: status.dashboard.jobs_running >= count,
