@@ -30,6 +30,7 @@ class Measuring:
         self._before_s = engine.clock.monotonic_s()
         self.lag_s = 0.0  # the worst since the last round; written by the lag meter
         engine.rationing.apply(engine.settings, engine.clock.now_ns())  # limits hold from the first job on
+        engine.rationing.sample(engine.clock.monotonic_s())  # or what is done before the first round would not show
 
     async def round(self) -> None:
         """Measure."""
