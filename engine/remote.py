@@ -15,7 +15,6 @@ import socket
 import threading
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -35,12 +34,11 @@ ANSWER_HELLO_S = 10.0  # how long an engine may take to answer a new door
 READ_BYTES = 1024 * 1024
 
 
-@dataclass(slots=True)
-class _Outgoing:
+class _Outgoing(msgspec.Struct):
     """A frame on its way out, and the descriptors that go with its first byte."""
 
     left: memoryview
-    descriptors: list[int] = field(default_factory=list)
+    descriptors: list[int] = []
 
     def drop(self) -> None:
         """Close what was to be sent along: sent or not, it is ours no more."""

@@ -6,7 +6,8 @@ In: entries of one folder after the other. Out: rows of text, and the paths that
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.base.units import format_bytes, format_count
 from engine.contract.rows import EntryRow
@@ -15,8 +16,7 @@ from screens.text import Line, Row, Span, clean, fit, line_of
 SIZE_WIDTH = 10
 
 
-@dataclass(slots=True)
-class Node:
+class Node(msgspec.Struct):
     """One entry. `children` is None until they were asked for and have come."""
 
     entry: EntryRow
@@ -48,11 +48,10 @@ class Node:
         return False
 
 
-@dataclass(slots=True)
-class FileTree:
+class FileTree(msgspec.Struct):
     """The tree of one snapshot. The root itself is not shown."""
 
-    roots: list[Node] = field(default_factory=list)
+    roots: list[Node] = []
     is_known: bool = False  # the root was listed
 
     def fill(self, path: str, entries: Sequence[EntryRow], *, truncated: bool = False) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import msgspec.inspect as inspect
 
 from engine.contract.catalog import OperationSpec
@@ -20,8 +20,7 @@ from engine.contract.catalog import OperationSpec
 ArgumentKind = Literal["text", "list", "switch", "number", "date", "span", "choice"]
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """One argument. `flag` is empty for one that is given by its place."""
 
     field: str  # its name in the operation's struct

@@ -13,10 +13,10 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
 import cyclopts
+import msgspec
 from cyclopts import exceptions as wrong
 
 from engine.base import units
@@ -30,8 +30,7 @@ RawValue = str | bool | tuple[str, ...]
 _LOOKS_NEGATIVE = re.compile(r"-(|[0-9.].*)")  # "-" alone, or a negative number or position
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """What is to be filled in: a verb (or the program) and its arguments. `more` says where they are listed."""
 
     name: str

@@ -11,7 +11,6 @@ import functools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -28,15 +27,13 @@ from wedsync_tui.words import split_words
 HELP_WORDS = frozenset({"--help", "-h"})
 
 
-@dataclass(frozen=True, slots=True)
-class HelpRequest:
+class HelpRequest(msgspec.Struct, frozen=True):
     """Somebody asked how: for one verb, or for all (`verb` empty)."""
 
     verb: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BoundWords:
+class BoundWords(msgspec.Struct, frozen=True):
     """Words sorted to the arguments of one operation, values not yet converted."""
 
     spec: OperationSpec

@@ -10,7 +10,6 @@ import functools
 import os
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from zoneinfo import available_timezones
 
 import msgspec
@@ -31,8 +30,7 @@ ListFolder = Callable[[str], Iterable[str]]
 Choice = tuple[str, str]  # the word, and what it means
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """The names there are now. `list_folder` gives the names in a folder, those of folders ending in a slash.
 
     Weddings may be ten thousand, and are asked for only where the line wants one.

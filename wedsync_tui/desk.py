@@ -8,7 +8,6 @@ Drawing thread.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +80,7 @@ class ConsoleDesk:
     def suggest(self, line: str) -> tuple[Suggestion, ...]:
         """See `Desk.suggest`."""
         known = known_from(self._stage.status(), self._folders.names)
-        return suggest(line, dataclasses.replace(known, weddings=self.weddings))
+        return suggest(line, msgspec.structs.replace(known, weddings=self.weddings))
 
     def recall(self, text: str, *, anywhere: bool) -> Sequence[str]:
         """See `Desk.recall`."""

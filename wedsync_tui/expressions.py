@@ -15,7 +15,6 @@ import difflib
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -49,8 +48,7 @@ class NotThere(WedSyncError):
     """A path leads nowhere in what there is now: it may yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """A value written in the expression. `text` is how it was written, where that was without quotes."""
 
     value: object
@@ -65,8 +63,7 @@ class Value:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(msgspec.Struct, frozen=True):
     """`$NAME`."""
 
     name: str
@@ -82,8 +79,7 @@ class Variable:
         return facts.variables[self.name]
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """`jobs[0].state`: a root and the steps from it."""
 
     text: str
@@ -105,16 +101,14 @@ class Path:
 Operand = Value | Variable | Path
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What an expression speaks of: plain values by root name, and the script's variables."""
 
     roots: Mapping[str, object]
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """`left == right`; without `sign`, whether `left` is anything."""
 
     left: Operand
@@ -142,8 +136,7 @@ class Comparison:
         return ", ".join(f"{path.text} is {shown(path.read(facts))}" for path in paths)
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True):
     """`all` or `any` of several, or `not` one."""
 
     word: str  # and | or | not
@@ -163,8 +156,7 @@ class Chain:
 Condition = Comparison | Chain
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True):
     """A parsed `expect` line. `within_s` is how long it may take to come true; 0: it must hold now."""
 
     text: str

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -44,8 +43,7 @@ class Interrupted(WedSyncError):
     """A signal ended the run."""
 
 
-@dataclass(slots=True)
-class Headless:
+class Headless(msgspec.Struct):
     """One engine, one output, one waiting main thread."""
 
     engine: EngineHandle
@@ -56,10 +54,10 @@ class Headless:
     seen_seq: int = 0
     refresh_s: float = REFRESH_S
     is_service: bool = False  # people read what happens; in a run they read results
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = {}
     last: ops.Result | None = None
     seq_at_result: int = -1  # of the document that stood when `last` came
-    left_running: list[str] = field(default_factory=list)  # jobs that commands began and did not wait for
+    left_running: list[str] = []  # jobs that commands began and did not wait for
     was_shut_down: bool = False  # by a command of ours
 
     # --- commands and scripts ---

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
+
+import msgspec
 
 from engine.base import units
 from engine.base.errors import UsageError
@@ -49,8 +50,7 @@ _FORM = Form("the program", OPTIONS, f"{PROGRAM} --help lists its options")
 _WITH_VALUE = frozenset(row.flag for row in OPTIONS if row.kind != "switch")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What the command line asks for."""
 
     home: str = ""

@@ -32,8 +32,7 @@ class NotHeld(WedSyncError):
     """An expectation did not hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a step was written. `source` is empty for a single command that needs no place."""
 
     source: str = ""
@@ -63,8 +62,7 @@ class CommandStep:
         return build(bound)
 
 
-@dataclass(frozen=True, slots=True)
-class HelpStep:
+class HelpStep(msgspec.Struct, frozen=True):
     """Somebody asks for a page of help."""
 
     place: Place
@@ -72,8 +70,7 @@ class HelpStep:
     verb: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectStep:
+class ExpectStep(msgspec.Struct, frozen=True):
     """What must hold now, or within a span."""
 
     place: Place
@@ -81,8 +78,7 @@ class ExpectStep:
     expectation: Expectation
 
 
-@dataclass(frozen=True, slots=True)
-class LetStep:
+class LetStep(msgspec.Struct, frozen=True):
     """Give a value a name for the lines below."""
 
     place: Place
@@ -101,16 +97,14 @@ class LetStep:
 Step = CommandStep | HelpStep | ExpectStep | LetStep
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A line that cannot be run."""
 
     place: Place
     error: UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """Steps in order. A script with problems must not be run."""
 
     steps: tuple[Step, ...]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import platformdirs
 
 from engine.base.errors import Conflict
@@ -22,8 +22,7 @@ LOOKS = 100  # for an engine that has begun to start, or not yet ended
 BETWEEN_LOOKS_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class OpenEngine:
+class OpenEngine(msgspec.Struct, frozen=True):
     """An engine to work with."""
 
     engine: EngineHandle

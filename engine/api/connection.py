@@ -14,7 +14,8 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.errors import Conflict, LimitReached, Unavailable, UsageError, WedSyncError
 from engine.base.version import VERSION
@@ -39,8 +40,7 @@ _LOG = logging.getLogger(__name__)
 Begin = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(msgspec.Struct, frozen=True):
     """What a conversation is about: the engine, as far as a door may reach. Engine loop only."""
 
     answer: Callable[[Operation, Caller], Awaitable[Result]]  # raises WedSyncError only
@@ -51,8 +51,7 @@ class Served:
     status_seq: Callable[[], int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     task: asyncio.Task[None]
     only_reads: bool
     streams: bool

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 TICK_S = 1e-6
 LINEAR_TICKS = 256
@@ -17,8 +18,7 @@ _HALF = LINEAR_TICKS // 2
 _LONGEST_TICKS = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True):
     """A distribution: how many values, how far back the oldest may lie, and quantiles. Seconds."""
 
     count: int

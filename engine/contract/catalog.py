@@ -7,7 +7,8 @@ Handlers live in `engine.operations`; a test matches them with these rows one to
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.contract import drills, steering
 from engine.contract import operations as ops
@@ -21,8 +22,7 @@ class Role(enum.IntEnum):
     ADMIN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class OperationSpec:
+class OperationSpec(msgspec.Struct, frozen=True):
     """One operation. `verb` may have two words; `needs_repository` is False for what works on an empty home."""
 
     name: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.units import parse_bytes
 
@@ -21,8 +22,7 @@ _SPAN = re.compile(r"([0-2]?[0-9]):([0-5][0-9])-([0-2]?[0-9]):([0-5][0-9])")
 _EXAMPLE = "write it like mon..fri 08:00-18:00 50MB/s"
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """One limit. Minutes are of the local day; `end` before `begin` reaches into the day after."""
 
     days: frozenset[int]  # 0 is Monday; the day on which it begins

@@ -9,15 +9,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.errors import LimitReached
 
 READ_BYTES = 32 * 1024  # at a time: some 600 events, a few milliseconds of the loop
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(msgspec.Struct, frozen=True):
     """One event. `name` is empty when it is about the watched folder itself."""
 
     watch: int

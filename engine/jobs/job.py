@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from engine.base.errors import WedSyncError
 from engine.base.invariants import check
 from engine.contract.status import JOB_STATES_ENDED, JobKind, JobRow, JobState, JobTurn
@@ -44,8 +46,7 @@ class Turn(NamedTuple):
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """A run's counters, as they stood."""
 
     files_done: int = 0

@@ -10,8 +10,9 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
@@ -67,12 +68,11 @@ class Offload:
             del self._users[key], self._gates[key]
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(msgspec.Struct, frozen=True):
     """What every part of the engine that lives on its loop works with."""
 
     clock: Clock
     entropy: Entropy
     offload: Offload
     spawn: Spawn
-    chance: random.Random = field(default_factory=lambda: random.Random(0))  # for jitter; never for secrets
+    chance: random.Random = msgspec.field(default_factory=lambda: random.Random(0))  # for jitter; never for secrets

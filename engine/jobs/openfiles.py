@@ -9,7 +9,8 @@ engine starts, and more than `OPEN_MAX` at once, is left to the look at everythi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 FIRST_S = 60.0
 LAST_S = 86_400.0  # by then everything was looked at
@@ -18,8 +19,7 @@ OPEN_MAX = 10_000
 Seen = tuple[int, int]  # size and time of change
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     watches: frozenset[str]
     made_s: float
     look_s: float

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.invariants import check
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
@@ -16,8 +17,7 @@ from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 _Line = OrderedDict[str, None]  # job ids in order of arrival
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """A job that waits: its id, its wedding's id, its class."""
 
     job_id: str

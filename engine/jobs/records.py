@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast, get_args
 
 import msgspec
@@ -48,8 +47,7 @@ _WARNINGS = "SELECT body FROM documents WHERE kind = 'job-warnings' AND id = ?"
 _TRIM_WARNINGS = "DELETE FROM documents WHERE kind = 'job-warnings' AND id NOT IN (SELECT id FROM jobs)"
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(msgspec.Struct, frozen=True):
     """One job as it stands in the journal. `operation` and `arguments` are what runs it again."""
 
     id: str

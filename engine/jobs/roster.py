@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from engine.base.errors import NotFound, UsageError
 from engine.contract.status import JobKind
@@ -25,8 +26,7 @@ ENDED_KEPT = 1000
 Stop = Literal["", "pause", "interrupt", "cancel"]
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(msgspec.Struct, frozen=True):
     """What came of a run; `message` is what a person should know of it beside the counts."""
 
     snapshot: str = ""
@@ -34,8 +34,7 @@ class Conclusion:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A run that is ready for the streams, and how its outcome is read (on the loop; may raise WedSyncError)."""
 
     run: Run[Any]
@@ -46,8 +45,7 @@ Opener = Callable[[Job], AbstractContextManager[Prepared]]
 Turn = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec:
+class JobSpec(msgspec.Struct, frozen=True):
     """What a caller wants done. `open` is entered and left on the executor, once for each attempt.
 
     `operation` and `arguments` are what runs the job again after a restart; without them it can be neither paused
@@ -65,8 +63,7 @@ class JobSpec:
     turn: Turn = ()
 
 
-@dataclass(slots=True)
-class Active:
+class Active(msgspec.Struct):
     """A job at work."""
 
     job: Job
@@ -81,16 +78,14 @@ class Active:
         return self.job.counts if self.run is None else counts_of(self.run.progress, units=self.run.units_ended)
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(msgspec.Struct, frozen=True):
     """A job that waits or is paused."""
 
     job: Job
     spec: JobSpec
 
 
-@dataclass(slots=True)
-class ClassCounts:
+class ClassCounts(msgspec.Struct):
     """Jobs of one class by where they stand. `oldest_ns` is when the first of those that wait was accepted."""
 
     running: int = 0

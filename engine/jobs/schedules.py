@@ -9,9 +9,9 @@ hour that passes. What was due while no engine ran is caught up once, however of
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 
 import cronsim
+import msgspec
 
 from engine.base.units import parse_span
 from engine.jobs.priority import zone_of
@@ -21,8 +21,7 @@ LATE_NS = 90 * 10**9  # a run that begins later than this after its time is one 
 _EXAMPLE = 'write "0 3 * * *" (minute hour day month weekday) or "every 6h"'
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(msgspec.Struct, frozen=True):
     """A parsed time: a cron expression, or an interval in nanoseconds."""
 
     expression: str = ""

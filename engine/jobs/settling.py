@@ -9,7 +9,8 @@ backup runs, changes gather for the next one. One thread.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+
+import msgspec
 
 CEILING_S = 0.25
 BURST = 8
@@ -17,16 +18,14 @@ PATHS_MAX = 2_000  # changed paths held for one watch; more of them are a look a
 RETRY_S = 30.0  # after a backup that failed
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """How changes are gathered. Seconds."""
 
     settle_s: float = 0.1
     busy_s: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Changes that one backup takes along. `everything`: what has changed is not known."""
 
     paths: tuple[bytes, ...]
@@ -35,9 +34,8 @@ class Batch:
     last_ns: int
 
 
-@dataclass(slots=True)
-class _Pending:
-    paths: set[bytes] = field(default_factory=set)
+class _Pending(msgspec.Struct):
+    paths: set[bytes] = set()
     everything: bool = False
     first_ns: int = 0
     last_ns: int = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from engine.contract.status import Percentiles
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
@@ -31,8 +31,7 @@ class Counters(Protocol):
     current: str
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True):
     """Bytes since the start, over all jobs, ended or not."""
 
     bytes_read: int = 0
@@ -63,7 +62,7 @@ def added(total: Totals, job: Job, counts: Counts | Counters) -> Totals:
     """`total` with what one job has done."""
     if job.kind == "retrieve":
         restored_bytes = counts.bytes_read - counts.bytes_reused
-        return dataclasses.replace(total, bytes_restored=total.bytes_restored + restored_bytes)
+        return msgspec.structs.replace(total, bytes_restored=total.bytes_restored + restored_bytes)
     if job.kind not in BACKUP_KINDS:
         return total
     return Totals(
@@ -74,15 +73,13 @@ def added(total: Totals, job: Job, counts: Counts | Counters) -> Totals:
     )
 
 
-@dataclass(slots=True)
-class _ClassTimes:
-    protected: LatencyWindow = field(default_factory=LatencyWindow)
+class _ClassTimes(msgspec.Struct):
+    protected: LatencyWindow = msgspec.field(default_factory=LatencyWindow)
     ended: int = 0
     in_time: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRecord:
+class ClassRecord(msgspec.Struct, frozen=True):
     """Accepted → protected, over the last 1,024 backups of a class, and how many of all were in time."""
 
     protected: Percentiles

@@ -15,9 +15,10 @@ import os
 import stat
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
+
+import msgspec
 
 from engine.base.errors import LimitReached, WedSyncError
 from engine.jobs.inotify import Happening, Inotify
@@ -37,8 +38,7 @@ _KEY = "watch"  # of the executor: one walk at a time
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(msgspec.Struct):
     """What is watched for one wedding. `id` is the wedding's."""
 
     id: str
@@ -51,7 +51,7 @@ class Watch:
     looked_s: float = 0.0  # when everything was last looked at
     protected_ns: int | None = None  # when the newest change was protected that is
     lag_s: float | None = None  # how long that took
-    gone: set[bytes] = field(default_factory=set)  # of the paths
+    gone: set[bytes] = set()  # of the paths
     is_full: bool = False  # the system watches no more folders
 
     @property
@@ -60,8 +60,7 @@ class Watch:
         return tuple(path for path in self.paths if path not in self.gone)
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(msgspec.Struct, frozen=True):
     """How often what is done. Seconds."""
 
     pace: Pace

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.units import format_bytes, format_span
 from engine.contract.status import Health, HealthArea, Infrastructure, TierRow
@@ -15,8 +16,7 @@ LAG_WARNING_S, LAG_CRITICAL_S = 0.1, 1.0
 QUEUE_WARNING = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class JobFacts:
+class JobFacts(msgspec.Struct, frozen=True):
     """What health needs to know of the jobs."""
 
     running: int

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 
+import msgspec
 import psutil
 
 from engine.base.clock import Clock
 from engine.contract.status import Infrastructure
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(msgspec.Struct, frozen=True):
     """What only ever grows: bytes since the machine started, and when that was read."""
 
     time_s: float
@@ -26,8 +25,7 @@ class Counters:
     network_received_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(msgspec.Struct, frozen=True):
     """Bytes per second."""
 
     disk_read: float = 0.0

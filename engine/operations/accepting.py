@@ -6,8 +6,6 @@ Should the engine die in between, nobody was told, and the snapshot that may hav
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 
 from engine.base.errors import Unavailable
@@ -35,7 +33,7 @@ def kept(spec: JobSpec, operation: ops.Operation) -> JobSpec:
     """
     again = msgspec.structs.replace(operation, wait=False) if hasattr(operation, "wait") else operation
     name = BY_ARGUMENTS[type(operation)].name
-    return dataclasses.replace(spec, operation=name, arguments=arguments_text(again))
+    return msgspec.structs.replace(spec, operation=name, arguments=arguments_text(again))
 
 
 def open_repository(engine: Engine) -> Repository:

@@ -9,7 +9,6 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -33,8 +32,7 @@ SPANS = (  # settings that are spans of time
 UNSET_WORDS = frozenset({"", "unset", "default"})
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """One setting: its key as people write it, the type its value must have, what it is for."""
 
     key: str  # as engine.streams

@@ -6,8 +6,9 @@ import asyncio
 import pwd
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import msgspec
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
@@ -33,13 +34,12 @@ from engine.pipeline.pool import StreamPool
 HISTORY_POINTS = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks, and what that person or program may do."""
 
     name: str = "local"
     role: Role = Role.ADMIN
-    streams: CallerStreams = field(default_factory=CallerStreams)
+    streams: CallerStreams = msgspec.field(default_factory=CallerStreams)
 
 
 def user_name(uid: int) -> str:
@@ -50,14 +50,13 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-@dataclass(slots=True)
-class Measured:
+class Measured(msgspec.Struct):
     """What was last measured, ready to be shown."""
 
     infrastructure: Infrastructure
     tiers: tuple[TierRow, ...] = ()
-    room: Room = field(default_factory=Room)
-    history: deque[RatePoint] = field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
+    room: Room = msgspec.field(default_factory=Room)
+    history: deque[RatePoint] = msgspec.field(default_factory=lambda: deque(maxlen=HISTORY_POINTS))
 
 
 class AlertSource(Protocol):
@@ -68,8 +67,7 @@ class AlertSource(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Engine:
+class Engine(msgspec.Struct):
     """One engine's parts."""
 
     home: Home
@@ -89,7 +87,7 @@ class Engine:
     coverage: AlertSource
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
     stopping: bool = False
-    went_on: asyncio.Event = field(default_factory=asyncio.Event)  # with the jobs of an earlier engine
+    went_on: asyncio.Event = msgspec.field(default_factory=asyncio.Event)  # with the jobs of an earlier engine
     status_seq: int = 0
     attached: int = 0  # doors of other processes that are open
     door_problem: str = ""  # why no other process can open one

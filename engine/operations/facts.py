@@ -6,11 +6,11 @@ filled by jobs that commit and, in the background, by listing snapshots. Engine 
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.base.errors import IntegrityError, NotFound
 from engine.contract.status import WeddingRow, WeddingWatch
@@ -21,8 +21,7 @@ _MINUTE_NS = 60 * 10**9
 _COMPARED_MAX = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Safety:
+class Safety(msgspec.Struct, frozen=True):
     """How safe a wedding is. `snapshots` None: not counted since this engine started."""
 
     protected_since_ns: int | None = None
@@ -38,16 +37,14 @@ class Safety:
 UNKNOWN = Safety()
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """What of a snapshot matters here."""
 
     time_ns: int
     bytes_source: int
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """The weddings that are not archived: those of today, those to come, then the past from the newest on."""
 
     weddings: tuple[tuple[Wedding, PriorityClass], ...] = ()
@@ -164,7 +161,7 @@ class Facts:
         is_today = wedding_id in self._today
         protected = (safety.protected_since_ns is not None) - (before.protected_since_ns is not None)
         if unknown or (is_today and protected):  # the order stays, and ten thousand are not counted again
-            self._listing = dataclasses.replace(
+            self._listing = msgspec.structs.replace(
                 listing,
                 today_protected=listing.today_protected + is_today * protected,
                 today_unknown=listing.today_unknown + is_today * unknown,

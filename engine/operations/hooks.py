@@ -10,13 +10,14 @@ one that fails after it is a line in the log. Hooks run on the executor.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+
+import msgspec
 
 from engine.base.errors import NotPermitted, WedSyncError
 from engine.base.units import parse_span
@@ -34,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 def with_hook(spec: JobSpec, hooks: HookSettings) -> JobSpec:
     """The job, with the program that runs before each of its attempts; as it was when there is none."""
-    return dataclasses.replace(spec, open=_after_hook(spec.open, hooks)) if hooks.before else spec
+    return msgspec.structs.replace(spec, open=_after_hook(spec.open, hooks)) if hooks.before else spec
 
 
 def _after_hook(opener: Opener, hooks: HookSettings) -> Opener:

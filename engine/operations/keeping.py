@@ -6,8 +6,6 @@ to the repository's register, which other machines read too. Read once, off the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 from engine.jobs.journal import Journal
@@ -62,8 +60,7 @@ class ScheduleState(msgspec.Struct, frozen=True, array_like=True):
     runs: tuple[ScheduleRun, ...] = ()  # newest first
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(msgspec.Struct):
     """Everything that is kept."""
 
     journal: Journal
@@ -72,7 +69,7 @@ class Kept:
     watches: Documents[WatchDocument]
     schedules: Documents[ScheduleDocument]
     schedule_states: Documents[ScheduleState]
-    watcher: Watcher | None = field(default=None)  # of the engine, once it watches
+    watcher: Watcher | None = None  # of the engine, once it watches
 
     @classmethod
     def of(cls, journal: Journal) -> Kept:

@@ -5,8 +5,9 @@ Engine loop only; the journal is read on the executor.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
+
+import msgspec
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import operations as ops
@@ -147,7 +148,7 @@ async def _begun_again(engine: Engine, job: Job) -> Job:
         raise Conflict(f"job {job.id[:8]} is {job.state}: there is nothing to try again")
     spec = spec_again(engine, job)
     if job.priority_given:
-        spec = dataclasses.replace(spec, priority=job.priority, priority_given=True)
+        spec = msgspec.structs.replace(spec, priority=job.priority, priority_given=True)
     begun = await accept(engine, spec)
     begun.history.insert(0, Turn(begun.queued_ns, "accepted", f"again, after {job.id[:12]} was {job.state}"))
     return begun

@@ -9,7 +9,6 @@ import datetime as dt
 import functools
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -29,8 +28,7 @@ AT_WORK_SHARE = 0.3  # of the streams' time; below, something outside of them ho
 Key = TypeVar("Key", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(msgspec.Struct, frozen=True):
     """What streams had done at a moment."""
 
     time_s: float

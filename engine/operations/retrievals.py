@@ -10,10 +10,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import IO
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, IntegrityError, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
@@ -42,8 +42,7 @@ from engine.repository.vault import WeddingVault
 STANDARD_OUTPUT = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """Where a retrieval goes: checked, nothing opened yet."""
 
     path: bytes  # absolute; empty: standard output

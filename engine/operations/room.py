@@ -6,7 +6,7 @@ only after a hundred times as long as it took, and no more than each ten minutes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.base.clock import Clock
 from engine.base.units import parse_bytes
@@ -19,8 +19,7 @@ WALK_AGAIN_S = 600.0
 WALK_AGAIN_TIMES = 100
 
 
-@dataclass(slots=True)
-class Room:
+class Room(msgspec.Struct):
     """What is known of a store's use."""
 
     url: str = ""  # of the store that was walked

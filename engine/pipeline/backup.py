@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -48,8 +47,7 @@ from engine.repository.vault import WeddingVault
 _SCAN_STEP = 2000  # things looked at before a run lets others have their turn
 
 
-@dataclass(frozen=True, slots=True)
-class BackupOutcome:
+class BackupOutcome(msgspec.Struct, frozen=True):
     """A committed snapshot."""
 
     snapshot: Snapshot

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
 
@@ -24,8 +23,7 @@ from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """What a job has counted and warned of so far. `read_bytes` are what it had to read of the source."""
 
     counts: Counts

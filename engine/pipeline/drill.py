@@ -12,7 +12,6 @@ import random
 import stat as st
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from blake3 import blake3
@@ -32,8 +31,7 @@ _ROTTEN = "has other bytes than when it was backed up, behind the same size and 
 BYTES_MAX = 4_000_000_000  # of one sample, unless its first file alone is larger
 
 
-@dataclass(frozen=True, slots=True)
-class DrillOutcome(RestoreOutcome):
+class DrillOutcome(RestoreOutcome, frozen=True):
     """What came back. `first_file_s` and `restored_s` are since the drill began."""
 
     first_file_s: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.base.clock import Clock
 from engine.pipeline.parents import Selection, choose_parents, open_scan
@@ -14,8 +14,7 @@ from engine.repository.vault import WeddingVault
 _WARNINGS_KEPT = 100
 
 
-@dataclass(slots=True)
-class Estimate:
+class Estimate(msgspec.Struct):
     """Counts of a dry run."""
 
     files: int = 0

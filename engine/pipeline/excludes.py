@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.pipeline.globs import compile_glob
 
@@ -17,8 +18,7 @@ IGNORE_FILE = b".wedsyncignore"
 IGNORE_FILE_BYTES_MAX = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(msgspec.Struct, frozen=True):
     """One pattern, compiled."""
 
     expression: re.Pattern[bytes]
@@ -27,8 +27,7 @@ class _Rule:
     by_path: bool  # it has a "/" before that: matched from the folder of its list, else against the name alone
 
 
-@dataclass(frozen=True, slots=True)
-class _RuleList:
+class _RuleList(msgspec.Struct, frozen=True):
     """The rules of one origin, and the way from its folder to the present one (empty, or ending in "/")."""
 
     rules: tuple[_Rule, ...]

@@ -24,8 +24,9 @@ import heapq
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
+
+import msgspec
 
 from engine.base.bucket import TokenBucket
 from engine.base.invariants import check
@@ -48,8 +49,7 @@ class Served(Protocol):
 Flow = TypeVar("Flow", bound=Served)
 
 
-@dataclass(slots=True)
-class _Class(Generic[Flow]):
+class _Class(msgspec.Struct, Generic[Flow]):
     """One class: its runs that are ready, by virtual start, and all that have a deadline, by that."""
 
     name: PriorityClass
@@ -57,11 +57,11 @@ class _Class(Generic[Flow]):
     start: float = 0.0  # virtual, of the whole class
     now: float = 0.0  # virtual time inside the class: goes on by what is served, divided by the runs that share it
     ready_count: int = 0
-    turns: list[tuple[float, int, Flow]] = field(default_factory=list)  # start, place; with entries that hold no more
-    dated: list[tuple[float, int]] = field(default_factory=list)  # acceptance, number; the same
+    turns: list[tuple[float, int, Flow]] = []  # start, place; with entries that hold no more
+    dated: list[tuple[float, int]] = []  # acceptance, number; the same
     deadline_s: float = 0.0  # from acceptance; until it is told, nothing has one
     ahead: float = 0.0  # cost served by deadline, less that served by turn
-    limit: TokenBucket = field(default_factory=TokenBucket)
+    limit: TokenBucket = msgspec.field(default_factory=TokenBucket)
     served_cost: int = 0
 
 

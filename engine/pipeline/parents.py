@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import UsageError
@@ -23,8 +24,7 @@ from engine.repository.vault import WeddingVault
 from engine.storage.stores.store import ObjectStore
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """What of the source is backed up."""
 
     sources: tuple[bytes, ...]

@@ -7,7 +7,6 @@ each blob is fetched and opened once a batch, whatever the order of the files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -25,8 +24,7 @@ from engine.repository.vault import WeddingVault
 GAP_BYTES = 256 * KIB  # what is cheaper to read along than to ask for separately
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """Which entries: all, or those at and below `paths` (no leading slash). `strip_prefix` is the target's business."""
 
     paths: tuple[bytes, ...] = ()
@@ -41,22 +39,20 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     pieces: tuple[tuple[int, int], ...]  # (offset in the file, length)
 
 
-@dataclass(slots=True)
-class BlobUse:
+class BlobUse(msgspec.Struct):
     """One blob, and what it is needed for."""
 
     location: Location  # of one of its chunks
-    uses: list[tuple[Location, Piece]] = field(default_factory=list)
+    uses: list[tuple[Location, Piece]] = []
 
 
-@dataclass(slots=True)
-class Range:
+class Range(msgspec.Struct):
     """One read of one pack."""
 
     pack: bytes
     offset: int
     length: int
-    blobs: list[BlobUse] = field(default_factory=list)
+    blobs: list[BlobUse] = []
 
 
 def outermost(paths: Iterable[bytes]) -> list[bytes]:
@@ -137,8 +133,7 @@ def _aligned_up(offset: int) -> int:
     return -(-offset // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class PlanCounts:
+class PlanCounts(msgspec.Struct, frozen=True):
     """What a restore needs."""
 
     files: int

@@ -6,8 +6,7 @@ stream a call; the objects it holds may be shared by all streams of a run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+import msgspec
 from blake3 import blake3
 
 from engine.base.clock import Clock
@@ -28,15 +27,14 @@ _NO_CONTENTS = Contents(b"", b"", 0)
 _HASH_OF_NOTHING = blake3().digest()
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """A whole file in the stream's buffer; `contents` are known once it is stored."""
 
     work: FileWork
     entry: Entry
     start: int
     length: int
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = []
     contents: Contents = _NO_CONTENTS
 
 

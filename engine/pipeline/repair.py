@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
+
+import msgspec
 
 from engine.base.entropy import Entropy
 from engine.base.errors import IntegrityError, NotFound
@@ -28,8 +29,7 @@ LOSSES_KEPT = 1000
 _UNIT_BYTES = 12 * MIB  # of what is saved, sealed at a time
 
 
-@dataclass(slots=True)
-class RepairOutcome:
+class RepairOutcome(msgspec.Struct):
     """What was found and done. Losses are "snapshot: path"."""
 
     packs: int = 0
@@ -37,8 +37,8 @@ class RepairOutcome:
     packs_dropped: int = 0  # missing or damaged
     chunks_saved: int = 0  # out of damaged packs; by a dry run, how many would be
     fragments_replaced: int = 0
-    problems: list[str] = field(default_factory=list)
-    losses: list[str] = field(default_factory=list)
+    problems: list[str] = []
+    losses: list[str] = []
     losses_total: int = 0
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.base.version import VERSION
 from engine.contract.weddings import PriorityClass
 from engine.repository.snapshot import Counts, SnapshotObject
 
 
-@dataclass(frozen=True, slots=True)
-class BackupRequest:
+class BackupRequest(msgspec.Struct, frozen=True):
     """What to back up. `stream` is (path in the snapshot, descriptor) and takes the place of sources.
 
     `changed` are absolute paths: a watch vouches that nothing else has changed since the newest snapshot of the same

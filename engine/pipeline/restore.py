@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from engine.base.errors import IntegrityError, WedSyncError
 from engine.contract.settings import UNIT_BYTES, WARNINGS_TOLD
@@ -33,16 +34,14 @@ _CHUNKS_A_TIME = 64
 _MISFIT = "its chunks do not come to its size"
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreOutcome:
+class RestoreOutcome(msgspec.Struct, frozen=True):
     """What was restored."""
 
     files: int
     bytes_restored: int
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A file being written. Its counts change under the run's lock."""
 
     entry: Entry

@@ -11,9 +11,9 @@ import mmap
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+import msgspec
 import zstandard
 
 from engine.base.clock import Clock
@@ -67,8 +67,7 @@ class Buffers:
 Unit = Callable[[Buffers], None]
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """How far a run is: plain numbers, written once a unit, read by anyone."""
 
     files_done: int = 0

@@ -7,7 +7,6 @@ pack leaves. Plain calls on memoryviews; the libraries release the GIL; locks ar
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 
 import msgspec
 
@@ -37,8 +36,7 @@ class NamedChunk(msgspec.Struct, frozen=True, gc=False):
     pressed_format: bool
 
 
-@dataclass(slots=True)
-class Blob:
+class Blob(msgspec.Struct):
     """What is sealed as one: a chunk, or several small ones end to end."""
 
     content: memoryview

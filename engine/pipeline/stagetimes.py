@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from engine.base.metrics import NO_SPREAD, RollingHistogram, Spread
 
@@ -20,8 +21,7 @@ SLICES = 20
 FRESH_S = 1.0  # figures younger than this are shown again
 
 
-@dataclass(frozen=True, slots=True)
-class StageFigure:
+class StageFigure(msgspec.Struct, frozen=True):
     """One stage: thread seconds and bytes since the start, and seconds of a unit."""
 
     thread_s: float
@@ -29,11 +29,10 @@ class StageFigure:
     unit: Spread
 
 
-@dataclass(slots=True)
-class _Times:
+class _Times(msgspec.Struct):
     thread_s: float = 0.0
     size_bytes: int = 0
-    units: RollingHistogram = field(default_factory=lambda: RollingHistogram(window_s=WINDOW_S, slices=SLICES))
+    units: RollingHistogram = msgspec.field(default_factory=lambda: RollingHistogram(window_s=WINDOW_S, slices=SLICES))
     shown: Spread = NO_SPREAD
 
 

@@ -14,7 +14,8 @@ import os
 import stat
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import IntegrityError, NotFound
@@ -34,22 +35,19 @@ READ_ENTRIES_MAX = 50_000  # of the parent, held in memory; where more would be,
 CHANGED_MAX = 5_000  # paths; more of them are a scan
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """An entry of the parent that nothing has happened to."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Reused:
+class Reused(msgspec.Struct, frozen=True):
     """A segment of the parent that nothing has happened in."""
 
     segment: SegmentRef
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(msgspec.Struct, frozen=True):
     """What all reused segments hold, told last."""
 
     files: int
@@ -59,12 +57,11 @@ class Carried:
 Part = Kept | Reused | Carried
 
 
-@dataclass(slots=True)
-class _Parent:
+class _Parent(msgspec.Struct):
     """The parent's manifest, sorted by what is to become of its parts."""
 
-    old: list[Entry] = field(default_factory=list)  # looked at again
-    rest: list[Kept | Reused] = field(default_factory=list)  # in manifest order
+    old: list[Entry] = []  # looked at again
+    rest: list[Kept | Reused] = []  # in manifest order
     files_read: int = 0  # in the segments that were read
     bytes_read: int = 0
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 from blake3 import blake3
@@ -41,8 +40,7 @@ class Contents(msgspec.Struct, frozen=True, gc=False):
     length: int
 
 
-@dataclass(slots=True)
-class FileWork:
+class FileWork(msgspec.Struct):
     """One file on its way. Fields change under the run's lock, or before the file is shared."""
 
     item: WalkItem | None  # None: a stream that has no file
@@ -52,10 +50,10 @@ class FileWork:
     previous: Entry | None = None
     reads: int = 1  # which reading this is
     dealt_bytes: int = 0  # of `size_bytes`, as far as progress has counted them
-    followers: list[tuple[WalkItem, Slot]] = field(default_factory=list)  # other names of the same inode
+    followers: list[tuple[WalkItem, Slot]] = []  # other names of the same inode
     source: SourceFile | StreamSource | None = None
     entry: Entry | None = None
-    segments: list[Contents | None] = field(default_factory=list)
+    segments: list[Contents | None] = []
     is_short: bool = False
 
     def dealt(self, more_bytes: int) -> int:
@@ -89,15 +87,14 @@ class FileWork:
         return with_chunks(self.entry, ids, UNFINISHED + digests, transaction)
 
 
-@dataclass(slots=True)
-class SegmentTask:
+class SegmentTask(msgspec.Struct):
     """The rest of one segment. One stream at a time."""
 
     work: FileWork
     number: int
     start: int  # of what is not cut yet, in the data stream
-    ids: bytearray = field(default_factory=bytearray)
-    hasher: blake3 = field(default_factory=blake3)
+    ids: bytearray = msgspec.field(default_factory=bytearray)
+    hasher: blake3 = msgspec.field(default_factory=blake3)
 
     @property
     def first(self) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
 from blake3 import blake3
 
 from engine.base.errors import IntegrityError, NotFound
@@ -32,8 +32,7 @@ _BLOBS_KEPT = 4
 _FILES_A_UNIT = 512  # neighbours share bundles, which are then opened once
 
 
-@dataclass(slots=True)
-class VerifyOutcome:
+class VerifyOutcome(msgspec.Struct):
     """What was looked at, and what was wrong."""
 
     snapshots: int = 0
@@ -41,9 +40,9 @@ class VerifyOutcome:
     blobs: int = 0
     files: int = 0
     bytes_checked: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = []
     problems_total: int = 0
-    healed: list[str] = field(default_factory=list)  # packs that are damaged, and all of which is elsewhere too
+    healed: list[str] = []  # packs that are damaged, and all of which is elsewhere too
 
 
 class VerifyRun(Run[VerifyOutcome]):

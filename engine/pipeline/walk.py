@@ -13,7 +13,6 @@ import os
 import stat as st
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -33,8 +32,7 @@ class WalkItem(msgspec.Struct, frozen=True, gc=False):
     stat: os.stat_result
 
 
-@dataclass(frozen=True, slots=True)
-class WalkWarning:
+class WalkWarning(msgspec.Struct, frozen=True):
     """Something that could not be read, as a short sentence without the path."""
 
     path: bytes
@@ -123,8 +121,7 @@ class Only:
 _NOTHING = Only()
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(msgspec.Struct, frozen=True):
     """One source, inside one folder: what it leaves out here, and the device it began on (None: any)."""
 
     excludes: Excludes
@@ -134,8 +131,7 @@ class _Scope:
         return self.device is None or self.device == stat.st_dev
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(msgspec.Struct):
     """A folder being walked: what is left of its names, and the scopes that want them."""
 
     folder: OpenFolder
@@ -185,15 +181,14 @@ def _outermost(sources: Sequence[bytes]) -> list[tuple[bytes, _Named]]:
     return found
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(msgspec.Struct):
     """The state of one walk: an explicit stack, so that depth costs no recursion."""
 
     excludes: Excludes
     one_file_system: bool
     skip: frozenset[Identity]
     only: Only | None
-    stack: list[_Frame] = field(default_factory=list)
+    stack: list[_Frame] = []
 
     def walk(self, source: bytes, named: _Named) -> Iterator[WalkItem | WalkWarning]:
         """Everything from one outermost source downwards."""

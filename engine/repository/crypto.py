@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -71,8 +71,7 @@ def fingerprint(master: bytes) -> str:
     return derive(_FINGERPRINT_CONTEXT, master)[:8].hex()
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(msgspec.Struct, frozen=True):
     """What a sealed object is and where it belongs; goes into the associated data, so nothing opens elsewhere."""
 
     object_type: int
@@ -115,8 +114,7 @@ def open_object(data: bytes, binding: Binding, *, secret_of: SecretOf, what: str
     return codec.unframe(plaintext, what)
 
 
-@dataclass(frozen=True, slots=True)
-class PackBinding:
+class PackBinding(msgspec.Struct, frozen=True):
     """Which pack a blob or footer belongs to; goes into its associated data."""
 
     header: bytes  # the pack's first bytes: version, type, key epoch, salt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -25,8 +24,7 @@ class FragmentObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     replaces: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """Names, 32 bytes each, of what no longer counts."""
 
     packs: frozenset[bytes] = frozenset()

@@ -27,8 +27,7 @@ _ITERATIONS_MAX = 64
 _LANES_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
-class KdfCost:
+class KdfCost(msgspec.Struct, frozen=True):
     """Argon2id parameters (RFC 9106): iterations, memory in KiB, lanes."""
 
     iterations: int = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, IntegrityError, NotFound
@@ -13,8 +13,7 @@ from engine.storage.stores.store import ObjectStore
 _ATTEMPTS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class MasterSealed:
+class MasterSealed(msgspec.Struct, frozen=True):
     """Reads and writes numbered objects that are sealed under the master key."""
 
     store: ObjectStore

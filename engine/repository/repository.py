@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import os
 import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -62,8 +60,7 @@ class ConfigObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     features: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KeySlotInfo:
+class KeySlotInfo(msgspec.Struct, frozen=True):
     """A key slot as it can be told; the label only of the slot that opened this repository."""
 
     id: str
@@ -72,18 +69,16 @@ class KeySlotInfo:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(msgspec.Struct, frozen=True):
     """What the opener brings along: time, randomness, and what it has seen of this repository before."""
 
     clock: Clock
     entropy: Entropy
     seen: SeenNumbers
-    damaged: DamagedPacks = dataclasses.field(default_factory=DamagedPacks)
+    damaged: DamagedPacks = msgspec.field(default_factory=DamagedPacks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Resting:
+class _Resting(msgspec.Struct, frozen=True):
     """A vault that nobody uses now."""
 
     vault: WeddingVault
@@ -163,7 +158,7 @@ class Repository:
         for name in stale:
             with contextlib.suppress(NotFound, NotPermitted):  # where it stays it opens nothing
                 store.delete(name)
-        return cls._opened(sealed, config, home, dataclasses.replace(slot, current=True))
+        return cls._opened(sealed, config, home, msgspec.structs.replace(slot, current=True))
 
     @classmethod
     def open(cls, store: ObjectStore, passphrase: str, *, home: Home) -> Repository:

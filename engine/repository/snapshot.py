@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -64,8 +63,7 @@ class SnapshotObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     engine: str
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A snapshot with its name."""
 
     id: SnapshotId

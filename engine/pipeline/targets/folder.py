@@ -12,8 +12,9 @@ import os
 import stat as st
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from engine.base.entropy import Entropy
 from engine.base.errors import NotFound, NotPermitted, WedSyncError
@@ -54,8 +55,7 @@ class _Conflict(Exception):
     """Why an entry cannot be put where it belongs, as a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """A folder on the way. In a new one nothing stands that this restore has not put there: no need to look."""
 
     name: bytes
@@ -63,8 +63,7 @@ class _Step:
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _First:
+class _First(msgspec.Struct, frozen=True):
     """The name of a link group that was restored first, and its writer if there was something to write."""
 
     place: Place

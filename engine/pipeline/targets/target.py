@@ -8,16 +8,16 @@ WedSyncError (nobody reads the output any more).
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from engine.base.errors import IntegrityError, LimitReached, NotPermitted, WedSyncError
 from engine.pipeline.folders import reason
 from engine.repository.entry import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class TargetWarning:
+class TargetWarning(msgspec.Struct, frozen=True):
     """What could not be restored as it was; `path` is the entry's."""
 
     path: bytes

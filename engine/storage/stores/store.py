@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 STAGE_ALIGNMENT_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(msgspec.Struct, frozen=True):
     """What a store says of an object without reading it."""
 
     name: str
@@ -24,8 +24,7 @@ class ObjectInfo:
     modified_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Space:
+class Space(msgspec.Struct, frozen=True):
     """Room of a store; None where it cannot be known."""
 
     used_bytes: int | None

@@ -8,7 +8,9 @@ import datetime as dt
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from engine.base.clock import FakeClock, SystemClock
 from engine.base.entropy import SystemEntropy

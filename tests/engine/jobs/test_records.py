@@ -52,7 +52,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 def ended(number: int, *, ended_ns: int = 0) -> JobRecord:
-    return dataclasses.replace(RECORD, id=f"{number:032x}", state="done", ended_ns=ended_ns or number)
+    return msgspec.structs.replace(RECORD, id=f"{number:032x}", state="done", ended_ns=ended_ns or number)
 
 
 def test_a_record_comes_back_as_it_was(journal: Journal) -> None:
@@ -76,7 +76,7 @@ def test_a_job_at_work_is_written_as_one_that_waits(journal: Journal) -> None:
 def test_open_jobs_come_in_the_order_of_their_acceptance_and_ended_ones_newest_first(journal: Journal) -> None:
     table = JobTable(journal)
     for number in (3, 1, 2):
-        table.put(dataclasses.replace(RECORD, id=f"{number:032x}", queued_ns=number))
+        table.put(msgspec.structs.replace(RECORD, id=f"{number:032x}", queued_ns=number))
         table.put(ended(10 + number))
     assert [record.queued_ns for record in table.open_jobs()] == [1, 2, 3]
     assert [record.ended_ns for record in table.ended_jobs(2)] == [13, 12]
@@ -85,8 +85,8 @@ def test_open_jobs_come_in_the_order_of_their_acceptance_and_ended_ones_newest_f
 def test_all_warnings_of_an_ended_job_are_kept_beside_it_as_long_as_it_is(journal: Journal) -> None:
     table = JobTable(journal)
     lines = tuple(f"/card/{number}.jpg: caf\\xe9 is gone" for number in range(1_000))
-    table.put(dataclasses.replace(ended(1), warned=lines)).result(10)
-    table.put(dataclasses.replace(ended(2))).result(10)
+    table.put(msgspec.structs.replace(ended(1), warned=lines)).result(10)
+    table.put(msgspec.structs.replace(ended(2))).result(10)
     assert table.warnings_of(f"{1:032x}") == lines
     assert table.warnings_of(f"{2:032x}") == ()
     table.trim(records.ENDED_KEPT_NS + 10)
@@ -98,13 +98,13 @@ def test_a_course_that_cannot_be_read_is_none(journal: Journal) -> None:
     table = JobTable(journal)
     table.put(RECORD)
     journal.write("UPDATE jobs SET history = '[[1'").result(10)
-    assert table.open_jobs() == [dataclasses.replace(RECORD, history=())]
+    assert table.open_jobs() == [msgspec.structs.replace(RECORD, history=())]
 
 
 def test_an_end_replaces_the_acceptance(journal: Journal) -> None:
     table = JobTable(journal)
     table.put(RECORD)
-    table.put(dataclasses.replace(RECORD, state="failed", ended_ns=9, code="integrity")).result(10)
+    table.put(msgspec.structs.replace(RECORD, state="failed", ended_ns=9, code="integrity")).result(10)
     assert table.open_jobs() == []
     assert table.ended_jobs(9)[0].code == "integrity"
 
@@ -125,10 +125,10 @@ def test_ended_jobs_are_let_go_over_a_number_and_over_an_age(journal: Journal, m
 
 def test_long_arguments_are_let_go_when_the_job_has_ended(journal: Journal) -> None:
     table = JobTable(journal)
-    long = dataclasses.replace(RECORD, arguments="x" * 50_000)
+    long = msgspec.structs.replace(RECORD, arguments="x" * 50_000)
     table.put(long)
     assert table.open_jobs()[0].arguments == long.arguments
-    table.put(dataclasses.replace(long, state="done", ended_ns=1)).result(10)
+    table.put(msgspec.structs.replace(long, state="done", ended_ns=1)).result(10)
     assert table.ended_jobs(1)[0].arguments == ""
 
 
@@ -170,6 +170,6 @@ def test_documents_are_kept_by_kind_and_id(tmp_path: Path) -> None:
 
 
 def test_every_field_of_a_job_that_matters_after_a_restart_is_in_its_record() -> None:
-    kept = {field.name for field in dataclasses.fields(JobRecord)}
+    kept = {field.name for field in msgspec.structs.fields(JobRecord)}
     passing = {"queued_monotonic_s", "retry_ns", "failures", "was_held_up", "initiation_s", "error", "reported"}
     assert {field.name for field in dataclasses.fields(Job)} - passing == kept

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.base.errors import Unavailable
 from engine.jobs.roster import Idle, JobSpec, Turn

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
+
+import msgspec
 
 from engine.pipeline import census
 from engine.pipeline.backup import BackupRun
@@ -33,7 +34,7 @@ def test_a_first_backup_is_counted_ahead_of_its_scan(tmp_path: Path) -> None:
         run = bench.backup_run(vault, bench.request(source))
         assert run.progress.bytes_expected is None
         _turns(run, bench, 2)
-        assert run.progress == dataclasses.replace(run.progress, bytes_expected=40_000_000, bytes_total=None)
+        assert run.progress == msgspec.structs.replace(run.progress, bytes_expected=40_000_000, bytes_total=None)
         run.abort()
 
 
