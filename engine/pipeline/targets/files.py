@@ -33,6 +33,8 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_OPEN, _ENDED = -1, -2
 _libc = ctypes.CDLL(None, use_errno=True)  # lets go of the interpreter's lock for the length of a call
+_renameat2 = getattr(_libc, "renameat2", None)
+_RENAME_NOREPLACE = 1
 APPEARED = "something appeared in its place during the restore and was left there"
 
 
@@ -93,10 +95,25 @@ def put(folder_fd: int, temporary: bytes, name: bytes, *, replace: bool) -> None
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
+            if _rename_where_free(folder_fd, temporary, name):
+                return
         os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=folder_fd)
+
+
+def _rename_where_free(folder_fd: int, temporary: bytes, name: bytes) -> bool:
+    """Rename to a name that nothing has; False where the system cannot. Raises FileExistsError, OSError."""
+    if _renameat2 is not None and not _renameat2(folder_fd, temporary, folder_fd, name, _RENAME_NOREPLACE):
+        return True
+    number = errno.ENOSYS if _renameat2 is None else ctypes.get_errno()
+    if number not in (errno.ENOSYS, errno.EINVAL):
+        raise OSError(number, os.strerror(number))
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    return False
 
 
 def sync_file_system(fd: int) -> None:

@@ -48,6 +48,8 @@ _Verdict = Literal["make", "replace", "correct", "keep"]
 # Until `finish` gives a new folder its own. With the sticky bit, which nobody else gives to a folder of one person, the
 # next attempt knows what a killed one has left.
 _UNFINISHED_MODE = 0o1700
+# What syncing tells of a folder that its user may pass through but not read, and of one that somebody took away.
+_OUT_OF_REACH = (errno.EBADF, errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _DEVICE_TYPES = {CHARACTER_DEVICE: st.S_IFCHR, BLOCK_DEVICE: st.S_IFBLK}
 
 
@@ -97,6 +99,7 @@ class FolderTarget:
         self._merges = overwrite in ("ask", "never")  # into folders that stand, which stay as they are
         self._is_root_new = made
         self._way = [_Step(b"", opened, made)]  # from the root to the folder of the last entry
+        self._disks = {opened.identity[0]: opened}  # a folder on each file system that was restored to, by device
         self._above: bytes | None = None  # the path of the snapshot that the way leads to, where that is known
         self._folders: list[tuple[OpenFolder, Entry]] = []  # whose metadata is to be set, in walk order
         self._links: list[tuple[Place, _First, Entry]] = []
@@ -145,12 +148,13 @@ class FolderTarget:
 
     def _make_durable(self) -> None:
         """What is restored so far survives a power cut. Raises LimitReached, WedSyncError for a disk that fails."""
-        with self._way[0].folder.descriptor() as fd:
+        for folder in self._disks.values():
             try:
-                sync_file_system(fd)
+                with folder.descriptor() as fd:
+                    sync_file_system(fd)
             except OSError as error:
-                if error.errno == errno.EBADF:
-                    return  # a root that its user may pass through but not read: the system writes it in its own time
+                if error.errno in _OUT_OF_REACH:
+                    continue  # the system writes in its own time
                 raise stopping_error(error) or WedSyncError(
                     f"what was restored may not all have reached the disk: {reason(error)}",
                     "look at the disk's health, then retrieve it again into another folder",
@@ -161,6 +165,7 @@ class FolderTarget:
         for writer in list(self._placer.writers):
             writer.discard()
         self._way.clear()
+        self._disks.clear()
         self._folders.clear()
         self._links.clear()
         self._firsts.clear()
@@ -301,6 +306,7 @@ class FolderTarget:
             self._blocked = names, reason(error)
             raise
         self._way.append(step)
+        self._disks.setdefault(step.folder.identity[0], step.folder)
         if entry is not None and (made or not self._merges):
             self._folders.append((step.folder, entry))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import LimitReached, NotPermitted, WedSyncError
+from engine.pipeline.targets import files
 from engine.pipeline.targets.folder import Overwrite
 from tests.copying import POLICIES, put, read_all, target_at, warned, write_all
 from tests.engine.storage.stores.disks import small_disk
@@ -60,6 +61,32 @@ def test_a_file_system_without_unnamed_files_gets_temporary_names(tmp_path: Path
     writer.abort("given up")
     write_all(target, read_all(bytes(tmp_path / "in")))
     assert describe(tmp_path / "back") == describe(tmp_path / "in")
+
+
+@pytest.mark.parametrize("is_one_step", [True, False])
+def test_without_hard_links_nothing_is_replaced_that_appeared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_one_step: bool
+) -> None:
+    """FAT has none, and there A.jpg and a.jpg are one name: the second of them is a warning, the first stays."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "operation not permitted")
+
+    target = target_at(tmp_path)
+    target._placer._unnamed = False
+    monkeypatch.setattr(os, "link", refuse)
+    if not is_one_step:
+        monkeypatch.setattr(files, "_renameat2", None)
+    first, second = target.begin(entry(b"a", size=1)), target.begin(entry(b"b", size=1))
+    assert first is not None
+    assert second is not None
+    (tmp_path / "b").write_bytes(b"another")
+    for writer in (first, second):
+        writer.write_at(0, memoryview(b"x"))
+    assert (first.commit(), second.commit()) == (True, False)
+    target.finish()
+    assert warned(target) == [(b"b", "something appeared in its place during the restore and was left there")]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"x", "b": b"another"}
 
 
 def test_an_aborted_file_leaves_what_stood_there(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from engine.pipeline.targets.folder import Overwrite
 from engine.repository.entry import FOLDER, SYMLINK
 from tests import strategies
 from tests.copying import POLICIES, Read, put, read_all, restore_folder, target_at, warned, write_all
+from tests.engine.storage.stores.disks import small_disk
 from tests.privileges import IS_ROOT, few_descriptors, plain_user, shared_folder
 from tests.strategies import acl
 from tests.suites.restore_target import entry
@@ -358,6 +359,18 @@ def test_what_is_restored_is_on_the_disk_before_a_folder_says_so(
     assert [names for names, _ in states] == [["a", "b"]] * 2
     assert states[0][1] != 0o750
     assert states[1][1] == 0o750
+
+
+def test_each_disk_that_was_restored_to_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a whole system is restored in place, and its homes are a disk of their own."""
+    build(tmp_path / "in", {b"f/a": file(b"1"), b"homes/a": file(b"2"), b"homes/f/b": file(b"3")})
+    (tmp_path / "back").mkdir()
+    synced: list[int] = []
+    monkeypatch.setattr(folder_module, "sync_file_system", lambda fd: synced.append(os.fstat(fd).st_dev))
+    with small_disk(tmp_path / "back/homes", size_bytes=1 << 20) as homes:
+        restore_folder(tmp_path / "in", tmp_path / "back", overwrite="changed")
+        disks = {os.stat(path).st_dev for path in (tmp_path / "back", homes)}
+        assert sorted(synced) == sorted([*disks, *disks])
 
 
 def test_a_disk_that_fails_when_it_is_synced_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
