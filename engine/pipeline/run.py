@@ -189,12 +189,13 @@ class Run(Generic[Outcome]):
 
     def end(self, buffers: Buffers) -> None:
         """Conclude, or let go, and tell whoever waits. Waits for the disk; no unit is in flight."""
+        stop = self._stop  # one that comes from now on finds the run at its end, and nothing to checkpoint
         try:
             if self._error is not None:
                 raise self._error
-            if self._stop == "interrupt":
+            if stop == "interrupt":
                 self.checkpoint(buffers)
-            if self._stop:
+            if stop:
                 raise Cancelled
             outcome = self.conclude(buffers)
         except BaseException as error:

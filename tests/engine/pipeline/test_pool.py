@@ -7,6 +7,7 @@ import random
 import threading
 import weakref
 from collections import Counter
+from typing import Literal
 
 import pytest
 
@@ -185,6 +186,28 @@ def test_a_cancel_outranks_an_interrupt(pool: StreamPool) -> None:
         pool.submit(run)
         assert isinstance(ended(run), Cancelled)
         assert run.checkpoints == 0
+
+
+def test_an_interrupt_while_a_run_ends_takes_nothing_from_it(pool: StreamPool) -> None:
+    """It comes between two looks at whether there is one: a run that goes on ends well, one that stops is kept."""
+
+    class Interrupted(Counted):
+        """Interrupted after the first look."""
+
+        looks = 0
+
+        @property
+        def _stop(self) -> Literal["", "cancel", "interrupt"]:
+            self.looks += self.is_over
+            return "interrupt" if self.looks > 1 else ""
+
+        @_stop.setter
+        def _stop(self, _: Literal["", "cancel", "interrupt"]) -> None:
+            """What it begins with."""
+
+    run = Interrupted(1)
+    pool.submit(run)
+    assert ended(run) is None or run.checkpoints == 1
 
 
 def test_stopping_a_run_that_has_ended_does_nothing(pool: StreamPool) -> None:
