@@ -284,7 +284,8 @@ def sustained(folder: Path, size: Size, report: Report) -> None:
                 rig.begin_bulk(count)
                 begin_s = now_s = time.monotonic()
                 begin = before = rig.moved("read")
-                while now_s - begin_s < ROUND_S and rig.running >= count and rig.moved("write") < size.round_bytes:
+                room_bytes = rig.moved("write") + size.round_bytes
+                while now_s - begin_s < ROUND_S and rig.waiting and rig.moved("write") < room_bytes:
                     time.sleep(1.0)
                     at = rig.moved("read")
                     peak = max(peak, (at - before) / 1e6 / (time.monotonic() - now_s))

@@ -92,15 +92,16 @@ class Rig:
             make_files(data, BULK_FILES, BULK_BYTES, self.chance)
         names = sorted(os.listdir(data))
         files = min(BULK_FILES, -(-BULK_TOTAL_BYTES // count // BULK_BYTES))
-        calls = []
-        for number in range(3 * count):
-            source = self.folder / f"bulk-{number}"
+        sources = [self.folder / f"bulk-{number}" for number in range(3 * count)]
+        for number, source in enumerate(sources):  # a wedding each: else it would find much of it stored already
+            self.ask(ops.AddWedding(name=f"b{number}", date=self.today))
             source.mkdir()
             for name in self.chance.sample(names, files):
                 os.link(data / name, source / name)
-            self.ask(ops.AddWedding(name=f"b{number}", date=self.today))
-            bulk = ops.StartBackup(wedding=f"b{number}", sources=(str(source),), priority="standard")
-            calls.append(self.engine.call(bulk))
+        calls = [
+            self.engine.call(ops.StartBackup(wedding=f"b{number}", sources=(str(source),), priority="standard"))
+            for number, source in enumerate(sources)
+        ]
         self._bulk = [job_of(call.result(ANSWER_S)).id for call in calls]
         wait_until(
             lambda status: status.dashboard.jobs_running >= count,
@@ -121,6 +122,11 @@ class Rig:
     def running(self) -> int:
         """Jobs at work."""
         return self.engine.status().dashboard.jobs_running
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that take the places of those that end."""
+        return self.engine.status().dashboard.jobs_queued
 
     def moved(self, stage: str) -> int:
         """Bytes that a stage has dealt with since the start."""
