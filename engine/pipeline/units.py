@@ -189,9 +189,7 @@ def cut_to(entry: Entry, length: int) -> Entry:
 def resume(work: FileWork, entry: Entry, vault: WeddingVault) -> list[Contents]:
     """The segments that a checkpoint has of a file that is just opened, if it still is as it was, holes and all."""
     previous = work.previous
-    if previous is None or work.item is None or work.reads > 1 or previous.extents != entry.extents:
-        return []
-    if not is_resumable(previous, work.item):
+    if previous is None or work.reads > 1 or not is_resumable(previous, entry):
         return []
     try:
         ids = vault.chunk_ids(previous)
@@ -202,13 +200,15 @@ def resume(work: FileWork, entry: Entry, vault: WeddingVault) -> list[Contents]:
     return resumed_segments(previous, ids, vault.index.locate(sound))
 
 
-def is_resumable(previous: Entry, item: WalkItem) -> bool:
-    """Whether a checkpoint holds a part of this file, and the file is still the same."""
-    if previous.hash[:1] != UNFINISHED or len(previous.hash) % 32 != 1:
+def is_resumable(previous: Entry, entry: Entry) -> bool:
+    """Whether a checkpoint holds a part of this file, and the one that is open now is still the same.
+
+    That the walk found it as it was says nothing: it may have been written to before it was opened.
+    """
+    if previous.hash[:1] != UNFINISHED or len(previous.hash) % 32 != 1 or previous.ctime_ns == 0:
         return False
-    stat = item.stat
-    was = (previous.size, previous.mtime_ns, previous.ctime_ns, previous.inode)
-    return was == (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    was = (previous.size, previous.mtime_ns, previous.ctime_ns, previous.inode, previous.extents)
+    return was == (entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode, entry.extents)
 
 
 def resumed_segments(previous: Entry, chunk_ids: bytes, locations: list[Location | None]) -> list[Contents]:

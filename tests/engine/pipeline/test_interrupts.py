@@ -17,6 +17,7 @@ from engine.pipeline.backup import BackupRun
 from engine.pipeline.pool import Cancelled, Unit
 from engine.pipeline.source import SourceFile
 from engine.pipeline.units import UNFINISHED
+from engine.pipeline.walk import WalkItem
 from engine.repository.entry import Entry
 from engine.repository.snapshot import Snapshot
 from tests.trees import Tree, build, describe, file
@@ -318,6 +319,28 @@ def test_a_resumed_film_that_changed_is_read_from_its_start(tmp_path: Path, read
         with open(source / "film.mov", "r+b") as film:
             os.pwrite(film.fileno(), b"another cut", 5)
         assert reads.since(lambda: bench.backup(source)) >= len(FILM)
+        bench.retrieve(tmp_path / "back", strip=source)
+    assert describe(tmp_path / "back") == describe(source)
+
+
+def test_a_film_that_changes_between_the_look_at_it_and_its_opening_is_read_from_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the walk saw of it is what the checkpoint has; what is opened is not."""
+    source = tmp_path / "source"
+    build(source, {b"film.mov": file(FILM)})
+
+    def edited(item: WalkItem) -> SourceFile:
+        with open(source / "film.mov", "r+b") as film:
+            os.pwrite(film.fileno(), b"another cut", 5)
+        return SourceFile(item)
+
+    with Bench(streams=1) as bench:
+        assert _stopped(bench, source, 6, "interrupt")
+        (checkpoint,) = _checkpoints(bench)
+        assert _covered_bytes(bench, checkpoint) >= SEGMENT
+        monkeypatch.setattr(backup, "SourceFile", edited)
+        bench.backup(source)
         bench.retrieve(tmp_path / "back", strip=source)
     assert describe(tmp_path / "back") == describe(source)
 
