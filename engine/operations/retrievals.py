@@ -31,6 +31,7 @@ from engine.operations.rows import path_bytes
 from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
 from engine.pipeline.restore import RestoreRun
 from engine.pipeline.targets.archive import TarTarget, ZipTarget
+from engine.pipeline.targets.files import put
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.stream import StreamTarget
 from engine.pipeline.targets.target import RestoreTarget
@@ -181,25 +182,42 @@ def resolved(destination: Destination) -> Destination:
 @contextlib.contextmanager
 def opened_target(destination: Destination, entropy: Entropy) -> Iterator[RestoreTarget]:
     """The target, opened. When an exception leaves the block, nothing half-done stays behind. Blocks."""
-    if destination.format == "folder":
-        target: RestoreTarget = FolderTarget(
+    if destination.format in ("tar", "zip"):
+        with _opened_archive(destination, entropy) as archive:
+            yield archive
+    elif destination.format == "file":
+        with opened_output(destination, entropy) as output, contextlib.closing(StreamTarget(output.fileno())) as stream:
+            yield stream
+    else:
+        folder = FolderTarget(
             destination.path,
             entropy=entropy,
             strip_prefix=destination.strip_prefix,
             overwrite=destination.overwrite,
         )
-        with contextlib.closing(target):
-            yield target
-        return
+        with contextlib.closing(folder):
+            yield folder
+
+
+@contextlib.contextmanager
+def _opened_archive(destination: Destination, entropy: Entropy) -> Iterator[RestoreTarget]:
+    """An archive; one that is whole but for what is damaged stays, for it may hold the only copy of all the rest."""
+    damage: IntegrityError | None = None
     with opened_output(destination, entropy) as output:
+        archive: TarTarget | ZipTarget
         if destination.format == "tar":
-            target = TarTarget(output, strip_prefix=destination.strip_prefix)
-        elif destination.format == "zip":
-            target = ZipTarget(output, strip_prefix=destination.strip_prefix)
+            archive = TarTarget(output, strip_prefix=destination.strip_prefix)
         else:
-            target = StreamTarget(output.fileno())
-        with contextlib.closing(target):
-            yield target
+            archive = ZipTarget(output, strip_prefix=destination.strip_prefix)
+        with contextlib.closing(archive):
+            try:
+                yield archive
+            except IntegrityError as error:
+                if not archive.is_whole:
+                    raise
+                damage = error
+    if damage is not None:
+        raise damage
 
 
 @contextlib.contextmanager
@@ -223,10 +241,8 @@ def opened_output(destination: Destination, entropy: Entropy) -> Iterator[IO[byt
                 yield output
                 output.flush()
                 os.fsync(output.fileno())
-            if destination.overwrite in ("never", "ask"):
-                os.link(partial, name, src_dir_fd=at, dst_dir_fd=at)  # refuses to replace what came there meanwhile
-            else:
-                os.rename(partial, name, src_dir_fd=at, dst_dir_fd=at)
+            put(at, partial, name, replace=destination.overwrite not in ("never", "ask"))
+            os.fsync(at)  # so that the name is as durable as the bytes
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=at)

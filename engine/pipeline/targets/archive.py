@@ -47,6 +47,7 @@ class _Archive:
         """Entries outside `strip_prefix`, a path of the snapshot, are warned of, its parents passed over."""
         self.warnings: list[TargetWarning] = []
         self.kept = 0
+        self.is_whole = False  # finished, so that what was written is an archive
         self._output = Output(output)
         self._prefix = prefix_names(strip_prefix)
         self._current: Entry | None = None
@@ -114,6 +115,7 @@ class TarTarget(_Archive):
         self._output.zeros(2 * tarfile.BLOCKSIZE)
         self._output.zeros(-self._output.position % tarfile.RECORDSIZE)
         self._output.flush()
+        self.is_whole = True
         self.close()
 
     def _info(self, entry: Entry, name: bytes) -> tarfile.TarInfo:
@@ -176,6 +178,7 @@ class ZipTarget(_Archive):
         """See `RestoreTarget.finish`."""
         self._zip.close()
         self._output.flush()
+        self.is_whole = True
         self.close()
 
     def close(self) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +25,7 @@ from engine.repository.entry import path_text
 from engine.storage.stores.local import LocalStore
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
+from tests.trees import build, file
 from tests.vaults import Bench
 
 
@@ -233,3 +238,41 @@ def test_what_a_damaged_part_of_a_file_list_leaves_is_restored_over_what_stands(
             asking.ask(replace(named, paths=(lost,), overwrite="never"), ops.JobResult)
     assert (tmp_path / "back" / Path(whole).name).read_bytes() == b""
     assert not (tmp_path / "back" / Path(lost).name).exists()
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_holds_all_that_is_not_damaged(tmp_path: Path, kind: Literal["tar", "zip"]) -> None:
+    """The job fails and names the file; the others, of which this may be the only copy, are in it."""
+    home, source = home_with_repository(tmp_path / "home"), tmp_path / "source"
+    chance = random.Random(5)
+    build(source, {b"f%d" % number: file(chance.randbytes(400_000)) for number in range(3)})
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+    flip(max((home / "repository").glob("weddings/*/packs/*"), key=lambda pack: pack.stat().st_size))
+    to = tmp_path / f"a.{kind}"
+    with engine_on(home) as asking:
+        back = ops.RetrieveWeddingData(
+            wedding="smith-jones", to=str(to), format=kind, strip_prefix=str(source), wait=True
+        )
+        job = asking.ask(back, ops.JobResult).job
+    assert (job.state, job.code) == ("failed", "integrity")
+    found = _contents_of(to)
+    assert sorted(found) == ["f0", "f1", "f2"]
+    damaged = [name for name, data in found.items() if data != (source / name).read_bytes()]
+    assert len(damaged) == 1
+    assert f"/{damaged[0]}: " in job.message
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def _contents_of(archive: Path) -> dict[str, bytes]:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as zipped:
+            return {name: zipped.read(name) for name in zipped.namelist() if not name.endswith("/")}
+    found: dict[str, bytes] = {}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            data = tar.extractfile(member)
+            if data is not None:
+                found[member.name] = data.read()
+    return found

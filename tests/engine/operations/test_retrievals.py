@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tarfile
 import zipfile
 from pathlib import Path
@@ -156,6 +158,35 @@ def test_what_came_to_stand_there_meanwhile_is_not_replaced(tmp_path: Path) -> N
     with opened_output(destination(path, "always"), SystemEntropy()) as output:
         output.write(b"ours")
     assert path.read_bytes() == b"ours"
+
+
+def test_an_archive_goes_to_a_disk_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FAT and exFAT are; there, too, nothing is replaced that came to stand in its place."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a.tar"
+    with opened_output(destination(path), SystemEntropy()) as output:
+        output.write(b"first")
+    with pytest.raises(Conflict), opened_output(destination(path), SystemEntropy()) as output:
+        output.write(b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_name_of_an_archive_is_on_the_disk_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes are synced before it has its name, its folder afterwards."""
+    synced: list[tuple[bool, list[bool]]] = []
+
+    def noting(fd: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(fd).st_mode), [path.name == "a.tar" for path in tmp_path.iterdir()]))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    with opened_output(destination(tmp_path / "a.tar"), SystemEntropy()) as output:
+        output.write(b"whole")
+    assert synced == [(False, [False]), (True, [True])]
 
 
 def test_a_folder_that_is_swapped_for_a_symlink_leads_nowhere_else(tmp_path: Path) -> None:
