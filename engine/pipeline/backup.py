@@ -358,7 +358,10 @@ class BackupRun(Run[BackupOutcome]):
             self.progress.files_done += len(finals)
             self.progress.bytes_read += sum(work.dealt_whole() for work, _ in finals)
             for work, final in finals:
-                followers += [(final, item, slot) for item, slot in self._links.complete(work, final)]
+                own, heir = self._links.complete(work, final)
+                followers += [(final, item, slot) for item, slot in own]
+                if heir is not None:
+                    self._tasks.append(heir)
         self._recorder.complete_all([(work.slot, final) for work, final in finals])
         for final, item, slot in followers:
             self._complete_follower(final, item, slot)

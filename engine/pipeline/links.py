@@ -30,15 +30,25 @@ class LinkGroups:
             leader.followers.append((work.item, work.slot))
         return leader
 
-    def complete(self, work: FileWork, entry: Entry) -> list[Follower]:
-        """A file is complete; who has followed it. Whoever is met later follows the entry."""
+    def complete(self, work: FileWork, entry: Entry) -> tuple[list[Follower], FileWork | None]:
+        """A file is complete; who has followed it. Whoever is met later follows the entry.
+
+        Where another file had taken its name before it was opened nobody follows: another of its names is to be read.
+        """
         if entry.link_group:
             self._leaders[entry.link_group] = entry
+        if work.item is None:
+            return [], None
+        if entry.inode != work.item.stat.st_ino:
+            return [], self.give_up(work)
+        group = link_group(work.item.stat)
+        if group:
+            self._leaders[group] = entry  # also when it is its only name by now
         followers, work.followers = work.followers, []
-        return followers
+        return followers, None
 
     def give_up(self, work: FileWork) -> FileWork | None:
-        """A file cannot be read: another of its names, to be tried in its place, with those that followed."""
+        """A file cannot be read by this name: another of its names, to be tried instead, with those that followed."""
         followers, work.followers = work.followers, []
         group = link_group(work.item.stat) if work.item is not None else 0
         self._leaders.pop(group, None)  # a name that is met later is tried on its own

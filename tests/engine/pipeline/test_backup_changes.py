@@ -112,6 +112,28 @@ def source(tmp_path: Path) -> Path:
 # --- small files ------------------------------------------------------------------------------------------
 
 
+def test_a_file_that_is_saved_over_one_of_its_names_leaves_the_others_what_they_were(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a rename, between the walk and the opening: the two other names are read, not taken for the new file."""
+    source, saved = tmp_path / "source", tmp_path / "saved"
+    build(source, {b"a": file(b"old"), b"b": Node(link_to=b"a"), b"c": Node(link_to=b"a")})
+    saved.write_bytes(b"new")
+
+    def opened(item: WalkItem) -> SourceFile:
+        if item.name == b"a" and saved.exists():
+            saved.rename(source / "a")
+        return SourceFile(item)
+
+    monkeypatch.setattr(reading, "SourceFile", opened)
+    snapshot = bench.backup(source)
+    assert _warnings(snapshot) == {}
+    back = _back(bench, source, tmp_path / "back")
+    assert [(back / name).read_bytes() for name in "abc"] == [b"new", b"old", b"old"]
+    assert os.path.samefile(back / "b", back / "c")
+    _others_are_kept(source, back, b"a")
+
+
 def test_a_file_that_changes_once_is_read_again(bench: Bench, source: Path, while_reading: WhileReading) -> None:
     """And no warning is due: what is kept is a state that it had."""
     while_reading.do("victim", _rewrite(b"new bytes"))
