@@ -1,4 +1,4 @@
-"""What the priority classes get and how they keep their deadlines, and what slows the jobs down. Status in, lines out.
+"""What the classes of jobs get and how they keep their deadlines, and what slows the jobs down. Status in, lines out.
 
 Pure, like `view`. Drawing thread.
 """
@@ -14,18 +14,18 @@ STAGE_WORDS = {
     "compare": "comparing", "write": "writing", "fetch": "fetching", "open": "opening", "place": "placing",
 }  # fmt: skip
 _OUTSIDE = {"limit": "a rate limit", "source": "the source or commits"}  # of the streams
-_IN_TIME_SHARE = 0.99  # of backups; below it a class is not well
+_IN_TIME_SHARE = 0.99  # of its jobs; below it a class is not well
 
 _COLUMNS = (
-    Column(8), Column(5, right=True), Column(8, right=True, from_width=68), Column(5, right=True),
+    Column(9), Column(5, right=True), Column(8, right=True, from_width=69), Column(5, right=True),
     Column(6, right=True), Column(7, right=True), Column(8, right=True), Column(5, right=True),
-    Column(10, right=True, from_width=78), Column(11, right=True, from_width=92), Column(9, right=True, from_width=104),
+    Column(9, right=True, from_width=78), Column(11, right=True, from_width=92), Column(9, right=True, from_width=104),
 )  # fmt: skip
 _HEADS = (
-    "class", "share", "entitled", "runs", "waits", "longest", "deadline", "kept", "backups", "protected", "limit",
+    "class", "share", "entitled", "runs", "waits", "longest", "deadline", "kept", "of jobs", "took", "limit",
 )  # fmt: skip
-_SLIM_WIDTH = 56  # below it deadline and how it is kept share a column
-_SLIM_COLUMNS = (Column(8), Column(5, right=True), Column(5, right=True), Column(7, right=True), Column(11, right=True))
+_SLIM_WIDTH = 57  # below it deadline and how it is kept share a column
+_SLIM_COLUMNS = (Column(9), Column(5, right=True), Column(5, right=True), Column(7, right=True), Column(10, right=True))
 _SLIM_HEADS = ("class", "share", "waits", "longest", "deadline")
 
 
@@ -40,7 +40,6 @@ def class_lines(status: Status, width: int) -> tuple[Line, ...]:
 
 
 def _cells(row: ClassRow) -> tuple[Line, ...]:
-    protected = row.protected
     return (
         line_of(Span(row.priority, "strong")),
         line_of(Span(percent(row.share), "plain" if row.share else "dim")),
@@ -50,8 +49,8 @@ def _cells(row: ClassRow) -> tuple[Line, ...]:
         line_of(_longest(row)),
         line_of(Span(whole_span(row.deadline_s), "dim")),
         line_of(_kept(row)),
-        line_of(Span(f"{row.backups_done:,}" if row.backups_done else "", "dim")),
-        line_of(Span(f"p99 {short_span(protected.p99_s)}" if protected.count else "", "dim")),
+        line_of(Span(f"{row.jobs_counted:,}" if row.jobs_counted else "", "dim")),
+        line_of(Span(f"p99 {short_span(row.took.p99_s)}" if row.took.count else "", "dim")),
         line_of(Span("none" if row.limit_bytes_per_s is None else format_rate(row.limit_bytes_per_s), "dim")),
     )
 
@@ -79,10 +78,10 @@ def _late(is_late: bool) -> Role:
 
 
 def _kept(row: ClassRow) -> Span:
-    """The share of its backups that were in time."""
-    if not row.backups_done:
+    """The share of its jobs that were in time."""
+    if not row.jobs_counted:
         return Span("–", "dim")
-    share = row.backups_in_time / row.backups_done
+    share = row.jobs_in_time / row.jobs_counted
     return Span(percent(share), "ok") if share >= _IN_TIME_SHARE else Span(f"▲{percent(share)}", "warning")
 
 

@@ -44,7 +44,8 @@ def fact_lines(detail: JobDetail, now: int, width: int, *, command: str) -> tupl
         facts.append(("stored", _stored(job)))
     facts.append(("class", _class(detail, now)))
     if job.initiation_s is not None:
-        facts.append(("first byte", line_of(f"sealed {format_span(job.initiation_s)} after it was asked for")))
+        done = "restored" if job.kind == "retrieve" else "sealed"
+        facts.append(("first byte", line_of(f"{done} {format_span(job.initiation_s)} after it was asked for")))
     if detail.units_done or detail.units_at_work:
         facts.append(("units", _units(detail)))
     if job.snapshot:
@@ -132,12 +133,15 @@ def _class(detail: JobDetail, now: int) -> Line:
     job, deadline_s = detail.job, detail.deadline_s
     if deadline_s is None:
         return line_of(job.priority)
-    words = f"{job.priority}, to be protected within {whole_span(deadline_s)}: "
-    if is_ended(job) and job.state not in ("done", "warnings"):
+    is_retrieval = job.kind == "retrieve"
+    first_s = job.initiation_s if is_retrieval else None  # what counts of a retrieval is its first byte
+    due = "its first byte to be restored" if is_retrieval else "to be protected"
+    words = f"{job.priority}, {due} within {whole_span(deadline_s)}: "
+    if first_s is None and is_ended(job) and job.state not in ("done", "warnings"):
         return line_of(words, Span("it was not", "warning"))
-    took_s = ((job.ended_ns or now) - job.queued_ns) / SECOND_NS
+    took_s = first_s if first_s is not None else ((job.ended_ns or now) - job.queued_ns) / SECOND_NS
     late = took_s > deadline_s
-    if is_ended(job):
+    if first_s is not None or is_ended(job):
         verdict = f"▲ took {format_span(took_s)}" if late else f"✓ took {format_span(took_s)}"
     else:
         verdict = f"▲ {short_span(took_s - deadline_s)} over" if late else f"{short_span(deadline_s - took_s)} left"

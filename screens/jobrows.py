@@ -26,7 +26,7 @@ class Sort(NamedTuple):
 
 
 _COLUMNS = (
-    Column(1), Column(11, 13), Column(8, from_width=92), Column(12, 30), Column(8), Column(6, 30, from_width=132),
+    Column(1), Column(11, 13), Column(8, from_width=92), Column(12, 30), Column(9), Column(6, 30, from_width=132),
     Column(5, right=True), Column(9, right=True), Column(7, right=True), Column(5, right=True),
     Column(21, from_width=150, right=True), Column(18, from_width=168, right=True),
     Column(12, 90, from_width=104),

@@ -93,7 +93,7 @@ class JobKeys(LiveScreen):
         what = (next(iter(targets.values())) if len(jobs) == 1 else "") or format_count(len(jobs), "job")
         dialog = ChoiceDialog(
             "Into which class?",
-            [what, "", "By date: as the day of the wedding gives it, and changes it."],
+            [what, "", *_BY_DATE],
             [Choice(key, label) for key, label in _CLASSES],
         )
 
@@ -124,6 +124,7 @@ _DOING = {"cancel": "cancelling", "pause": "pausing", "resume": "resuming", "ret
 _CLASS_ACTIONS: tuple[Literal["same-day", "next-day", "standard", "auto"], ...] = (
     "same-day", "next-day", "standard", "auto",
 )  # fmt: skip
+_BY_DATE = ("By date: as the day of the wedding gives it, and changes it;", "a retrieval: the class of retrievals.")
 _CLASSES = (
     ("auto", "By date"), ("same-day", "Same-day"), ("next-day", "Next-day"), ("standard", "Standard"),
     ("back", "Leave it"),

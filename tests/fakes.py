@@ -258,7 +258,7 @@ class FakeEngine:
         rows = tuple(
             ops.SnapshotSummary(
                 id=row.snapshot, time=units.format_time(row.started_ns), host="ops-1", sources=("/card",), tags=(),
-                priority=row.priority, partial=False, parent="", files=200, bytes_source=row.bytes_read,
+                priority="same-day", partial=False, parent="", files=200, bytes_source=row.bytes_read,
                 bytes_stored=row.bytes_stored, files_unchanged=0, warnings=row.warnings, engine_version="0.1.0",
             )
             for row in self._snapshots_of(operation.wedding)

@@ -62,7 +62,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "resume": ("resume 5f0c",),
     "retry": ("retry 5f0c",),
     "steer": ("steer cancel --state queued --match smith", "steer same-day 5f0c 60a1"),
-    "prioritise": ("prioritise 5f0c same-day", "prioritise 5f0c auto"),
+    "prioritise": ("prioritise 5f0c same-day", "prioritise 60a1 standard", "prioritise 5f0c auto"),
     "watch": ("watch smith-jones /cards/A /cards/B", "watch smith-jones --exclude '*.tmp'"),
     "unwatch": ("unwatch smith-jones", "unwatch smith-jones /cards/A"),
     "watches": ("watches", "watches smith-jones"),

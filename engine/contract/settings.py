@@ -58,12 +58,17 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class ClassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The priority classes: their share of the streams, and how soon a job of theirs is to be protected."""
+    """The classes of jobs: their share of the streams, and how soon a backup of theirs is to be protected, or the
+    first byte of a retrieval restored."""
 
     same_day_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, same-day")] = 50
+    retrieval_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, retrievals")] = 50
     next_day_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, next-day")] = 30
     standard_weight: Annotated[Positive, msgspec.Meta(description="share of the streams, standard")] = 20
     same_day_deadline: Annotated[str, msgspec.Meta(description="accepted → protected, same-day, as 5s")] = "5s"
+    retrieval_deadline: Annotated[
+        str, msgspec.Meta(description="accepted → first byte restored, retrievals, as 5s")
+    ] = "5s"
     next_day_deadline: Annotated[str, msgspec.Meta(description="accepted → protected, next-day, as 30s")] = "30s"
     standard_deadline: Annotated[str, msgspec.Meta(description="accepted → protected, standard, as 2m")] = "2m"
 
@@ -73,6 +78,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     times of the week, `;` between them."""
 
     same_day: Annotated[str, msgspec.Meta(description='rate of same-day, as "mon..fri 08:00-18:00 50MB/s"')] = ""
+    retrieval: Annotated[str, msgspec.Meta(description='rate of retrievals, as "08:00-18:00 50MB/s"')] = ""
     next_day: Annotated[str, msgspec.Meta(description='rate of next-day, as "50MB/s"')] = ""
     standard: Annotated[
         str, msgspec.Meta(description='rate of standard, as "sat,sun 20MB/s; 22:00-06:00 unlimited; 50MB/s"')

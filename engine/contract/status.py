@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.contract.weddings import PriorityClass
+from engine.contract.weddings import JobClass, PriorityClass
 
 STATUS_VERSION = 1
 
@@ -38,7 +38,7 @@ class JobRow(_Document, frozen=True, kw_only=True):
     kind: JobKind
     wedding: str
     state: JobState
-    priority: PriorityClass
+    priority: JobClass
     queued_ns: int
     started_ns: int = 0
     ended_ns: int = 0
@@ -54,7 +54,7 @@ class JobRow(_Document, frozen=True, kw_only=True):
     first_warnings: tuple[str, ...] = ()  # the first 20, as "path: what"
     rate_bytes_per_s: float = 0.0
     eta_s: float | None = None  # by bytes_expected while bytes_total is not known
-    initiation_s: float | None = None  # request → first sealed byte
+    initiation_s: float | None = None  # request → first byte sealed; of a retrieval: restored
     current: str = ""  # a path at work
     message: str = ""  # the one line of a failure
     code: str = ""  # its stable code
@@ -162,9 +162,9 @@ class RatePoint(_Document, frozen=True, kw_only=True):
 
 
 class ClassRow(_Document, frozen=True, kw_only=True):
-    """One priority class: what it is entitled to, what it gets, and how it keeps its deadline."""
+    """One class of jobs: what it is entitled to, what it gets, and how it keeps its deadline."""
 
-    priority: PriorityClass
+    priority: JobClass
     weight: int
     entitled_share: float  # of the streams, while every class has work
     share: float  # of what streams did in the last 10 s, by cost (bytes + 32 KiB a file)
@@ -173,10 +173,10 @@ class ClassRow(_Document, frozen=True, kw_only=True):
     jobs_queued: int
     jobs_paused: int
     oldest_queued_s: float  # how long the one that waits longest has waited; 0 when none does
-    deadline_s: float  # accepted → protected
-    protected: Percentiles  # how long that took
-    backups_done: int
-    backups_in_time: int
+    deadline_s: float  # accepted → protected; of retrievals: → first byte restored
+    took: Percentiles  # how long that took
+    jobs_counted: int  # backups, or retrievals, that came so far
+    jobs_in_time: int
 
 
 class Performance(_Document, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.contract.operations import JobName, Operation, Paths, Result, WeddingName, _words
 from engine.contract.status import JobKind, JobRow, JobState, JobTurn
+from engine.contract.weddings import JobClass
 
 # --- jobs ---------------------------------------------------------------------------------------------
 
@@ -32,8 +33,8 @@ class PrioritiseJob(Operation, frozen=True, kw_only=True):
 
     job: JobName
     priority: Annotated[
-        Literal["same-day", "next-day", "standard", "auto"],
-        _words("same-day, next-day or standard; auto: what the wedding's date gives", positional=True),
+        Literal[JobClass, "auto"],
+        _words("same-day, next-day, standard, or retrieval if it is one; auto: what it began in", positional=True),
     ]
 
 
@@ -43,7 +44,7 @@ class RetryJob(Operation, frozen=True, kw_only=True):
     job: JobName
 
 
-JobAction = Literal["cancel", "pause", "resume", "retry", "same-day", "next-day", "standard", "auto"]
+JobAction = Literal["cancel", "pause", "resume", "retry", JobClass, "auto"]
 
 
 class SteerJobs(Operation, frozen=True, kw_only=True):
@@ -92,7 +93,7 @@ class JobDetail(Result, frozen=True, kw_only=True):
     """One job as a whole. `lines` are its warnings from `offset` on, as `/path: what`; the first 1,000 are kept."""
 
     job: JobRow
-    deadline_s: float | None  # of a backup: accepted → protected, by its class
+    deadline_s: float | None  # by its class: accepted → protected; of a retrieval: → its first byte restored
     operation: str  # in the API; empty where nothing can begin it again
     arguments: str  # of that, as JSON
     units_done: int

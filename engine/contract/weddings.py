@@ -1,4 +1,4 @@
-"""A wedding as people know it: the unit of isolation, of placement and of rights."""
+"""A wedding as people know it: the unit of isolation, of placement and of rights; and the classes of work for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import msgspec
 
 PriorityClass = Literal["same-day", "next-day", "standard"]
 PRIORITY_CLASSES: tuple[PriorityClass, ...] = ("same-day", "next-day", "standard")
+JobClass = Literal["same-day", "retrieval", "next-day", "standard"]  # a retrieval's is its own, whatever the date
+JOB_CLASSES: tuple[JobClass, ...] = ("same-day", "retrieval", "next-day", "standard")  # the highest first
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 

@@ -16,9 +16,9 @@ from contextlib import AbstractContextManager
 from engine.base.errors import WedSyncError
 from engine.jobs.offload import Offload
 from engine.jobs.roster import Active, Conclusion, Prepared
+from engine.jobs.totals import DATED_KINDS
 from engine.pipeline.pool import Cancelled, StreamPool
 
-DATED_KINDS = frozenset({"backup", "store", "retrieve"})  # somebody waits for those by a certain time
 Came = Conclusion | WedSyncError | None  # None: it was told to stop
 _LOG = logging.getLogger(__name__)
 
@@ -82,7 +82,8 @@ class Carrier:
 
     async def _worked(self, active: Active, prepared: Prepared) -> Conclusion:
         prepared.run.priority = active.job.priority  # it may have changed while the run was made
-        if active.job.kind in DATED_KINDS:
+        has_come_through = active.job.kind == "retrieve" and active.job.initiation_s is not None
+        if active.job.kind in DATED_KINDS and not has_come_through:
             prepared.run.accepted_s = active.job.queued_monotonic_s
         if active.stop:
             self.tell_to_stop(active)  # it was opened meanwhile; the pool lets go of it in its own way

@@ -4,7 +4,8 @@ A job comes with a way to open it (the wedding's vault, then the run); `carrier`
 decided what may begin, what is paused, tried again or over, and the journal is told what must not be forgotten.
 
 Low classes leave room for higher ones: of the jobs at work, and of those being opened, standard may be all but a
-fifth, next-day all but a tenth, so a job of today finds a place however many others there are.
+fifth, next-day all but a tenth, retrieval all but a sixteenth, so a job of today finds a place however many others
+there are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.base.units import format_count, format_span
 from engine.contract.events import EventKind
 from engine.contract.settings import EngineSettings
 from engine.contract.status import JobKind, JobRow
-from engine.contract.weddings import PriorityClass
+from engine.contract.weddings import JobClass
 from engine.jobs import retries
 from engine.jobs.carrier import Came, Carrier
 from engine.jobs.figures import Figures
@@ -34,7 +35,7 @@ from engine.jobs.turns import Turns
 from engine.pipeline.pool import StreamPool
 
 OPENING_MAX = 16  # jobs whose vault and source are being opened at once
-SHARES: Mapping[PriorityClass, float] = {"same-day": 1.0, "next-day": 0.9, "standard": 0.8}
+SHARES: Mapping[JobClass, float] = {"same-day": 1.0, "retrieval": 15 / 16, "next-day": 0.9, "standard": 0.8}
 _LEFT_OFF: dict[JobKind, str] = {
     "store": "the engine stopped; store it again",
     "retrieve": "the engine stopped; retrieve again, with --overwrite changed to go on",
@@ -167,7 +168,7 @@ class Dispatcher:
         self._line_up(idle)
         self._begin_what_may()
 
-    def prioritise(self, job: Job, priority: PriorityClass, *, given: bool) -> None:
+    def prioritise(self, job: Job, priority: JobClass, *, given: bool) -> None:
         """Give a job another class, at once. `given`: the wedding's date no longer changes it. Raises Conflict."""
         _refuse_ended(job)
         job.priority_given = given
@@ -175,7 +176,7 @@ class Dispatcher:
         self._write(job)
         self._begin_what_may()
 
-    def reclassify(self, classes: Mapping[str, PriorityClass]) -> None:
+    def reclassify(self, classes: Mapping[str, JobClass]) -> None:
         """Wedding id → class: its jobs take it on, other than those whose class a caller chose."""
         for job in self.roster:
             if job.ended:
@@ -289,7 +290,7 @@ class Dispatcher:
             self._announce("job-started", idle.job)
             self._means.spawn(self._carrier.carry(active))
 
-    def _blocked(self) -> frozenset[PriorityClass]:
+    def _blocked(self) -> frozenset[JobClass]:
         """The classes of which no further job may begin now."""
         limit, at_work = self._settings().jobs_active_max, len(self.roster.active)
         return frozenset(
@@ -327,7 +328,7 @@ class Dispatcher:
         self._leave_turn(active)
         if isinstance(came, Conclusion):
             job.snapshot = came.snapshot
-            self.figures.note_protected(job)
+            self.figures.note_done(job)
             self._close(idle, "warnings" if came.warnings else "done", message=came.message)
         elif isinstance(came, WedSyncError):
             self._failed(idle, came, active.stop)
@@ -421,7 +422,7 @@ class Dispatcher:
             self._waiters[job.id] = asyncio.get_running_loop().create_future()
         return self._waiters[job.id]
 
-    def _set_class(self, job: Job, priority: PriorityClass) -> None:
+    def _set_class(self, job: Job, priority: JobClass) -> None:
         if priority != job.priority:
             job.note("class-changed", f"{job.priority} → {priority}", now_ns=self._clock.now_ns())
         job.priority = priority

@@ -19,7 +19,7 @@ import msgspec
 from engine.base.errors import WedSyncError
 from engine.base.invariants import check
 from engine.contract.status import JOB_STATES_ENDED, JobKind, JobRow, JobState, JobTurn
-from engine.contract.weddings import PriorityClass
+from engine.contract.weddings import JobClass
 from engine.jobs.measure import Rate, remaining_s
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
@@ -80,7 +80,7 @@ class Job:
     kind: JobKind
     wedding_id: str
     wedding: str  # the name it had when the job was accepted
-    priority: PriorityClass
+    priority: JobClass
     priority_given: bool  # by the caller, so the register does not change it
     queued_ns: int
     queued_monotonic_s: float

@@ -21,7 +21,7 @@ from pathlib import Path
 from engine.base.errors import IntegrityError, LimitReached, NotPermitted, Unavailable, WedSyncError
 from engine.base.invariants import check
 
-VERSION = 2  # of the schema, in `user_version`
+VERSION = 3  # of the schema, in `user_version`
 GROUP_MAX = 512  # statements made durable together
 QUEUE_MAX = 50_000  # statements waiting; more than every job there may be
 WAL_BYTES_MAX = 16 * 1024 * 1024  # what the file beside the database is cut back to
@@ -42,7 +42,13 @@ _SCHEMA = (
     "CREATE INDEX jobs_ended ON jobs (ended_ns) WHERE ended_ns > 0",
     "CREATE TABLE documents (kind TEXT, id TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID",
 )
-_FROM_1 = ("ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT ''",)
+_FROM: dict[int, str] = {  # version → what makes the next one of it
+    1: "ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT ''",
+    2: """
+    UPDATE jobs SET priority = 'retrieval', priority_given = 1
+    WHERE kind = 'retrieve' AND (priority = 'same-day' OR priority_given = 0)
+    """,
+}
 
 Value = str | int | bytes
 Row = tuple[Value, ...]
@@ -213,10 +219,10 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version not in (0, 1):
+    if version not in (0, *_FROM):
         raise IntegrityError(f"the journal {path} is of version {version}, this WedSync knows {VERSION}")
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _FROM_1 if version else _SCHEMA:
+    for statement in [_FROM[each] for each in range(version, VERSION)] if version else _SCHEMA:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")

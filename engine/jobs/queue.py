@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from engine.base.invariants import check
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 
 _Line = OrderedDict[str, None]  # job ids in order of arrival
 
@@ -22,7 +22,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
     job_id: str
     wedding_id: str
-    priority: PriorityClass
+    priority: JobClass
 
 
 class FairQueue:
@@ -30,8 +30,8 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
-        self._turns: dict[PriorityClass, OrderedDict[str, _Line]] = {name: OrderedDict() for name in PRIORITY_CLASSES}
-        self._classes: list[PriorityClass] = list(PRIORITY_CLASSES)
+        self._turns: dict[JobClass, OrderedDict[str, _Line]] = {name: OrderedDict() for name in JOB_CLASSES}
+        self._classes: list[JobClass] = list(JOB_CLASSES)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -49,7 +49,7 @@ class FairQueue:
         self._waiting[waiting.job_id] = waiting
         self._turns[waiting.priority].setdefault(waiting.wedding_id, OrderedDict())[waiting.job_id] = None
 
-    def pop(self, blocked: Collection[PriorityClass] = ()) -> str | None:
+    def pop(self, blocked: Collection[JobClass] = ()) -> str | None:
         """The job whose turn it is, taken out; None when none waits but in the `blocked` classes."""
         for position, name in enumerate(self._classes):
             turns = self._turns[name]
@@ -76,7 +76,7 @@ class FairQueue:
             del turns[waiting.wedding_id]
         return True
 
-    def reclassify(self, job_id: str, priority: PriorityClass) -> None:
+    def reclassify(self, job_id: str, priority: JobClass) -> None:
         """Give a job that waits another class; it goes to the end of its wedding's line there."""
         waiting = self._waiting.get(job_id)
         if waiting is None or waiting.priority == priority:
@@ -98,4 +98,4 @@ class FairQueue:
             all(self._waiting[job_id] == Waiting(job_id, wedding_id, name) for name, wedding_id, job_id in lines),
             "a job stands in the line of its class and wedding",
         )
-        check(sorted(self._classes) == sorted(PRIORITY_CLASSES), "every class has its turn")
+        check(sorted(self._classes) == sorted(JOB_CLASSES), "every class has its turn")

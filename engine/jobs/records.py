@@ -19,7 +19,7 @@ from engine.base.shapes import convert, msgpack_decoder
 from engine.base.units import KIB
 from engine.contract.operations import Operation
 from engine.contract.status import JobKind, JobState, JobTurn
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs.job import NOTHING, Counts, Job, Turn
 from engine.jobs.journal import Journal, Row, Value
 
@@ -56,7 +56,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     kind: JobKind
     wedding_id: str
     wedding: str
-    priority: PriorityClass
+    priority: JobClass
     priority_given: bool
     state: JobState
     attempts: int
@@ -266,7 +266,7 @@ def _record(row: Row) -> JobRecord:
         kind=_one_of(texts[3], get_args(JobKind)),
         wedding_id=texts[4],
         wedding=texts[5],
-        priority=_one_of(texts[6], PRIORITY_CLASSES),
+        priority=_one_of(texts[6], JOB_CLASSES),
         priority_given=bool(row[7]),
         state=_one_of(texts[8], get_args(JobState)),
         attempts=numbers[0],

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.base.errors import NotFound, UsageError
 from engine.contract.status import JobKind
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass, Wedding
+from engine.contract.weddings import JOB_CLASSES, JobClass, Wedding
 from engine.jobs.job import Counts, Job
 from engine.jobs.measure import Rate
 from engine.jobs.queue import FairQueue
@@ -55,7 +55,7 @@ class JobSpec(msgspec.Struct, frozen=True):
 
     kind: JobKind
     wedding: Wedding
-    priority: PriorityClass
+    priority: JobClass
     priority_given: bool
     open: Opener
     operation: str = ""
@@ -154,9 +154,9 @@ class Roster:
             counts[active.job.wedding_id] = counts.get(active.job.wedding_id, 0) + 1
         return counts
 
-    def by_class(self) -> dict[PriorityClass, ClassCounts]:
+    def by_class(self) -> dict[JobClass, ClassCounts]:
         """Jobs of each class."""
-        counts = {name: ClassCounts() for name in PRIORITY_CLASSES}
+        counts = {name: ClassCounts() for name in JOB_CLASSES}
         for active in self.active.values():
             counts[active.job.priority].running += 1
         for idle in self.queued.values():  # ten thousand, perhaps, a few times a second

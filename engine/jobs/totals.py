@@ -8,11 +8,12 @@ from typing import Protocol
 import msgspec
 
 from engine.contract.status import Percentiles
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs.job import Counts, Job
 from engine.jobs.measure import LatencyWindow
 
 BACKUP_KINDS = frozenset({"backup", "store"})
+DATED_KINDS = BACKUP_KINDS | {"retrieve"}  # somebody waits for those by a certain time
 
 
 class Counters(Protocol):
@@ -74,16 +75,16 @@ def added(total: Totals, job: Job, counts: Counts | Counters) -> Totals:
 
 
 class _ClassTimes(msgspec.Struct):
-    protected: LatencyWindow = msgspec.field(default_factory=LatencyWindow)
-    ended: int = 0
+    took: LatencyWindow = msgspec.field(default_factory=LatencyWindow)
+    counted: int = 0
     in_time: int = 0
 
 
 class ClassRecord(msgspec.Struct, frozen=True):
-    """Accepted → protected, over the last 1,024 backups of a class, and how many of all were in time."""
+    """Accepted → protected, or first byte restored, over the last 1,024 jobs of a class; how many of all in time."""
 
-    protected: Percentiles
-    ended: int
+    took: Percentiles
+    counted: int
     in_time: int
 
 
@@ -91,18 +92,18 @@ class DeadlineBook:
     """How each class keeps its deadline."""
 
     def __init__(self) -> None:
-        self._times = {name: _ClassTimes() for name in PRIORITY_CLASSES}
+        self._times = {name: _ClassTimes() for name in JOB_CLASSES}
 
-    def add(self, priority: PriorityClass, took_s: float, *, deadline_s: float, time_s: float) -> None:
-        """A backup of the class is protected `took_s` after it was accepted, at `time_s` of the engine's clock."""
+    def add(self, priority: JobClass, took_s: float, *, deadline_s: float, time_s: float) -> None:
+        """A job of the class came so far `took_s` after it was accepted, at `time_s` of the engine's clock."""
         times = self._times[priority]
-        times.protected.add(took_s, time_s=time_s)
-        times.ended += 1
+        times.took.add(took_s, time_s=time_s)
+        times.counted += 1
         times.in_time += took_s <= deadline_s
 
-    def shown(self, time_s: float) -> Mapping[PriorityClass, ClassRecord]:
+    def shown(self, time_s: float) -> Mapping[JobClass, ClassRecord]:
         """Each class as it stands."""
         return {
-            name: ClassRecord(times.protected.percentiles(time_s), times.ended, times.in_time)
+            name: ClassRecord(times.took.percentiles(time_s), times.counted, times.in_time)
             for name, times in self._times.items()
         }

@@ -70,6 +70,7 @@ def backup_spec(
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
+        assert job.priority != "retrieval"
         request = BackupRequest(
             job_id=job.id,
             sources=tuple(map(os.fsencode, operation.sources)),
@@ -108,6 +109,7 @@ async def store_wedding_data(
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
+        assert job.priority != "retrieval"
         fd = given.take() if given else open_input(operation.file)
         try:
             request = BackupRequest(

@@ -13,14 +13,14 @@ from typing import TypeVar
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobState
-from engine.contract.weddings import PRIORITY_CLASSES
+from engine.contract.weddings import JOB_CLASSES
 from engine.jobs.job import Counts, Job, expected_of
 from engine.jobs.measure import remaining_s
 from engine.operations.context import Engine, Handler
 
 _SLICE = 1_000  # jobs looked at between two turns of the loop
 _STATES: dict[JobState, int] = {"running": 0, "queued": 1, "paused": 2}  # the ended ones after these
-_CLASSES = {name: rank for rank, name in enumerate(PRIORITY_CLASSES)}
+_CLASSES = {name: rank for rank, name in enumerate(JOB_CLASSES)}
 _UNKNOWN = (1, 0.0)  # a figure that is not there comes last, whichever way the list is sorted
 
 Key = Callable[[Job], tuple[float | str, ...]]

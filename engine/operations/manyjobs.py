@@ -14,7 +14,7 @@ from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobState
 from engine.jobs.job import Job, Turn
-from engine.jobs.totals import BACKUP_KINDS
+from engine.jobs.totals import DATED_KINDS
 from engine.operations.accepting import accept
 from engine.operations.context import Engine, Handler
 from engine.operations.joblist import fitting, sliced
@@ -41,7 +41,7 @@ async def read_job(engine: Engine, operation: steering.ReadJob) -> steering.JobD
     counts = job.counts if active is None else active.counts()
     return steering.JobDetail(
         job=row,
-        deadline_s=engine.dispatcher.figures.deadlines_s[job.priority] if job.kind in BACKUP_KINDS else None,
+        deadline_s=engine.dispatcher.figures.deadlines_s[job.priority] if job.kind in DATED_KINDS else None,
         operation=job.operation,
         arguments=job.arguments,
         units_done=counts.units,
@@ -122,6 +122,8 @@ def _refusal(job: Job, action: steering.JobAction) -> str:
         return "had ended already"
     if action == "pause":
         return "were paused already" if job.state == "paused" else "" if job.operation else _READ_ONCE
+    if action == "retrieval" and job.kind != "retrieve":
+        return "were no retrievals"
     return "were not paused" if action == "resume" and job.state != "paused" else ""
 
 

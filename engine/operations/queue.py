@@ -11,7 +11,7 @@ from engine.base.units import format_count, parse_span
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobRow
-from engine.contract.weddings import PriorityClass
+from engine.contract.weddings import JobClass
 from engine.jobs.job import Job
 from engine.jobs.priority import class_of
 from engine.jobs.roster import newest_first
@@ -74,8 +74,15 @@ async def prioritise(engine: Engine, operation: steering.PrioritiseJob) -> ops.J
     return ops.JobResult(job=engine.dispatcher.row(job))
 
 
-def give_class(engine: Engine, job: Job, priority: PriorityClass | Literal["auto"]) -> None:
-    """Move a job into a class; `auto`: into the one its wedding's date gives. Raises NotFound, Conflict."""
+def give_class(engine: Engine, job: Job, priority: JobClass | Literal["auto"]) -> None:
+    """Move a job into a class; `auto`: into the one its wedding's date gives, of a retrieval its own.
+
+    Raises NotFound, Conflict; UsageError when what is no retrieval shall be in their class.
+    """
+    if priority == "retrieval" and job.kind != "retrieve":
+        raise UsageError(f"job {job.id[:8]} is no retrieval: {job.kind}", "give it same-day, next-day or standard")
+    if job.kind == "retrieve" and priority == "auto":
+        priority = "retrieval"
     if priority != "auto":
         engine.dispatcher.prioritise(job, priority, given=True)
         return

@@ -1,4 +1,4 @@
-"""What the settings say of the priority classes, handed to streams and figures: weights, deadlines, rate limits.
+"""What the settings say of the classes of jobs, handed to streams and figures: weights, deadlines, rate limits.
 
 Once a second, and so that a limit with times of the week begins and ends by itself. Engine loop only.
 """
@@ -16,7 +16,7 @@ import msgspec
 from engine.base.units import parse_span
 from engine.contract.settings import ClassSettings, LimitSettings, Settings
 from engine.contract.status import ClassRow, Tier, TierRow
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs.bandwidth import Window, limit_at, parse_windows
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.priority import local_time
@@ -32,7 +32,7 @@ class _Sample(msgspec.Struct, frozen=True):
     """What streams had done at a moment."""
 
     time_s: float
-    served: Mapping[PriorityClass, float]
+    served: Mapping[JobClass, float]
     moved: Mapping[Tier, float]  # bytes written and read
     stages: Mapping[str, float]  # thread seconds
 
@@ -48,7 +48,7 @@ class Rationing:
         self._meters = meters
         self._dispatcher = dispatcher
         self._classes: ClassSettings | None = None
-        self.limits: dict[PriorityClass, float | None] = dict.fromkeys(PRIORITY_CLASSES)  # in force
+        self.limits: dict[JobClass, float | None] = dict.fromkeys(JOB_CLASSES)  # in force
         self._samples: deque[_Sample] = deque(maxlen=SAMPLES)
 
     def apply(self, settings: Settings, now_ns: int) -> None:
@@ -94,11 +94,11 @@ class Rationing:
                 jobs_paused=counts[name].paused,
                 oldest_queued_s=(now_ns - counts[name].oldest_ns) / 1e9 if counts[name].oldest_ns else 0.0,
                 deadline_s=self._dispatcher.figures.deadlines_s[name],
-                protected=records[name].protected,
-                backups_done=records[name].ended,
-                backups_in_time=records[name].in_time,
+                took=records[name].took,
+                jobs_counted=records[name].counted,
+                jobs_in_time=records[name].in_time,
             )
-            for name in PRIORITY_CLASSES
+            for name in JOB_CLASSES
         )
 
     def shown(self, tiers: tuple[TierRow, ...]) -> tuple[TierRow, ...]:
@@ -141,19 +141,21 @@ class Rationing:
 # --- pure ---------------------------------------------------------------------------------------------
 
 
-def weights_of(classes: ClassSettings) -> dict[PriorityClass, int]:
+def weights_of(classes: ClassSettings) -> dict[JobClass, int]:
     """Class → share of the streams."""
     return {
         "same-day": classes.same_day_weight,
+        "retrieval": classes.retrieval_weight,
         "next-day": classes.next_day_weight,
         "standard": classes.standard_weight,
     }
 
 
-def deadlines_of(classes: ClassSettings) -> dict[PriorityClass, float]:
-    """Class → seconds from accepted to protected."""
+def deadlines_of(classes: ClassSettings) -> dict[JobClass, float]:
+    """Class → seconds from accepted to protected, or to the first byte restored."""
     return {
         "same-day": parse_span(classes.same_day_deadline),
+        "retrieval": parse_span(classes.retrieval_deadline),
         "next-day": parse_span(classes.next_day_deadline),
         "standard": parse_span(classes.standard_deadline),
     }
@@ -165,10 +167,11 @@ def check_limits(limits: LimitSettings) -> None:
     tier_windows_of(limits)
 
 
-def windows_of(limits: LimitSettings) -> dict[PriorityClass, tuple[Window, ...]]:
+def windows_of(limits: LimitSettings) -> dict[JobClass, tuple[Window, ...]]:
     """Class → its limits. Raises ValueError with a sentence."""
     return {
         "same-day": _windows(limits.same_day),
+        "retrieval": _windows(limits.retrieval),
         "next-day": _windows(limits.next_day),
         "standard": _windows(limits.standard),
     }
@@ -179,7 +182,7 @@ def tier_windows_of(limits: LimitSettings) -> dict[Tier, tuple[Window, ...]]:
     return {"hot": _windows(limits.hot)}
 
 
-def limits_at(limits: LimitSettings, now_ns: int) -> dict[PriorityClass, float | None]:
+def limits_at(limits: LimitSettings, now_ns: int) -> dict[JobClass, float | None]:
     """Class → bytes a second that hold at `now_ns`; None: no limit."""
     local: dt.datetime = local_time(limits.timezone, now_ns)
     return {name: limit_at(windows, local) for name, windows in windows_of(limits).items()}

@@ -142,8 +142,7 @@ def _spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding, 
 
     parts = [os.fsdecode(part) for part in destination.path.split(b"/") if part]
     turn = ("retrieve", *parts) if destination.path else ()
-    # Somebody waits for what is brought back, so it runs at the weight of today's weddings.
-    return JobSpec("retrieve", wedding, "same-day", True, opened, turn=turn)
+    return JobSpec("retrieve", wedding, "retrieval", True, opened, turn=turn)
 
 
 HANDLERS: dict[str, Handler] = {"retrieve_wedding_data": retrieve}

@@ -10,7 +10,8 @@ c_max ÷ w_f + c_max ÷ w_g, with c_max the dearest unit (16 MiB and 256 files: 
 one, since that many units are out at once. The same holds for the turns of two runs of one class.
 
 **Deadlines.** Half of what a class serves goes to the run whose deadline comes first, among those whose deadline is
-still ahead (a class has one span from acceptance to deadline, so that is the run accepted first). The other half
+still ahead (a class has one span from acceptance to deadline, so that is the run accepted first). A retrieval has one
+until it was served once: what it owes by then is its first byte. The other half
 goes round evenly. So a class that is overrun ends some of its jobs in time, where even turns would end all of them
 late together, and no run, however large or late, keeps the others from going on.
 
@@ -31,18 +32,18 @@ import msgspec
 from engine.base.bucket import TokenBucket
 from engine.base.invariants import check
 from engine.base.units import KIB
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 
 FILE_COST_BYTES = 32 * KIB  # what opening a file is worth, in bytes of a large one: some 80 µs of a stream
 
-_RANK = {name: rank for rank, name in enumerate(PRIORITY_CLASSES)}  # the highest class has the lowest rank
-DEFAULT_WEIGHTS: Mapping[PriorityClass, int] = {"same-day": 50, "next-day": 30, "standard": 20}
+_RANK = {name: rank for rank, name in enumerate(JOB_CLASSES)}  # the highest class has the lowest rank
+DEFAULT_WEIGHTS: Mapping[JobClass, int] = {"same-day": 50, "retrieval": 50, "next-day": 30, "standard": 20}
 
 
 class Served(Protocol):
-    """What takes turns. Its class may change at any moment; -inf as its acceptance means that it has no deadline."""
+    """What takes turns. Its class may change at any moment; -inf as its acceptance means: no deadline (any more)."""
 
-    priority: PriorityClass
+    priority: JobClass
     accepted_s: float  # by the clock that `pick` is given
 
 
@@ -52,7 +53,7 @@ Flow = TypeVar("Flow", bound=Served)
 class _Class(msgspec.Struct, Generic[Flow]):
     """One class: its runs that are ready, by virtual start, and all that have a deadline, by that."""
 
-    name: PriorityClass
+    name: JobClass
     weight: int
     start: float = 0.0  # virtual, of the whole class
     now: float = 0.0  # virtual time inside the class: goes on by what is served, divided by the runs that share it
@@ -68,16 +69,14 @@ class _Class(msgspec.Struct, Generic[Flow]):
 class FairTurns(Generic[Flow]):
     """Runs that are ready, and the order they are served in."""
 
-    def __init__(self, weights: Mapping[PriorityClass, int] = DEFAULT_WEIGHTS) -> None:
+    def __init__(self, weights: Mapping[JobClass, int] = DEFAULT_WEIGHTS) -> None:
         check(all(weight > 0 for weight in weights.values()), "every class has a weight")
-        self._classes: dict[PriorityClass, _Class[Flow]] = {
-            name: _Class(name, weights[name]) for name in PRIORITY_CLASSES
-        }
-        self._starts: dict[Flow, tuple[PriorityClass, float]] = {}  # virtual start in a class, of every run known
-        self._ready: dict[Flow, tuple[PriorityClass, int]] = {}  # the line it stands in, and its place there
+        self._classes: dict[JobClass, _Class[Flow]] = {name: _Class(name, weights[name]) for name in JOB_CLASSES}
+        self._starts: dict[Flow, tuple[JobClass, float]] = {}  # virtual start in a class, of every run known
+        self._ready: dict[Flow, tuple[JobClass, int]] = {}  # the line it stands in, and its place there
         self._numbers: dict[Flow, int] = {}  # of every run that is in a list of deadlines
-        self._dated: dict[int, tuple[Flow, PriorityClass]] = {}  # number → run, and whose list it is in
-        self._picked: dict[Flow, tuple[PriorityClass, bool]] = {}  # not charged yet: of what, and for its deadline?
+        self._dated: dict[int, tuple[Flow, JobClass]] = {}  # number → run, and whose list it is in
+        self._picked: dict[Flow, tuple[JobClass, bool]] = {}  # not charged yet: of what, and for its deadline?
         self._order = itertools.count()
         self._now = 0.0  # virtual time: the start of the class served last
 
@@ -127,7 +126,7 @@ class FairTurns(Generic[Flow]):
             self.remove(flow)
         return found
 
-    def pick(self, now_s: float, *, above: PriorityClass | None = None) -> Flow | None:
+    def pick(self, now_s: float, *, above: JobClass | None = None) -> Flow | None:
         """The run whose turn it is, taken out; None when none is ready, or all that are wait for their limit.
 
         With `above` also None, and nobody's turn is taken away, when that run is not of a higher class.
@@ -188,10 +187,10 @@ class FairTurns(Generic[Flow]):
     def _earliest(self, each: _Class[Flow], now_s: float) -> Flow | None:
         """The run that is ready and has the first deadline of those ahead."""
         while each.dated:
-            accepted_s, number = each.dated[0]
+            _, number = each.dated[0]
             flow, listed = self._dated.get(number, (None, None))
             if flow is not None and listed == each.name:
-                if accepted_s + each.deadline_s > now_s and self._ready.get(flow, ("",))[0] == each.name:
+                if flow.accepted_s + each.deadline_s > now_s and self._ready.get(flow, ("",))[0] == each.name:
                     return flow
                 del self._dated[number], self._numbers[flow]  # its next `add` puts it back
             heapq.heappop(each.dated)
@@ -211,20 +210,20 @@ class FairTurns(Generic[Flow]):
         """How long until a limit opens for a run that is ready; None when nothing waits for one."""
         return min((each.limit.wait_s(now_s) for each in self._classes.values() if each.ready_count), default=None)
 
-    def set_limit(self, name: PriorityClass, bytes_per_s: float | None, now_s: float) -> None:
+    def set_limit(self, name: JobClass, bytes_per_s: float | None, now_s: float) -> None:
         """Limit a class from now on; None lifts it. What it owes from before stays owed."""
         check(bytes_per_s is None or bytes_per_s > 0, "a limit is more than nothing")
         self._classes[name].limit.set_rate(bytes_per_s, now_s)
 
-    def set_weight(self, name: PriorityClass, weight: int) -> None:
+    def set_weight(self, name: JobClass, weight: int) -> None:
         """Give a class another share from now on."""
         check(weight > 0, "every class has a weight")
         self._classes[name].weight = weight
 
-    def set_deadline(self, name: PriorityClass, deadline_s: float) -> None:
-        """How long after its acceptance a run of a class is to have ended, from now on."""
+    def set_deadline(self, name: JobClass, deadline_s: float) -> None:
+        """How long after its acceptance a run of a class is to be through, from now on."""
         self._classes[name].deadline_s = deadline_s
 
-    def served(self) -> dict[PriorityClass, int]:
+    def served(self) -> dict[JobClass, int]:
         """Cost handed out to each class since the start."""
         return {name: each.served_cost for name, each in self._classes.items()}

@@ -20,7 +20,7 @@ from engine.base.clock import Clock
 from engine.base.errors import Unavailable
 from engine.base.invariants import check
 from engine.contract.settings import STREAMS_MAX, EngineSettings
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.pipeline.fair import FILE_COST_BYTES, FairTurns
 from engine.pipeline.run import Buffers as Buffers
 from engine.pipeline.run import Cancelled as Cancelled
@@ -58,7 +58,7 @@ class StreamPool:
         self._streams: set[threading.Thread] = set()
         self._beside: list[threading.Thread] = []  # the spare thread and the closers
         self._resting = 0  # streams that wait for work
-        self._at_work: dict[threading.Thread, PriorityClass] = {}  # streams with a unit, and its class
+        self._at_work: dict[threading.Thread, JobClass] = {}  # streams with a unit, and its class
         self._closed = False
         self._streams_ended = False
         self._times = StageTimes()
@@ -75,24 +75,24 @@ class StreamPool:
         return len(self._at_work)
 
     @property
-    def served(self) -> dict[PriorityClass, int]:
+    def served(self) -> dict[JobClass, int]:
         """Class → cost handed out to it since the start: bytes + 32 KiB a file."""
         with self._work_came:
             return self._turns.served()
 
-    def set_limit(self, priority: PriorityClass, bytes_per_s: float | None) -> None:
+    def set_limit(self, priority: JobClass, bytes_per_s: float | None) -> None:
         """Limit what a class may read (or restore) a second; None lifts it. In force at once."""
         with self._work_came:
             self._turns.set_limit(priority, bytes_per_s, self._clock.monotonic_s())
             self._work_came.notify_all()
 
-    def set_weight(self, priority: PriorityClass, weight: int) -> None:
+    def set_weight(self, priority: JobClass, weight: int) -> None:
         """Give a class another share of the streams. In force at once."""
         with self._work_came:
             self._turns.set_weight(priority, weight)
 
-    def set_deadline(self, priority: PriorityClass, deadline_s: float) -> None:
-        """How long after its acceptance a run of a class is to have ended. In force at once."""
+    def set_deadline(self, priority: JobClass, deadline_s: float) -> None:
+        """How long after its acceptance a run of a class is to be through. In force at once."""
         with self._work_came:
             self._turns.set_deadline(priority, deadline_s)
 
@@ -311,7 +311,7 @@ class StreamPool:
         """The run whose turn it is, once every stream is at work and one of them for a lower class than that run's."""
         with self._work_came:
             while not self._closed:
-                lowest = max(self._at_work.values(), key=PRIORITY_CLASSES.index, default=None)
+                lowest = max(self._at_work.values(), key=JOB_CLASSES.index, default=None)
                 if lowest is not None and not self._resting and self._held_s() <= 0:
                     run = self._turns.pick(self._clock.monotonic_s(), above=lowest)
                     if run is not None:

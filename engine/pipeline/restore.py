@@ -62,6 +62,8 @@ class _Open(msgspec.Struct):
 class RestoreRun(Run[RestoreOutcome]):
     """One retrieval."""
 
+    is_due_by_first_unit = True  # how long all of it takes is a matter of its size
+
     def __init__(self, vault: WeddingVault, snapshot: Snapshot, selection: Selection, target: RestoreTarget) -> None:
         super().__init__()
         self._vault = vault
@@ -83,7 +85,7 @@ class RestoreRun(Run[RestoreOutcome]):
         """See `Run.next_unit`."""
         more = self._entries is not None or self._current is not None
         if not self._target.random_access:
-            return self._in_order if idle and more else None
+            return self._next_in_order() if idle and more else None
         if not self._ranges and more:
             self._ranges.extend(by_pack(self._plan_batch(_BATCH_BYTES, _BATCH_FILES)))
             if not self._ranges:
@@ -202,7 +204,10 @@ class RestoreRun(Run[RestoreOutcome]):
                 stretch.flush()
                 stretch.write((piece,), data, what)
         stretch.flush()
-        if self.progress.first_sealed_monotonic is None:
+        self._note_first_byte(buffers)
+
+    def _note_first_byte(self, buffers: Buffers) -> None:
+        if self.progress.first_sealed_monotonic is None and self._bytes:
             self.progress.first_sealed_monotonic = buffers.now_s()
 
     def _write(self, pieces: Sequence[Piece], data: memoryview | None, what: str) -> None:
@@ -225,9 +230,13 @@ class RestoreRun(Run[RestoreOutcome]):
                 self.progress.bytes_read += len(data)
         self._end_if_complete(owner)
 
-    def _in_order(self, buffers: Buffers) -> None:
-        """For an archive: one file at a time, its chunks in order, one buffer's worth a call."""
+    def _next_in_order(self) -> Unit:
+        """For an archive: one file at a time, its chunks in order, one buffer's worth a unit."""
         needed = self._plan_batch(UNIT_BYTES // 2, 1)
+        self.cost = sum(location.length for location, _ in needed)
+        return partial(self._in_order, needed) if needed else _nothing
+
+    def _in_order(self, needed: Sequence[tuple[Location, Piece]], buffers: Buffers) -> None:
         held: dict[bytes, bytes] = {}
         spoilt: dict[bytes, str] = {}
         for wanted in by_pack(needed):
@@ -240,6 +249,7 @@ class RestoreRun(Run[RestoreOutcome]):
             content = held.get(piece.chunk_id)
             data = None if content is None else memoryview(content)
             self._write((piece,), data, spoilt.get(piece.chunk_id, ""))
+        self._note_first_byte(buffers)
 
     def _end_if_complete(self, owner: int) -> None:
         with self._lock:

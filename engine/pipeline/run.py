@@ -19,7 +19,7 @@ import zstandard
 from engine.base.clock import Clock
 from engine.base.units import KIB, MIB
 from engine.contract.settings import UNIT_BYTES
-from engine.contract.weddings import PriorityClass
+from engine.contract.weddings import JobClass
 from engine.pipeline.stagetimes import Stage
 
 Outcome = TypeVar("Outcome")
@@ -87,13 +87,15 @@ class Progress(msgspec.Struct):
 class Run(Generic[Outcome]):
     """One job's supply of units. Subclasses give `next_unit`, `conclude`, and perhaps `checkpoint` and `abort`."""
 
+    is_due_by_first_unit = False  # its deadline is for the first unit with bytes, not for its end
+
     def __init__(self) -> None:
         self.progress = Progress()
         self.done: Future[Outcome] = Future()
         self.in_flight = 0  # the pool's, under its lock
         self.units_ended = 0  # the pool's, under its lock
-        self.priority: PriorityClass = "standard"  # once it was submitted `reclassify` changes it
-        self.accepted_s = -math.inf  # of a clock's monotonic seconds; its deadline counts from there, if it has one
+        self.priority: JobClass = "standard"  # once it was submitted `reclassify` changes it
+        self.accepted_s = -math.inf  # of a clock's monotonic seconds; its deadline counts from there, while it has one
         self.cost = 0  # of the unit handed out last: bytes + 32 KiB a file; set by `next_unit`
         self._stop: Literal["", "cancel", "interrupt"] = ""
         self._error: BaseException | None = None
@@ -141,7 +143,7 @@ class Run(Generic[Outcome]):
         self._stop = self._stop or "interrupt"
         self._wake()
 
-    def reclassify(self, priority: PriorityClass) -> None:
+    def reclassify(self, priority: JobClass) -> None:
         """Take turns with another class from now on. Any thread."""
         self.priority = priority
         self._wake()
@@ -165,6 +167,8 @@ class Run(Generic[Outcome]):
             self.cost = 0
             unit = self.next_unit(idle=idle)
             if unit is not None:
+                if self.is_due_by_first_unit and self.cost:
+                    self.accepted_s = -math.inf  # it needs no further turn for its deadline
                 return unit
         self.is_over = idle
         return None

@@ -38,7 +38,7 @@ def held_engine(folder: Path, weddings: Sequence[str], *, active: int) -> Iterat
         ask(ops.StartBackup(wedding=SPENT, sources=(str(folder / "card"),), wait=True))
         ask(ops.Configure(key="limits.standard", value="1KB/s"))
         ask(ops.Configure(key="engine.jobs_active_max", value=str(active)))
-        assert eventually(lambda: engine.status().performance.classes[2].limit_bytes_per_s is not None)
+        assert eventually(lambda: engine.status().performance.classes[-1].limit_bytes_per_s is not None)
         debtor = ask(ops.Verify(wedding=SPENT, wait=False))
         assert isinstance(debtor, ops.JobResult)
         assert eventually(lambda: units_done(debtor.job.id) > 0)

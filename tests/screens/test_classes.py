@@ -21,16 +21,17 @@ def test_every_line_fits_its_box(width: int) -> None:
 
 @pytest.mark.parametrize("width", [44, 62, 78, 120])
 def test_share_wait_deadline_and_how_it_is_kept_are_told_at_every_width(width: int) -> None:
-    _, same_day, _, standard = words(classes.class_lines(samples.status(), width))
+    _, same_day, retrieval, _, standard = words(classes.class_lines(samples.status(), width))
     assert same_day.split()[:2] == ["same-day", "71"]
     assert "5 s" in same_day
     assert "100 %" in same_day
+    assert retrieval.split()[:2] == ["retrieval", "8"]
     assert all(each in standard for each in ("340", "▲5m", "2m", "▲94 %"))
 
 
 def test_a_class_without_jobs_has_no_wait_and_no_verdict() -> None:
     row = msgspec.structs.replace(
-        samples.class_row("standard", weight=20, share=0.0, queued=0, oldest_s=0.0), backups_done=0, backups_in_time=0
+        samples.class_row("standard", weight=20, share=0.0, queued=0, oldest_s=0.0), jobs_counted=0, jobs_in_time=0
     )
     performance = msgspec.structs.replace(samples.performance(), classes=(row,))
     assert words(classes.class_lines(samples.status(performance=performance), 44))[1].split() == [
@@ -39,7 +40,7 @@ def test_a_class_without_jobs_has_no_wait_and_no_verdict() -> None:
 
 
 def test_one_line_is_enough_for_the_narrow_screen() -> None:
-    assert words((classes.classes_short(samples.status()),)) == ["71/0/29 341 wait 5m"]
+    assert words((classes.classes_short(samples.status()),)) == ["71/8/0/21 341 wait 5m"]
     none = samples.status(performance=msgspec.structs.replace(samples.performance(), classes=()))
     assert words((classes.classes_short(none),)) == ["not measured yet"]
 

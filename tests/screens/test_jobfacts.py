@@ -47,6 +47,24 @@ def test_an_ended_job_tells_whether_it_was_in_time(state: st.JobState, deadline_
     assert said in facts(samples.job_row(state=state), deadline_s=deadline_s)
 
 
+@pytest.mark.parametrize(
+    ("state", "first_s", "said"),
+    [
+        ("running", None, "its first byte to be restored within 5 s: ▲ 37 s over"),
+        ("running", 0.4, "its first byte to be restored within 5 s: ✓ took 400 ms"),
+        ("failed", 6.5, "its first byte to be restored within 5 s: ▲ took 6.5 s"),
+        ("failed", None, "its first byte to be restored within 5 s: it was not"),
+        ("done", None, "its first byte to be restored within 5 s: ▲ took 41 s"),  # there was none
+    ],
+)
+def test_a_retrieval_tells_whether_its_first_byte_was_in_time(
+    state: st.JobState, first_s: float | None, said: str
+) -> None:
+    job = msgspec.structs.replace(samples.job_row(state=state, kind="retrieve"), initiation_s=first_s)
+    assert said in facts(job)
+    assert ("restored 6.5 s after" in facts(job)) == (first_s == 6.5)
+
+
 def test_a_failure_tells_its_reason_and_a_stream_that_nothing_begins_it_again() -> None:
     assert "reason     the source cannot be read" in facts(samples.job_row(state="failed"))
     assert "nothing can begin it again" in facts(samples.job_row())

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.base.bucket import BURST_S
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
-from engine.jobs.carrier import DATED_KINDS
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs.dispatcher import OPENING_MAX, SHARES
 from engine.jobs.figures import DEADLINES_S
 from engine.jobs.job import Job
+from engine.jobs.totals import DATED_KINDS
 from engine.pipeline.fair import DEFAULT_WEIGHTS, FairTurns
 from engine.pipeline.pool import Run
 from tests.simulation.mixes import Setting
@@ -21,7 +21,7 @@ from tests.simulation.world import OPEN_S, SCAN_S, SimulatedRun, classes_ready
 if TYPE_CHECKING:
     from tests.simulation.run import Simulation
 
-_PAIRS = tuple(itertools.combinations(PRIORITY_CLASSES, 2))
+_PAIRS = tuple(itertools.combinations(JOB_CLASSES, 2))
 
 
 @dataclass(slots=True)
@@ -55,16 +55,16 @@ class Checks:
         self._cost_max = simulation.mix.cost_max
         self._streams_min, self._streams_max = simulation.mix.streams, simulation.mix.streams
         self._weights = dict(DEFAULT_WEIGHTS)
-        self._weights_ever: dict[PriorityClass, int] = dict(DEFAULT_WEIGHTS)  # the least of each
+        self._weights_ever: dict[JobClass, int] = dict(DEFAULT_WEIGHTS)  # the least of each
         self._weights_sum = sum(DEFAULT_WEIGHTS.values())  # the most
-        self._served = dict.fromkeys(PRIORITY_CLASSES, 0)
-        self._apart: dict[tuple[PriorityClass, PriorityClass], tuple[float, float, float]] = {}  # from, least, most
-        self._picked_of: dict[int, PriorityClass] = {}  # its class may change before it has a unit
+        self._served = dict.fromkeys(JOB_CLASSES, 0)
+        self._apart: dict[tuple[JobClass, JobClass], tuple[float, float, float]] = {}  # from, least, most
+        self._picked_of: dict[int, JobClass] = {}  # its class may change before it has a unit
         self._unpicked = 0
         self._waits: dict[int, _Wait] = {}
-        self._limits: dict[PriorityClass, _Limit] = {}
-        self._limited: set[PriorityClass] = set()  # ever
-        self._passed: dict[tuple[PriorityClass, str], dict[str, int]] = {}
+        self._limits: dict[JobClass, _Limit] = {}
+        self._limited: set[JobClass] = set()  # ever
+        self._passed: dict[tuple[JobClass, str], dict[str, int]] = {}
         self._touched: set[int] = set()
         orders = simulation.mix.orders
         self._repeated = {f"{order.wedding:032x}" for order in orders if order.repeats >= 0}  # may go back in line
@@ -75,7 +75,7 @@ class Checks:
 
     # --- streams ---
 
-    def left_the_line(self, turns: FairTurns[Run[object]]) -> set[PriorityClass]:
+    def left_the_line(self, turns: FairTurns[Run[object]]) -> set[JobClass]:
         """A class that has no work, be it for a moment, begins anew. Those that have some."""
         ready = classes_ready(turns)
         for pair in [pair for pair in self._apart if not ready.issuperset(pair)]:
@@ -128,7 +128,7 @@ class Checks:
             bound = (4 * len(wait.others) + 2 * self._streams_max + 2) * self._cost_max
             assert wait.served <= bound, f"job {number} starves"
 
-    def _check_limit(self, name: PriorityClass) -> None:
+    def _check_limit(self, name: JobClass) -> None:
         limit = self._limits.get(name)
         if limit is None:
             return
@@ -189,23 +189,30 @@ class Checks:
 
     def accepted(self, number: int, job: Job) -> None:
         """Note what a job's deadline has to hold against."""
-        works, order = self._simulation.works, self._simulation.mix.orders[number]
+        order = self._simulation.mix.orders[number]
         if order.errors or order.repeats >= 0:
             self._touched.add(number)  # it may go back in line
         limit = math.ceil(self._simulation.mix.jobs_active_max * SHARES[job.priority])
         self.was_full = self.was_full or (job.state == "queued" and self._simulation.dispatcher.running_count >= limit)
-        demand = self.demands[number] = _Demand(works[number].total)
+        demand = self.demands[number] = _Demand(self._due(number))
         for earlier in range(number):
             other = self._simulation.jobs[earlier]
             if other.priority == job.priority and not other.ended and self._is_in_time(other):
-                demand.cost += works[earlier].remaining
+                demand.cost += self._due(earlier)
 
-    def prioritised(self, number: int, before: PriorityClass) -> None:
+    def prioritised(self, number: int, before: JobClass) -> None:
         """A job stands in another class now, before those accepted later."""
-        job, work = self._simulation.jobs[number], self._simulation.works[number]
+        job, cost = self._simulation.jobs[number], self._due(number)
         for later, demand in self.demands.items():
             if later > number and self._simulation.jobs[later].priority == job.priority != before:
-                demand.cost += work.remaining
+                demand.cost += cost
+
+    def _due(self, number: int) -> int:
+        """What a job has still to be served for its deadline: all of it, a retrieval its first unit."""
+        work, order = self._simulation.works[number], self._simulation.mix.orders[number]
+        if order.kind != "retrieve" or order.errors:  # each attempt begins with a first unit
+            return work.remaining
+        return 0 if work.served else work.first
 
     def steered(self, number: int) -> None:
         """Somebody has done something to a job: nothing is promised for it."""

@@ -10,7 +10,7 @@ from typing import Literal
 from engine.base.errors import IntegrityError, Unavailable
 from engine.base.units import KIB, MIB
 from engine.contract.status import JobKind
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, PRIORITY_CLASSES, JobClass
 from engine.jobs.figures import DEADLINES_S
 
 LENGTH_S = 20.0  # in which jobs are asked for
@@ -25,7 +25,7 @@ class Order:
 
     at_s: float
     wedding: int
-    priority: PriorityClass
+    priority: JobClass
     kind: JobKind
     costs: tuple[int, ...]
     errors: tuple[tuple[int, Exception], ...] = ()
@@ -39,7 +39,7 @@ class Steering:
     at_s: float
     order: int
     deed: Deed
-    priority: PriorityClass = "standard"
+    priority: JobClass = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Setting:
     at_s: float
     what: Literal["streams", "weight", "limit"]
     value: float | None
-    priority: PriorityClass = "standard"
+    priority: JobClass = "standard"
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ def make_mix(seed: int) -> Mix:
         cost_max=chance.choice([2, 8, 32]) * MIB,
         jobs_active_max=chance.choice([3, 8, 1600, 1600]),
     )
-    weights = [chance.random() ** 3 + 0.02 for _ in PRIORITY_CLASSES]
+    weights = [chance.random() ** 3 + 0.02 for _ in JOB_CLASSES]
     bulk_share = chance.choice([0.02, 0.1, 0.3])
     is_burst = chance.random() < 0.3
     moment_s, units_left = 0.0, _UNITS_MAX
@@ -85,11 +85,12 @@ def make_mix(seed: int) -> Mix:
         moment_s += chance.expovariate(2.0 if not is_burst or chance.random() < 0.1 else 1000.0)
         costs = _costs(chance, bulk_share, mix.cost_max)[: max(1, units_left)]
         units_left -= len(costs)
+        priority = chance.choices(JOB_CLASSES, weights)[0]
         order = Order(
             at_s=moment_s,
             wedding=chance.randrange(1 + chance.randrange(8)),
-            priority=chance.choices(PRIORITY_CLASSES, weights)[0],
-            kind="backup" if chance.random() < 0.9 else "verify",
+            priority=priority,
+            kind=_kind(chance, priority),
             costs=tuple(costs),
             errors=_errors(chance, sum(costs)),
         )
@@ -97,7 +98,7 @@ def make_mix(seed: int) -> Mix:
             number = chance.randrange(len(mix.orders))
             before = mix.orders[number]
             order = Order(
-                order.at_s, before.wedding, order.priority, before.kind, order.costs, order.errors,
+                order.at_s, before.wedding, before.priority, before.kind, order.costs, order.errors,
                 repeats=number if before.repeats < 0 else before.repeats,
             )  # fmt: skip
         mix.orders.append(order)
@@ -111,17 +112,24 @@ def make_mix(seed: int) -> Mix:
 def _overrun(seed: int, chance: random.Random) -> Mix:
     """More of one class at once than its deadline allows, beside a little of everything."""
     mix = Mix(seed=seed, streams=chance.randint(1, 2), cost_max=2 * MIB)
-    flooded = chance.choice(PRIORITY_CLASSES)
+    flooded = chance.choice(JOB_CLASSES)
     moment_s = 0.0
     for _ in range(30):
         moment_s += chance.random() * 0.02
         costs = tuple(chance.randint(1 * MIB, mix.cost_max) for _ in range(chance.randint(6, 14)))
-        priority = flooded if chance.random() < 0.8 else chance.choice(PRIORITY_CLASSES)
-        mix.orders.append(Order(moment_s, chance.randrange(8), priority, "backup", costs))
+        priority = flooded if chance.random() < 0.8 else chance.choice(JOB_CLASSES)
+        kind: JobKind = "retrieve" if priority == "retrieval" else "backup"
+        mix.orders.append(Order(moment_s, chance.randrange(8), priority, kind, costs))
     total = sum(sum(order.costs) for order in mix.orders)
     mix.bytes_per_s = total / mix.streams / (DEADLINES_S[flooded] * chance.uniform(1.5, 4.0))
     _steer(mix, chance)
     return mix
+
+
+def _kind(chance: random.Random, priority: JobClass) -> JobKind:
+    if priority == "retrieval":
+        return "retrieve"
+    return "backup" if chance.random() < 0.9 else "verify"
 
 
 def _costs(chance: random.Random, bulk_share: float, cost_max: int) -> list[int]:
@@ -150,7 +158,8 @@ def _steer(mix: Mix, chance: random.Random) -> None:
             continue
         moment_s = order.at_s + chance.expovariate(1.0)
         deed: Deed = chance.choice(["pause", "cancel", "prioritise", "prioritise"])
-        mix.steerings.append(Steering(moment_s, number, deed, chance.choice(PRIORITY_CLASSES)))
+        classes: tuple[JobClass, ...] = JOB_CLASSES if order.kind == "retrieve" else PRIORITY_CLASSES
+        mix.steerings.append(Steering(moment_s, number, deed, chance.choice(classes)))
         if deed == "pause":
             mix.steerings.append(Steering(moment_s + chance.expovariate(0.5), number, "resume"))
 
@@ -160,10 +169,10 @@ def _set(mix: Mix, chance: random.Random) -> None:
         for _ in range(chance.randint(1, 3)):
             mix.settings.append(Setting(chance.uniform(0, LENGTH_S), "streams", chance.randint(1, 8)))
     if chance.random() < 0.2:
-        priority = chance.choice(PRIORITY_CLASSES)
+        priority = chance.choice(JOB_CLASSES)
         mix.settings.append(Setting(chance.uniform(0, LENGTH_S), "weight", chance.randint(1, 100), priority))
     if chance.random() < 0.3:
-        priority = chance.choice(PRIORITY_CLASSES)
+        priority = chance.choice(JOB_CLASSES)
         moment_s = chance.uniform(0, LENGTH_S)
         mix.settings.append(Setting(moment_s, "limit", chance.uniform(0.1, 2.0) * mix.bytes_per_s, priority))
         if chance.random() < 0.5:

@@ -13,7 +13,7 @@ from functools import partial
 from engine.base.errors import Conflict
 from engine.contract.events import EventKind
 from engine.contract.settings import EngineSettings
-from engine.contract.weddings import PRIORITY_CLASSES, Wedding
+from engine.contract.weddings import JOB_CLASSES, Wedding
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.figures import DEADLINES_S
 from engine.jobs.job import Job
@@ -69,7 +69,7 @@ class Simulation:
             self.dispatcher = Dispatcher(self.pool, means, settings=lambda: settings, announce=self._announce)
             self.checks = Checks(self)
             self.pool.observer = self.checks
-            for name in PRIORITY_CLASSES:
+            for name in JOB_CLASSES:
                 self.pool.set_weight(name, DEFAULT_WEIGHTS[name])
                 if self._deadlines:
                     self.pool.set_deadline(name, DEADLINES_S[name])
@@ -122,7 +122,7 @@ class Simulation:
 
     @contextlib.contextmanager
     def _opened(self, number: int, job: Job) -> Iterator[Prepared]:
-        run = SimulatedRun(self.works[number], number)
+        run = SimulatedRun(self.works[number], number, is_retrieval=job.kind == "retrieve")
         yield Prepared(run, lambda: Conclusion(run.done.result()))
 
     def _steer(self, steering: Steering) -> None:

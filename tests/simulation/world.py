@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
 
-from engine.contract.weddings import PriorityClass
+from engine.contract.weddings import JobClass
 from engine.jobs.offload import Offload
 from engine.pipeline.fair import FairTurns
 from engine.pipeline.pool import Buffers, Run, StreamPool, Unit
@@ -177,6 +177,7 @@ class Work:
 
     def __init__(self, costs: list[int], errors: list[tuple[int, Exception]]) -> None:
         self.left = costs[::-1]
+        self.first = costs[0]
         self.total = sum(costs)
         self.served = 0
         self._errors = errors[::-1]
@@ -196,10 +197,11 @@ class Work:
 class SimulatedRun(Run[str]):
     """One attempt at some work."""
 
-    def __init__(self, work: Work, number: int) -> None:
+    def __init__(self, work: Work, number: int, *, is_retrieval: bool = False) -> None:
         super().__init__()
         self.work = work
         self.number = number
+        self.is_due_by_first_unit = is_retrieval
 
     def next_unit(self, *, idle: bool) -> Unit | None:
         if not self.work.left:
@@ -212,6 +214,7 @@ class SimulatedRun(Run[str]):
             self.progress.bytes_read += self.cost
             if error is not None:
                 raise error
+            self.progress.first_sealed_monotonic = self.progress.first_sealed_monotonic or buffers.now_s()
 
         return unit
 
@@ -219,7 +222,7 @@ class SimulatedRun(Run[str]):
         return f"{self.number:032x}"
 
 
-def classes_ready(turns: FairTurns[Run[object]]) -> set[PriorityClass]:
+def classes_ready(turns: FairTurns[Run[object]]) -> set[JobClass]:
     """The classes that have a run that waits for its turn, and no limit."""
     ready = {line for flow, (line, _) in turns._ready.items() if flow.priority == line}
     return {name for name in ready if turns._classes[name].limit.bytes_per_s is None}

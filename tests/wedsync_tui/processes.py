@@ -29,7 +29,7 @@ SOURCE_BYTES = 48_000_000  # three units
 LIMIT = "24MB/s"  # so that a backup takes one second and a half
 
 _begun: list[subprocess.Popen[str]] = []
-_LIMITS = "".join(f'{name} = "{LIMIT}"\n' for name in ("same_day", "next_day", "standard"))
+_LIMITS = "".join(f'{name} = "{LIMIT}"\n' for name in ("same_day", "retrieval", "next_day", "standard"))
 
 
 def furnished(folder: Path) -> Path:

@@ -86,6 +86,10 @@ def test_line_becomes_its_operation(line: str, operation: ops.Operation) -> None
         ("backup a --from x --wait=perhaps", "--wait takes no value; write --wait alone, or --no-wait"),
         ("backup a --from x --wait --no-wait", "--wait is given twice; give it once"),
         ("backup a --from x --priority urgent", '--priority cannot be "urgent"; write same-day, next-day or standard'),
+        (
+            "backup a --from x --priority retrieval",
+            '--priority cannot be "retrieval"; write same-day, next-day or standard',
+        ),
         ("backup a --from x --priority sameday", '--priority cannot be "sameday"; did you mean same-day?'),
         ("backup '' --from x", "WEDDING is empty; write the wedding, by its name"),
         ("retrieve a --to x y", 'retrieve cannot use "y"; write retrieve WEDDING --to DIR'),

@@ -17,7 +17,7 @@ from engine.base.entropy import SystemEntropy
 from engine.contract.events import EventKind
 from engine.contract.settings import EngineSettings
 from engine.contract.status import JobKind
-from engine.contract.weddings import PriorityClass, Wedding
+from engine.contract.weddings import JobClass, Wedding
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.job import Job
 from engine.jobs.offload import Means, Offload
@@ -113,7 +113,7 @@ class World:
 
     def spec(
         self, make: Callable[[], SmallRun] = SmallRun, *, warnings: int = 0, kind: JobKind = "backup",
-        wedding: Wedding = SMITHS, priority: PriorityClass = "standard",
+        wedding: Wedding = SMITHS, priority: JobClass = "standard",
     ) -> JobSpec:  # fmt: skip
         """A job that the journal can run again."""
 

@@ -183,6 +183,32 @@ async def test_progress_rate_and_latency_are_sampled_while_a_job_runs(world: Wor
     assert world.dispatcher.roster.running_by_wedding() == {}
 
 
+async def test_a_retrieval_is_in_time_with_its_first_byte_in_its_own_class_alone(world: World) -> None:
+    """What it is moved to does not answer for it, and its end, whenever that is, counts only without a byte."""
+    figures = world.dispatcher.figures
+    gate, run = threading.Event(), SmallRun(2)
+    second = SmallRun(1, gate=gate)
+    job = world.dispatcher.accept(world.spec(lambda: run, kind="retrieve", priority="retrieval"))
+    await world.dispatcher.ended(job)
+    record = figures.deadlines()["retrieval"]
+    assert (record.counted, record.in_time) == (1, 1)
+    assert job.initiation_s is not None
+    assert record.took.max_s == pytest.approx(job.initiation_s, rel=0.01, abs=1e-3)
+    moved = world.dispatcher.accept(world.spec(lambda: second, kind="retrieve", priority="retrieval"))
+    world.dispatcher.prioritise(moved, "standard", given=True)
+    gate.set()
+    await world.dispatcher.ended(moved)
+    assert {name: each.counted for name, each in figures.deadlines().items()} == {
+        "same-day": 0, "retrieval": 1, "next-day": 0, "standard": 0,
+    }  # fmt: skip
+    assert figures.initiation().count == 0  # of backups
+
+
+async def test_a_retrieval_without_a_byte_is_in_time_with_its_end(world: World) -> None:
+    await world.ended(world.spec(lambda: SmallRun(0), kind="retrieve", priority="retrieval"))
+    assert world.dispatcher.figures.deadlines()["retrieval"].in_time == 1
+
+
 async def test_running_jobs_come_first_then_those_that_wait_then_the_ended(world: World) -> None:
     world.settings = EngineSettings(jobs_queued_max=9, jobs_active_max=1)
     ended = await world.ended(world.spec())

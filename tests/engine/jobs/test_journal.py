@@ -141,22 +141,45 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
         assert journal.warnings == []
 
 
-def test_a_journal_of_the_version_before_is_brought_up_with_its_jobs(path: Path) -> None:
+def _of_version(path: Path, version: int, *jobs: tuple[str, str, int]) -> None:
+    """A journal as an earlier WedSync left it, with jobs that wait: kind, class, whether that was given."""
     before = sqlite3.connect(path)
     for statement in _SCHEMA:
-        before.execute(statement.replace(", history TEXT NOT NULL DEFAULT ''", ""))
+        before.execute(statement if version > 1 else statement.replace(", history TEXT NOT NULL DEFAULT ''", ""))
     columns = "id, operation, arguments, kind, wedding_id, wedding, priority, priority_given, state, attempts, "
     columns += "queued_ns, started_ns, ended_ns, message, code, snapshot, counts"
-    before.execute(
-        f"INSERT INTO jobs ({columns}) VALUES ('5f', 'verify', '{{}}', 'verify', '11', 'smith-jones', 'standard', 0, "
-        "'queued', 0, 7, 0, 0, '', '', '', '{}')"
-    )
-    before.execute("PRAGMA user_version = 1")
+    for number, (kind, priority, given) in enumerate(jobs):
+        before.execute(
+            f"INSERT INTO jobs ({columns}) VALUES ('5f{number}', '{kind}', '{{}}', '{kind}', '11', 'smith-jones', "
+            f"'{priority}', {given}, 'queued', 0, {number}, 0, 0, '', '', '', '{{}}')"
+        )
+    before.execute(f"PRAGMA user_version = {version}")
     before.commit()
     before.close()
+
+
+def test_a_journal_of_the_version_before_is_brought_up_with_its_jobs(path: Path) -> None:
+    _of_version(path, 1, ("verify", "standard", 0))
     journal = Journal(path)
     (record,) = JobTable(journal).open_jobs()
     assert (record.wedding, record.history) == ("smith-jones", ())
     assert journal.read("PRAGMA user_version") == [(VERSION,)]
     assert journal.warnings == []
     journal.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_retrievals_of_a_version_without_a_class_of_theirs_go_on_in_it(path: Path, version: int) -> None:
+    """All of them ran as same-day, if nobody moved them; where the date had chosen, it does so no more."""
+    _of_version(
+        path, version, ("retrieve", "same-day", 1), ("retrieve", "standard", 1), ("retrieve", "next-day", 0),
+        ("backup", "same-day", 1), ("backup", "next-day", 0),
+    )  # fmt: skip
+    journal = Journal(path)
+    assert [(record.priority, record.priority_given) for record in JobTable(journal).open_jobs()] == [
+        ("retrieval", True), ("standard", True), ("retrieval", True), ("same-day", True), ("next-day", False),
+    ]  # fmt: skip
+    journal.close()
+    again = Journal(path)
+    assert again.read("PRAGMA user_version") == [(VERSION,)]
+    again.close()

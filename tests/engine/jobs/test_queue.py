@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.contract.weddings import PRIORITY_CLASSES
+from engine.contract.weddings import JOB_CLASSES
 from engine.jobs.queue import FairQueue, Waiting
 
 
@@ -37,6 +37,8 @@ def test_a_wedding_with_many_jobs_holds_nobody_up() -> None:
 def test_classes_take_turns() -> None:
     queue = filled(("a1", "a", "standard"), ("a2", "a", "standard"), ("b1", "b", "same-day"), ("b2", "b", "same-day"))
     assert drained(queue) == ["b1", "a1", "b2", "a2"]
+    each = filled(("s", "a", "standard"), ("n", "a", "next-day"), ("r", "a", "retrieval"), ("t", "a", "same-day"))
+    assert drained(each) == ["t", "r", "n", "s"]
 
 
 def test_a_removed_job_is_never_given_out() -> None:
@@ -58,7 +60,7 @@ _STEPS = st.lists(
     st.tuples(
         st.sampled_from(["push", "push", "pop", "remove", "reclassify"]),
         st.integers(0, 5),
-        st.sampled_from(PRIORITY_CLASSES),
+        st.sampled_from(JOB_CLASSES),
     ),
     max_size=60,
 )

@@ -198,6 +198,19 @@ async def test_low_classes_leave_room_for_a_job_of_today(world: World) -> None:
         await world.dispatcher.ended(job)
 
 
+async def test_retrievals_however_many_leave_a_job_of_today_its_place(world: World) -> None:
+    world.settings = EngineSettings(jobs_queued_max=99, jobs_active_max=16)
+    gate = threading.Event()
+    spec = world.spec(lambda: SmallRun(gate=gate), kind="retrieve", priority="retrieval")
+    retrievals = [world.dispatcher.accept(spec) for _ in range(20)]
+    assert (world.dispatcher.running_count, world.dispatcher.queued_count) == (15, 5)
+    urgent = world.dispatcher.accept(world.spec(lambda: SmallRun(gate=gate), priority="same-day"))
+    assert urgent.state == "running"
+    gate.set()
+    for job in (*retrievals, urgent):
+        await world.dispatcher.ended(job)
+
+
 async def test_few_jobs_are_opened_at_once_so_that_a_job_of_today_is_soon_among_them() -> None:
     async with made_world() as world:
         world.settings = EngineSettings(jobs_queued_max=500, jobs_active_max=400)
@@ -251,7 +264,7 @@ async def test_a_job_of_an_earlier_engine_goes_on_under_its_own_id(world: World)
     world.dispatcher.resubmit(job, world.spec())
     await world.dispatcher.ended(job)
     assert (job.id, job.state, world.opened) == (before.id, "done", [before.id, before.id])
-    assert world.dispatcher.figures.deadlines()["standard"].ended == 1  # its time says nothing of this engine
+    assert world.dispatcher.figures.deadlines()["standard"].counted == 1  # its time says nothing of this engine
 
 
 async def test_a_paused_job_of_an_earlier_engine_stays_paused(world: World) -> None:

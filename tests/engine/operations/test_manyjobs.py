@@ -105,6 +105,24 @@ def test_one_thing_is_done_with_many_jobs_and_told_at_once(held: Asking, jobs: d
     assert {row.state for row in listed(held, match=" ".join(["!done", "!spent"])).jobs} == {"cancelled"}
 
 
+def test_only_a_retrieval_goes_into_the_class_of_retrievals(held: Asking, jobs: dict[str, JobRow]) -> None:
+    """It may give way to others, and is back in its own class when nobody chooses one for it."""
+    backup = jobs["ash-birch"].id
+    with pytest.raises(UsageError, match="is no retrieval"):
+        held.ask(steering.PrioritiseJob(job=backup, priority="retrieval"), ops.JobResult)
+    held.ask(ops.Configure(key="limits.retrieval", value="1KB/s"), ops.ConfigureResult)
+    job = held.ask(ops.RetrieveWeddingData(wedding=SPENT, to=str(held.folder / "back"), wait=False), ops.JobResult).job
+    assert job.priority == "retrieval"
+    for asked, given in (("standard", "standard"), ("auto", "retrieval"), ("same-day", "same-day")):
+        moved = steering.PrioritiseJob(job=job.id, priority=asked)  # type: ignore[arg-type]
+        assert held.ask(moved, ops.JobResult).job.priority == given
+    steered = held.ask(steering.SteerJobs(action="retrieval", jobs=(backup, job.id)), steering.SteerResult)
+    assert (steered.done, steered.refused) == (1, (steering.Refusal(reason="were no retrievals", jobs=1),))
+    assert {row.id for row in listed(held, match="retrieval").jobs} == {job.id}
+    held.ask(ops.CancelJob(job=job.id), ops.JobResult)
+    held.ask(ops.Configure(key="limits.retrieval", value=""), ops.ConfigureResult)
+
+
 def test_cancelling_what_waits_and_what_works_begins_nothing(held: Asking, jobs: dict[str, JobRow]) -> None:
     everyone = tuple(job.id for job in jobs.values())
     held.ask(steering.SteerJobs(action="cancel", jobs=everyone), steering.SteerResult)

@@ -14,9 +14,11 @@ import pytest
 from engine.base.entropy import SystemEntropy
 from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
+from engine.contract import steering
 from engine.operations import retrievals
 from engine.operations.retrievals import Destination, destination_of, opened_output, resolved
 from tests.engine.operations.conftest import Asking
+from tests.suites.engine_handle import eventually
 from tests.trees import build, describe, file
 
 
@@ -28,9 +30,23 @@ def retrieval(asking: Asking, to: Path | str, **more: object) -> ops.RetrieveWed
 
 def test_a_wedding_comes_back_as_it_was(asking: Asking, tmp_path: Path) -> None:
     job = asking.ask(retrieval(asking, tmp_path / "back"), ops.JobResult).job
-    assert (job.state, job.kind, job.files_done, job.priority) == ("done", "retrieve", 5, "same-day")
+    assert (job.state, job.kind, job.files_done, job.priority) == ("done", "retrieve", 5, "retrieval")
     original = describe(asking.folder / "source")
     assert describe(tmp_path / "back") == original
+
+
+def test_the_class_of_retrievals_tells_how_soon_their_first_byte_was_there(asking: Asking, tmp_path: Path) -> None:
+    asking.ask(retrieval(asking, tmp_path / "folder"), ops.JobResult)
+    job = asking.ask(retrieval(asking, tmp_path / "all.tar", format="tar"), ops.JobResult).job
+    assert job.initiation_s is not None
+
+    def counted() -> int:
+        return next(row for row in asking.engine.status().performance.classes if row.priority == "retrieval").took.count
+
+    rows = asking.ask(ops.ListJobs(kind="retrieve", limit=1000), ops.JobPage).jobs
+    assert eventually(lambda: counted() == sum(row.initiation_s is not None or row.state == "done" for row in rows) > 1)
+    detail = asking.ask(steering.ReadJob(job=job.id), steering.JobDetail)
+    assert (detail.job.priority, detail.deadline_s) == ("retrieval", 5.0)
 
 
 def test_without_a_prefix_the_absolute_path_is_appended(asking: Asking, tmp_path: Path) -> None:

@@ -202,11 +202,11 @@ def test_settings_that_mean_nothing_are_refused(text: str) -> None:
 
 
 def test_weights_deadlines_and_limits_come_from_the_settings(fresh: Asking) -> None:
-    assert list(weights_of(ClassSettings()).values()) == [50, 30, 20]
-    assert list(deadlines_of(ClassSettings()).values()) == [5.0, 30.0, 120.0]
-    limits = LimitSettings(standard="08:00-18:00 50MB/s", timezone="Europe/London")
+    assert weights_of(ClassSettings()) == {"same-day": 50, "retrieval": 50, "next-day": 30, "standard": 20}
+    assert deadlines_of(ClassSettings()) == {"same-day": 5, "retrieval": 5, "next-day": 30, "standard": 120}
+    limits = LimitSettings(standard="08:00-18:00 50MB/s", retrieval="sat 20MB/s; 7MB/s", timezone="Europe/London")
     noon = int(dt.datetime(2026, 6, 20, 7, 30, tzinfo=dt.UTC).timestamp()) * 10**9
-    assert list(limits_at(limits, noon).values()) == [None, None, 50_000_000.0]
+    assert limits_at(limits, noon) == {"same-day": None, "retrieval": 7e6, "next-day": None, "standard": 50e6}
     fresh.ask(ops.Configure(key="limits.standard", value="10MB/s"), ops.ConfigureResult)
     fresh.ask(ops.Configure(key="classes.standard_deadline", value="1m"), ops.ConfigureResult)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.base.bucket import BURST_S
 from engine.contract.settings import UNIT_BYTES, UNIT_FILES_MAX
-from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.pipeline.fair import DEFAULT_WEIGHTS, FILE_COST_BYTES, FairTurns
 
 COST_MAX = UNIT_BYTES + UNIT_FILES_MAX * FILE_COST_BYTES
@@ -24,7 +24,7 @@ class Flow:
     """A run, as far as turns know it."""
 
     name: str
-    priority: PriorityClass
+    priority: JobClass
     accepted_s: float = -math.inf
 
 
@@ -41,7 +41,7 @@ def serve(turns: FairTurns[Flow], units: int, chance: random.Random) -> list[tup
     return trace
 
 
-def backlogged(counts: dict[PriorityClass, int]) -> FairTurns[Flow]:
+def backlogged(counts: dict[JobClass, int]) -> FairTurns[Flow]:
     """Runs of each class, all ready."""
     turns: FairTurns[Flow] = FairTurns()
     for priority, count in counts.items():
@@ -51,22 +51,22 @@ def backlogged(counts: dict[PriorityClass, int]) -> FairTurns[Flow]:
 
 
 @given(
-    st.fixed_dictionaries({name: st.integers(1, 30) for name in PRIORITY_CLASSES}),
+    st.fixed_dictionaries({name: st.integers(1, 30) for name in JOB_CLASSES}),
     st.integers(1, 400),
     st.integers(0, 2**32),
 )
 def test_classes_with_work_never_drift_further_apart_than_the_bound(
-    counts: dict[PriorityClass, int], units: int, seed: int
+    counts: dict[JobClass, int], units: int, seed: int
 ) -> None:
     """At every moment, and however many runs a class has: the documented bound of start-time fair queueing."""
     turns = backlogged(counts)
-    served = dict.fromkeys(PRIORITY_CLASSES, 0)
+    served = dict.fromkeys(JOB_CLASSES, 0)
     for name, cost in serve(turns, units, random.Random(seed)):
-        priority = next(each for each in PRIORITY_CLASSES if name.startswith(each))
+        priority = next(each for each in JOB_CLASSES if name.startswith(each))
         served[priority] += cost
-        shares = {each: served[each] / DEFAULT_WEIGHTS[each] for each in PRIORITY_CLASSES}
-        for one in PRIORITY_CLASSES:
-            for other in PRIORITY_CLASSES:
+        shares = {each: served[each] / DEFAULT_WEIGHTS[each] for each in JOB_CLASSES}
+        for one in JOB_CLASSES:
+            for other in JOB_CLASSES:
                 bound = COST_MAX / DEFAULT_WEIGHTS[one] + COST_MAX / DEFAULT_WEIGHTS[other]
                 assert abs(shares[one] - shares[other]) <= bound
 
@@ -94,6 +94,13 @@ def test_a_turn_that_is_not_above_a_class_is_left_to_it() -> None:
     other = turns.pick(0.0)
     assert other is not None
     assert other.priority == "standard"
+
+
+def test_classes_stand_above_each_other_in_their_order() -> None:
+    """Same-day before retrievals, those before next-day: whom the spare thread may serve beside whom."""
+    for rank, name in enumerate(JOB_CLASSES):
+        served_beside = [other for other in JOB_CLASSES if backlogged({name: 1}).pick(0.0, above=other) is not None]
+        assert tuple(served_beside) == JOB_CLASSES[rank + 1 :]
 
 
 @given(st.integers(1, 30), st.integers(0, 2**32))
@@ -130,7 +137,7 @@ def test_a_run_taken_out_is_not_served_until_it_is_back() -> None:
 
 def test_the_same_seed_gives_the_same_trace() -> None:
     """Ties are broken by arrival, never by chance."""
-    counts: dict[PriorityClass, int] = {"same-day": 3, "next-day": 20, "standard": 200}
+    counts: dict[JobClass, int] = {"same-day": 3, "next-day": 20, "standard": 200}
     assert serve(backlogged(counts), 2000, random.Random(5)) == serve(backlogged(counts), 2000, random.Random(5))
 
 
@@ -190,6 +197,21 @@ def test_half_of_a_class_goes_to_the_run_whose_deadline_comes_first() -> None:
     total = sum(served.values())
     assert 0.5 <= served["standard 0"] / total <= 0.6
     assert all(0.04 <= served[flow.name] / total <= 0.06 for flow in flows[1:])
+
+
+def test_a_run_that_has_no_deadline_any_more_leaves_its_turns_to_the_others() -> None:
+    """As a retrieval whose first byte is on its way: half go to the deadlines in order, half round from the end."""
+    turns: FairTurns[Flow] = FairTurns()
+    dated(turns, 6, deadline_s=100)
+    order = []
+    for _ in range(6):
+        flow = turns.pick(0.0)
+        assert flow is not None
+        turns.charge(flow, 1000)
+        flow.accepted_s = -math.inf
+        turns.add(flow)
+        order.append(flow.name[-1])
+    assert order == ["0", "5", "1", "4", "2", "3"]
 
 
 def test_a_run_that_is_late_already_takes_its_turn_like_any_other() -> None:

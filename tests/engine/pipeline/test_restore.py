@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import io
+import math
 import os
 import random
 import tarfile
@@ -18,10 +19,11 @@ from engine.base.units import MIB
 from engine.contract.settings import UNIT_BYTES
 from engine.pipeline import plan
 from engine.pipeline.plan import Selection
-from engine.pipeline.pool import Cancelled
+from engine.pipeline.pool import Buffers, Cancelled
 from engine.pipeline.restore import RestoreRun
-from engine.pipeline.targets.archive import TarTarget
+from engine.pipeline.targets.archive import TarTarget, ZipTarget
 from engine.pipeline.targets.folder import FolderTarget
+from engine.pipeline.targets.target import RestoreTarget
 from engine.repository.index import Location
 from engine.storage.stores import syscalls
 from engine.storage.stores.open import open_store
@@ -63,6 +65,41 @@ def _retrieved(bench: Bench, source: Path, back: Path) -> tuple[set[bytes], str]
     assert all(found[path] == expected[path] for path in found if path)
     assert not [name for name in os.listdir(back) if name.startswith(".wedsync-")]
     return set(found) - {b""}, said
+
+
+def _targets(bench: Bench, folder: Path) -> list[RestoreTarget]:
+    return [FolderTarget(bytes(folder), entropy=bench.entropy), TarTarget(io.BytesIO()), ZipTarget(io.BytesIO())]
+
+
+def test_what_a_retrieval_brings_back_is_charged_whatever_it_is_written_to(disk_bench: Bench, tmp_path: Path) -> None:
+    """So its class's share and limit hold for archives as they do for folders."""
+    with disk_bench as bench:
+        snapshot = bench.backup(tmp_path / "source")
+        for target in _targets(bench, tmp_path / "back"):
+            before = bench.pool.served["retrieval"]
+            with bench.repository.vault(WEDDING) as vault:
+                run = RestoreRun(vault, snapshot, Selection(), target)
+                run.reclassify("retrieval")
+                bench.run(run)
+            charged = bench.pool.served["retrieval"] - before
+            assert snapshot.body.counts.bytes_source <= charged < 1.2 * snapshot.body.counts.bytes_source
+
+
+def test_a_retrieval_is_due_until_it_was_given_its_first_bytes(disk_bench: Bench, tmp_path: Path) -> None:
+    """However much is left then: no further turn is taken from others for its deadline."""
+    with disk_bench as bench:
+        snapshot = bench.backup(tmp_path / "source")
+        for target in _targets(bench, tmp_path / "back"):
+            with bench.repository.vault(WEDDING) as vault:
+                run = RestoreRun(vault, snapshot, Selection(), target)
+                run.accepted_s = 5.0
+                unit = run.take(idle=True)
+                assert unit is not None
+                assert run.accepted_s == -math.inf
+                assert run.progress.first_sealed_monotonic is None
+                unit(Buffers(bench.clock, 1))
+                assert run.progress.first_sealed_monotonic is not None
+                run.abort()
 
 
 def test_a_bad_sector_costs_the_file_that_lies_on_it(
