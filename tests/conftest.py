@@ -34,6 +34,9 @@ def _clean_environment() -> None:
     for name in [name for name in os.environ if name.startswith("WEDSYNC_")]:
         del os.environ[name]
     os.umask(0o022)
+    # A shell starts what runs in its background with these ignored, and each process of a test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # A test that waits for ever fails by itself, a little after pytest has printed where every thread stands.
