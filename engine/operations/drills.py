@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.base.errors import IntegrityError, NotPermitted, UsageError
+from engine.base.errors import IntegrityError, LimitReached, NotPermitted, UsageError
 from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract import drills
 from engine.contract import operations as ops
@@ -67,8 +67,9 @@ def drill_spec(
         ):
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
-            chance = random.Random(engine.entropy.token(16))
-            run = DrillRun(vault, snapshot, sample(vault.entries(snapshot), operation.files, chance), target, root=root)
+            entries = sample(vault.entries(snapshot), operation.files, random.Random(engine.entropy.token(16)))
+            refuse_to_fill(above, sum(entry.data_bytes for entry in entries))
+            run = DrillRun(vault, snapshot, entries, target, root=root)
 
             def conclude() -> Conclusion:
                 outcome = run.done.result()
@@ -93,6 +94,14 @@ def scratch(path: Path) -> Iterator[bytes]:
         yield os.fsencode(path)
     finally:
         _remove(path)
+
+
+def refuse_to_fill(folder: Path, needed_bytes: int) -> None:
+    """Raise LimitReached when a sample would leave less than half of what is free now: others need the disk."""
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes // 2:
+        what = f"the sample takes {format_bytes(needed_bytes)}, and {folder} has {format_bytes(free_bytes)} free"
+        raise LimitReached(what, "give --to DIR on another disk, or a smaller --files")
 
 
 def _remove(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from engine.base.errors import UsageError
@@ -31,6 +33,15 @@ def test_a_pack_that_is_gone_fails_the_drill(asking: Asking) -> None:
         pack.unlink()
     result = asking.ask(drills.Drill(wedding=wedding), ops.JobResult)
     assert (result.job.state, result.job.code) == ("failed", "integrity")
+
+
+def test_a_sample_that_would_crowd_the_disk_is_refused(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(asking.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    result = asking.ask(drills.Drill(wedding="smith-jones"), ops.JobResult)
+    assert (result.job.state, result.job.code) == ("failed", "limit-reached")
+    assert "has 1.00 kB free" in result.job.message
+    assert [path for path in (asking.folder / "home").iterdir() if path.name.startswith("drill")] == []
 
 
 def test_no_files_are_no_drill(asking: Asking) -> None:
