@@ -250,21 +250,23 @@ def capacity_lines(status: Status) -> tuple[Line, ...]:
 
 
 def streams_lines(scaling: AutoScaling, width: int, rows: int) -> tuple[Line, ...]:
-    """Streams now and whose choice that is, then the scaling timeline, newest first."""
+    """Streams now and whose choice that is, then the scaling timeline, newest first; of one line its newest step."""
     chosen = "set by hand" if scaling.mode == "manual" else "by default"
     if scaling.until_ns is not None:
         chosen += f" until {until_words(scaling.until_ns)}"
     if scaling.target != scaling.streams:
         chosen += f", going to {scaling.target}"
-    first = (*streams_bar(scaling, max(0, min(24, width - 28))), Span(f" busy, {chosen}", "dim"))
-    lines = [fit(first, width)]
+    now = streams_bar(scaling, max(0, min(24, width - 28)))
     changes = scaling.timeline[::-1]
     before = {change.time_ns: older.streams for change, older in pairwise(changes)}
-    for change in changes[: max(0, rows - 1)]:
+    steps: list[Line] = []
+    for change in changes[: max(1, rows - 1)]:
         step = f"{before[change.time_ns]} → {change.streams}" if change.time_ns in before else f"{change.streams}"
-        words = (Span(f"{clock(change.time_ns)} ", "dim"), Span(f"{step:<9}"), Span(clean(change.reason), "dim"))
-        lines.append(fit(words, width))
-    return tuple(lines)
+        steps.append((Span(f"{clock(change.time_ns)} ", "dim"), Span(f"{step:<9}"), Span(clean(change.reason), "dim")))
+    if rows == 1 and before:
+        return (fit((*now, Span("  "), *steps[0]), width),)
+    first = (*now, Span(f" busy, {chosen}", "dim"))
+    return tuple(fit(line, width) for line in (first, *steps[: max(0, rows - 1)]))
 
 
 # --- the machine --------------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ def test_the_scaling_timeline_is_newest_first_and_tells_each_step() -> None:
     )
     scaling = msgspec.structs.replace(samples.status().auto_scaling, timeline=changes)
     assert words(gauges.streams_lines(scaling, 60, 3))[1:] == ["14:02:00 8 → 2    scale 2", "14:01:00 3 → 8    scale 8"]
+    (only,) = words(gauges.streams_lines(scaling, 60, 1))
+    assert only.endswith("6/9  14:02:00 8 → 2    scale 2")
 
 
 def test_many_streams_are_drawn_in_proportion() -> None:
