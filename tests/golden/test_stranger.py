@@ -112,7 +112,7 @@ def test_a_wrong_passphrase_opens_nothing(tmp_path: Path) -> None:
 
 def test_a_real_backup_is_restored_by_the_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of two segments, holes, hard links, odd names, many small files, fragments, chunk lists, two snapshots."""
-    monkeypatch.setattr(recorder, "INLINE_CHUNKS_MAX", 32)
+    monkeypatch.setattr(recorder, "INLINE_CHUNKS_MAX", 16)  # 70 MiB are at least 18 chunks, wherever they are cut
     source, target = tmp_path / "source", tmp_path / "target"
     noise = random.Random(1).randbytes(5 * MIB)
     text = b"".join(b"line %d of a long list\n" % number for number in range(120_000))
