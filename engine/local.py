@@ -44,7 +44,7 @@ from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
 from engine.operations.home import Home
 from engine.operations.keeping import Kept
-from engine.operations.opening import Opening, Passphrase
+from engine.operations.opening import Opening, Passphrase, stores_of
 from engine.operations.rationing import Rationing
 from engine.operations.standing import Standing
 from engine.operations.streams import Streams, default_streams
@@ -309,12 +309,12 @@ class _Life:
         wanted = self._streams or self._settings.engine.streams
         kept = Kept.of(self._home.journal)
         opening = Opening(
-            url=lambda: self._home.hot_url(self._settings),
+            stores=stores_of(self._home, self._settings, self._clock),
             passphrase=self._passphrase,
             known=self._home.known,
             means=means,
         )
-        level, meters = self._settings.engine.compression_level, tuple(opening.meters.values())
+        level, meters = self._settings.engine.compression_level, (opening.meters["hot"],)
         pool = StreamPool(wanted or default_streams(), clock=self._clock, compression_level=level, meters=meters)
         dispatcher = Dispatcher(
             pool,

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
+from engine.contract.tiers import COLD_TIER_SETTINGS, PolicySettings, TiersSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Streams = Annotated[int, msgspec.Meta(ge=1, le=256)]
@@ -86,6 +87,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     hot: Annotated[
         str, msgspec.Meta(description='rate of the hot store, read and written, as "08:00-18:00 50MB/s"')
     ] = ""
+    warm: Annotated[str, msgspec.Meta(description='rate of the warm store, as "50MB/s"')] = ""
+    cold: Annotated[str, msgspec.Meta(description='rate of the cold store, as "22:00-06:00 unlimited; 10MB/s"')] = ""
     timezone: Annotated[str, msgspec.Meta(description="time zone of the times, as Europe/London")] = "UTC"
 
 
@@ -129,6 +132,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The whole of `config.toml`."""
 
     storage: StorageSettings = StorageSettings()
+    tiers: TiersSettings = TiersSettings()
+    policy: PolicySettings = PolicySettings()
     engine: EngineSettings = EngineSettings()
     classes: ClassSettings = ClassSettings()
     limits: LimitSettings = LimitSettings()
@@ -139,4 +144,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 # Read once at start; changing one while running is accepted, saved, and said to wait for the next start.
-COLD_SETTINGS = frozenset({"storage.hot", "engine.jobs_queued_max"})
+COLD_SETTINGS = frozenset({"storage.hot", "engine.jobs_queued_max"}) | COLD_TIER_SETTINGS

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.contract.tiers import Tier as Tier
 from engine.contract.weddings import JobClass, PriorityClass
 
 STATUS_VERSION = 1
@@ -23,7 +24,6 @@ JobTurn = Literal[
     "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted",
     "done", "warnings", "failed", "cancelled", "interrupted",
 ]  # fmt: skip
-Tier = Literal["hot", "warm", "cold"]
 Health = Literal["ok", "warning", "critical", "unknown"]
 
 

@@ -1,4 +1,4 @@
-"""The journal: what must not be forgotten, in SQLite in the home. The only door to sqlite3.
+"""The journal: what must not be forgotten, in SQLite in the home.
 
 In: statements, from any thread. Out: a future each, done once the statement is on the medium. One thread writes;
 what arrives while it waits for the disk becomes the next group, one transaction with one fsync (WAL,

@@ -6,11 +6,12 @@ Reading uses the standard library; changing uses tomlkit, imported only then, wh
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -20,6 +21,7 @@ from engine.base.shapes import convert
 from engine.base.units import parse_bytes, parse_span
 from engine.contract.operations import SettingRow
 from engine.contract.settings import Settings
+from engine.contract.tiers import check_tiers
 from engine.jobs.priority import zone_problem
 from engine.operations.rationing import check_limits
 from engine.operations.scheduling import check_schedule
@@ -41,14 +43,20 @@ class Setting(msgspec.Struct, frozen=True):
     help: str
 
 
-def _settings() -> Iterator[Setting]:
-    for section, kind in get_type_hints(Settings).items():
-        if section == "schedules":
-            continue  # a list of tables, changed in the file or by `schedule add`
-        hints = get_type_hints(kind, include_extras=True)
-        for field in msgspec.structs.fields(kind):
-            hint = hints[field.name]
-            yield Setting(f"{section}.{field.name}", hint, field.default, _help(hint))
+LISTS = frozenset({"schedules"})  # of tables, changed in the file or by operations of their own
+
+
+def _settings(kind: type[msgspec.Struct] = Settings, above: str = "") -> Iterator[Setting]:
+    """Every setting of a section and of the sections in it."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        hint, key = hints[field.name], above + field.name
+        if key in LISTS:
+            continue
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            yield from _settings(hint, f"{key}.")
+        else:
+            yield Setting(key, hint, field.default, _help(hint))
 
 
 def _help(hint: Any) -> str:
@@ -142,18 +150,21 @@ def changed_text(text: str, setting: Setting, value: str) -> str:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    section_name, _, name = setting.key.partition(".")
+    *sections, name = setting.key.split(".")
+    unset = value in UNSET_WORDS and setting.default in (None, "", ())
     try:
         document = tomlkit.parse(text)
-        section = document.get(section_name)
-        if value in UNSET_WORDS and setting.default in (None, "", ()):
-            if isinstance(section, dict):
-                section.pop(name, None)
+        section: Any = document
+        for each in sections:
+            if unset and each not in section:
+                return text
+            if each not in section:
+                section[each] = tomlkit.table(is_super_table=each != sections[-1])
+            section = section[each]
+        if unset:
+            section.pop(name, None)
         else:
-            if not isinstance(section, dict):
-                section = tomlkit.table()
-                document[section_name] = section
-            document[section_name][name] = parsed_value(setting, value)
+            section[name] = parsed_value(setting, value)
         return tomlkit.dumps(document)
     except TOMLKitError as error:
         raise UsageError(f"the settings file cannot be changed: {error}") from None
@@ -199,15 +210,18 @@ def _parsed_list(setting: Setting, value: str) -> Any:
 
 def value_of(settings: Settings, key: str) -> object:
     """What a setting is now."""
-    section, _, name = key.partition(".")
-    return getattr(getattr(settings, section), name)
+    return functools.reduce(getattr, key.split("."), settings)
 
 
 def with_value(settings: Settings, key: str, value: object) -> Settings:
     """The settings with one of them changed."""
-    section_name, _, name = key.partition(".")
-    section = msgspec.structs.replace(getattr(settings, section_name), **{name: value})
-    return msgspec.structs.replace(settings, **{section_name: section})
+    *sections, name = key.split(".")
+    changed = value
+    for depth in range(len(sections), -1, -1):
+        holder: Any = functools.reduce(getattr, sections[:depth], settings)
+        changed = msgspec.structs.replace(holder, **{name: changed})
+        name = sections[depth - 1]
+    return cast(Settings, changed)
 
 
 def value_text(value: object) -> str:
@@ -236,14 +250,15 @@ def setting_rows(settings: Settings, key: str = "") -> tuple[SettingRow, ...]:
     )
 
 
-def _written_keys(document: Mapping[str, object]) -> Iterator[str]:
-    for section, contents in document.items():
-        if section == "schedules":
+def _written_keys(document: Mapping[str, object], above: str = "") -> Iterator[str]:
+    for name, contents in document.items():
+        key = above + name
+        if key in LISTS:
             continue
         if isinstance(contents, Mapping):
-            yield from (f"{section}.{name}" for name in contents)
+            yield from _written_keys(contents, f"{key}.")
         else:
-            yield section
+            yield key
 
 
 def _nearest(key: str) -> str:
@@ -264,6 +279,10 @@ def _check(settings: Settings) -> None:
         check_limits(settings.limits)
     except ValueError as error:
         raise UsageError(f"{key}: {error}") from None
+    try:
+        check_tiers(settings.tiers, settings.policy, settings.storage.hot)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     names = [schedule.name for schedule in settings.schedules]
     for schedule in settings.schedules:
         if names.count(schedule.name) > 1:

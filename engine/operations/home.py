@@ -4,6 +4,7 @@
 config.toml   settings            engine.lock   held while an engine runs; its process id
 seen.json     highest numbers     logs/         engine.jsonl and its five predecessors
 damaged.json  packs found damaged, if any
+copies.db     which copy of which pack lies where, once there are several places (and copies.db-wal, copies.db-shm)
 journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
 repository/   the hot store, unless `storage.hot` says another
 ```
@@ -17,6 +18,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +28,7 @@ from engine.contract.wire import SOCKET_NAME
 from engine.jobs.journal import Journal, open_journal
 from engine.repository.damaged import DamagedPacks
 from engine.repository.seen import SeenNumbers
+from engine.storage.locations import Locations
 
 _NO_LOCK = -1
 
@@ -39,6 +42,8 @@ class Home:
         why = _why_only_read(self.path)
         self.read_only = f"the home {self.path} can only be read ({why})" if why else ""
         self._fd = self._shared_lock() if why else self._own_lock()
+        self._locations: Locations | None = None
+        self._mutex = threading.Lock()  # of the catalog being opened
         try:
             self.journal = Journal(None) if why else open_journal(self.path / "journal.db")
         except BaseException:
@@ -109,15 +114,26 @@ class Home:
     @property
     def restless(self) -> tuple[bytes, ...]:
         """What changes here while an engine runs: no backup of a folder around the home reads it."""
-        journal = [f"journal.db{ending}" for ending in ("", "-wal", "-shm")]
-        return tuple(os.fsencode(self.path / name) for name in (*journal, "engine.lock", SOCKET_NAME, "logs"))
+        databases = [f"{name}{ending}" for name in ("journal.db", "copies.db") for ending in ("", "-wal", "-shm")]
+        return tuple(os.fsencode(self.path / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs"))
+
+    def locations(self) -> Locations:
+        """The copy catalog, opened at the first call; blocks. Raises NotPermitted, LimitReached, Unavailable."""
+        with self._mutex:
+            if self._locations is None:
+                self._locations = Locations(None if self.read_only else self.path / "copies.db")
+            return self._locations
 
     def hot_url(self, settings: Settings) -> str:
         """The hot store: what the settings say, else `repository/` in here."""
-        return settings.storage.hot or "file://" + quote(os.fsencode(self.path / "repository"))
+        return (
+            settings.storage.hot or settings.tiers.hot.url or "file://" + quote(os.fsencode(self.path / "repository"))
+        )
 
     def release(self) -> None:
         """Write the journal's last words, then let another engine run here."""
+        if self._locations is not None:
+            self._locations.close()
         self.journal.close()
         self._unlock()
 

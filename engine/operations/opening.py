@@ -10,30 +10,52 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
+from engine.base.clock import Clock
 from engine.base.errors import NotFound, NotPermitted, Unavailable, WedSyncError
-from engine.contract.status import Tier
+from engine.contract.settings import Settings
+from engine.contract.tiers import TIERS, Tier
 from engine.jobs.offload import Means
+from engine.operations.home import Home as EngineHome
 from engine.repository.damaged import DamagedPacks
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
-from engine.storage.stores.metered import Meter, MeteredStore
-from engine.storage.stores.open import open_store
+from engine.storage.stack import Stack, Wanted, build_stack
+from engine.storage.stores.metered import Meter
 from engine.storage.stores.store import ObjectStore
 
 Passphrase = str | Callable[[], str] | None
 Known = tuple[SeenNumbers, DamagedPacks]
+Meters = Mapping[Tier, Meter]
 _LOG = logging.getLogger(__name__)
+
+
+def stores_of(home: EngineHome, settings: Settings, clock: Clock) -> Callable[[Meters, bool], Stack]:
+    """What opens the stores that settings name, for the engine of a home."""
+
+    def opened(meters: Meters, create: bool) -> Stack:
+        wanted = Wanted(home.hot_url(settings), settings.tiers, meters, home.locations, clock)
+        return build_stack(wanted, create=create)
+
+    return opened
 
 
 class Opening:
     """Opens and makes the repository of one engine."""
 
     def __init__(
-        self, *, url: Callable[[], str], passphrase: Passphrase, known: Callable[[], Known], means: Means
+        self,
+        *,
+        stores: Callable[[Meters, bool], Stack],
+        passphrase: Passphrase,
+        known: Callable[[], Known],
+        means: Means,
     ) -> None:
-        """`known`: what the home knows of repositories; called once, on the executor."""
-        self.meters: Mapping[Tier, Meter] = {"hot": Meter(means.clock)}
-        self._url = url
+        """`stores` opens all stores, and makes them if told to; `known`: what the home knows of repositories.
+
+        Both are called on the executor.
+        """
+        self.meters: Meters = {tier: Meter(means.clock) for tier in TIERS}
+        self._open_stores = stores
         self._passphrase = passphrase
         self._read_known = known
         self._known: Known | None = None
@@ -45,7 +67,7 @@ class Opening:
         self._on_settled: list[Callable[[], None]] = []
         self._turn = asyncio.Lock()
         self.opening = True  # it is not yet known how the repository stands
-        self.store: ObjectStore | None = None
+        self.stack: Stack | None = None
         self.repository: Repository | None = None
         self.failure: WedSyncError | None = None
 
@@ -93,6 +115,11 @@ class Opening:
         if self.store is not None:
             self.store.close()
 
+    @property
+    def store(self) -> ObjectStore | None:
+        """What the repository stands on, once it was opened."""
+        return self.stack.store if self.stack is not None else None
+
     # --- on the loop ---
 
     async def _open(self) -> None:
@@ -129,9 +156,9 @@ class Opening:
         return Repository.create(store, self._ask(), label=label, home=self._home())
 
     def _store_at_hand(self, *, create: bool) -> ObjectStore:
-        if self.store is None:
-            self.store = MeteredStore(open_store(self._url(), create=create), self.meters["hot"])
-        return self.store
+        if self.stack is None:
+            self.stack = self._open_stores(self.meters, create)
+        return self.stack.store
 
     def _home(self) -> Home:
         if self._known is None:

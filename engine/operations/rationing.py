@@ -123,7 +123,7 @@ class Rationing:
             return max(spent, key=spent.__getitem__)
         if not self._dispatcher.roster.active:
             return ""
-        limits = (*self.limits.values(), *(meter.limit_bytes_per_s for meter in self._meters.values()))
+        limits = (*self.limits.values(), self._meters["hot"].limit_bytes_per_s)
         return "limit" if any(limit is not None for limit in limits) else "source"
 
     def _span_s(self) -> float:
@@ -179,7 +179,7 @@ def windows_of(limits: LimitSettings) -> dict[JobClass, tuple[Window, ...]]:
 
 def tier_windows_of(limits: LimitSettings) -> dict[Tier, tuple[Window, ...]]:
     """Tier → its limits. Raises ValueError with a sentence."""
-    return {"hot": _windows(limits.hot)}
+    return {"hot": _windows(limits.hot), "warm": _windows(limits.warm), "cold": _windows(limits.cold)}
 
 
 def limits_at(limits: LimitSettings, now_ns: int) -> dict[JobClass, float | None]:

@@ -17,6 +17,7 @@ from engine.operations.configuration import (
     read_settings,
     setting_rows,
     value_of,
+    with_value,
 )
 
 COMMENTED = """\
@@ -137,3 +138,46 @@ def test_rows_show_one_setting_a_section_or_all() -> None:
     assert len(setting_rows(Settings())) == len(SETTINGS)
     (row,) = setting_rows(Settings(), "engine.streams")
     assert (row.value, row.default) == ("unset", "unset")
+
+
+TIERS_TEXT = """\
+[tiers.cold]
+url = "s3://archive/packs"  # far away
+recall = "s3-restore"
+retrieval_price_gb = 0.02
+
+[policy]
+season = "may-sep"
+"""
+
+
+def test_settings_of_tiers_are_read_shown_and_changed_by_their_three_words(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(TIERS_TEXT)
+    settings = change_setting(path, "tiers.cold.minimum_days", "90")
+    assert (settings.tiers.cold.minimum_days, settings.tiers.cold.url) == (90, "s3://archive/packs")
+    assert "# far away" in path.read_text()
+    assert change_setting(path, "tiers.warm.url", "file:///warm").tiers.warm.url == "file:///warm"
+    assert change_setting(path, "tiers.warm.url", "unset").tiers.warm.url == ""
+    assert change_setting(path, "tiers.hot.url", "unset").tiers.hot.url == ""
+    assert {row.key: row.value for row in setting_rows(settings, "tiers.cold")}["tiers.cold.recall"] == "s3-restore"
+    assert with_value(settings, "tiers.cold.minimum_days", 7).tiers.cold.minimum_days == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[tiers.cold]\nrecall = 'command'\n", "tiers.cold.recall"),
+        ("[tiers.warm]\nrecall = 's3-restore'\nurl = 'file:///warm'\n", "tiers.warm.recall"),
+        ("[tiers.hot]\nrecall = 'command'\nrecall_command = ['x']\n", "tiers.hot.recall"),
+        ("[tiers.warm]\ncapacity = 'lots'\n", "tiers.warm.capacity"),
+        ("[tiers.warm]\nprice_gb_month = -1\n", "tiers.warm.price_gb_month"),
+        ("[tiers.tepid]\nurl = ''\n", "tiers.tepid.url"),
+        ("[policy]\nseason = 'maybe'\n", "policy.season"),
+        ("[policy]\ncold_after_days = 3\n", "policy.cold_after_days"),
+        ("[storage]\nhot = 'file:///a'\n[tiers.hot]\nurl = 'file:///b'\n", "tiers.hot.url"),
+    ],
+)
+def test_a_mistake_in_tiers_is_named(text: str, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        parse_settings(text)

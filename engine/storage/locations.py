@@ -1,0 +1,449 @@
+"""The copy catalog: which copy of which pack lies in which place, whether it is good, when that was last seen.
+
+SQLite in the home (`copies.db`), made for a petabyte: 31 million packs with three copies are 93 million rows, held by
+a page cache of a stated size. Rows are clustered by wedding, so that writing one wedding's packs touches few pages and
+its listing is one range; the oldest-verified order needs no index of that size, only a bound for each wedding.
+
+It is a hint that is kept, never the truth: the stores are. What it lost is rebuilt from their listings, and a pack it
+does not know is looked for. So it is written without waiting for the disk (WAL, synchronous=NORMAL): after a power
+failure it is whole, and may lack its last moments. Times are kept in whole seconds. Any thread but an event loop's.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from engine.base.errors import IntegrityError, LimitReached, NotPermitted, Unavailable, WedSyncError
+from engine.base.invariants import check
+from engine.storage.stores.store import ObjectInfo
+
+CACHE_BYTES = 32 * 1024 * 1024  # of SQLite's pages, for the whole catalog
+WAL_BYTES_MAX = 64 * 1024 * 1024
+PAGE_ROWS = 4096  # read or written at once, between two others who want the connection
+VERSION = 1
+_NS = 10**9
+_INT32_MAX = 2**31 - 1
+
+CopyState = Literal["good", "writing", "bad", "missing"]
+_STATES: tuple[CopyState, ...] = ("good", "writing", "bad", "missing")  # by their numbers in the table
+_NUMBERS: dict[CopyState, int] = {state: number for number, state in enumerate(_STATES)}
+
+_SCHEMA = """
+CREATE TABLE places (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE weddings (id INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE);
+CREATE TABLE copies (
+    wedding INTEGER NOT NULL, pack BLOB NOT NULL, place INTEGER NOT NULL, size INTEGER NOT NULL,
+    state INTEGER NOT NULL, written INTEGER NOT NULL, verified INTEGER NOT NULL,
+    PRIMARY KEY (wedding, pack, place)
+) WITHOUT ROWID;
+CREATE INDEX copies_ailing ON copies (state, wedding, pack, place) WHERE state <> 0;
+CREATE TABLE totals (
+    place INTEGER NOT NULL, wedding INTEGER NOT NULL, packs INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    oldest INTEGER NOT NULL, PRIMARY KEY (place, wedding)
+) WITHOUT ROWID;
+CREATE TRIGGER copy_added AFTER INSERT ON copies BEGIN
+    INSERT INTO totals VALUES (new.place, new.wedding, new.state = 0, (new.state = 0) * new.size, new.verified)
+    ON CONFLICT (place, wedding) DO UPDATE SET packs = packs + excluded.packs, bytes = bytes + excluded.bytes,
+        oldest = min(oldest, excluded.oldest);
+END;
+CREATE TRIGGER copy_changed AFTER UPDATE ON copies BEGIN
+    UPDATE totals SET packs = packs + (new.state = 0) - (old.state = 0),
+        bytes = bytes + (new.state = 0) * new.size - (old.state = 0) * old.size, oldest = min(oldest, new.verified)
+    WHERE place = new.place AND wedding = new.wedding;
+END;
+CREATE TRIGGER copy_gone AFTER DELETE ON copies BEGIN
+    UPDATE totals SET packs = packs - (old.state = 0), bytes = bytes - (old.state = 0) * old.size
+    WHERE place = old.place AND wedding = old.wedding;
+END;
+"""
+_PUT = (
+    "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (wedding, pack, place) DO UPDATE SET "
+    "size = excluded.size, state = excluded.state, written = excluded.written, verified = excluded.verified"
+)
+_COLUMNS = "pack, place, size, state, written, verified"
+Row = tuple[Any, ...]  # of `_COLUMNS`
+_LOG = logging.getLogger(__name__)
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """One copy of a pack. `verified_ns`: when all its bytes were last read and were what its name says; 0: never."""
+
+    place: str  # as warm/eu-west
+    size_bytes: int
+    state: CopyState = "good"  # writing: begun, and not known to be whole; bad, missing: found so
+    written_ns: int = 0
+    verified_ns: int = 0
+
+
+class Total(msgspec.Struct, frozen=True):
+    """Good copies in a place."""
+
+    packs: int = 0
+    size_bytes: int = 0
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What a listing told that the catalog did not know."""
+
+    listed: int = 0
+    added: int = 0
+    missing: int = 0
+
+
+class Locations:
+    """One catalog. Names are those of packs: `weddings/ID/packs/HASH`; others are nobody's business here."""
+
+    def __init__(self, path: Path | None, *, cache_bytes: int = CACHE_BYTES) -> None:
+        """Open or make it; blocks. One that is damaged is made anew (`is_new`): the listings tell the rest.
+
+        None: in memory. Raises NotPermitted, LimitReached, Unavailable; IntegrityError for one of a newer program.
+        """
+        self._path = path
+        self._lock = threading.RLock()  # of the connection and the two tables of ids
+        self._connection, self.is_new = _opened(path, cache_bytes)
+        self._places: dict[str, int] = {}
+        self._place_names: dict[int, str] = {}
+        for number, name in self._connection.execute("SELECT id, name FROM places"):
+            self._places[name], self._place_names[number] = number, name
+        self._weddings: dict[bytes, int] = {}  # those asked for lately; at most PAGE_ROWS
+        self._changes = 0  # transactions so far
+
+    def close(self) -> None:
+        """Let go; also twice."""
+        with self._lock:
+            self._connection.close()
+
+    # --- one pack ---------------------------------------------------------------------------------------
+
+    def record(self, name: str, *copies: Copy) -> None:
+        """Know these copies of a pack, each in place of what was known of its place."""
+        self.record_all((name, copy) for copy in copies)
+
+    def copies(self, name: str) -> tuple[Copy, ...]:
+        """All that is known of a pack's copies, by place."""
+        parts = pack_of(name)
+        if parts is None:
+            return ()
+        token, pack = parts
+        with self._use() as connection:
+            wedding = self._wedding(token)
+            if wedding is None:
+                return ()
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM copies WHERE wedding = ? AND pack = ?", (wedding, pack)
+            ).fetchall()
+            return tuple(sorted((self._copy(row) for row in rows), key=lambda copy: copy.place))
+
+    def forget(self, name: str, place: str | None = None) -> None:
+        """Know a copy no more, or (None) no copy of a pack."""
+        parts = pack_of(name)
+        if parts is None:
+            return
+        token, pack = parts
+        with self._use() as connection, self._transaction():
+            key = self._wedding(token), pack
+            if place is None:
+                connection.execute("DELETE FROM copies WHERE wedding = ? AND pack = ?", key)
+            else:
+                values = *key, self._places.get(place)
+                connection.execute("DELETE FROM copies WHERE wedding = ? AND pack = ? AND place = ?", values)
+
+    # --- many -------------------------------------------------------------------------------------------
+
+    def record_all(self, rows: Iterable[tuple[str, Copy]]) -> None:
+        """As `record`, for many packs, some thousand a transaction."""
+        ahead = iter(rows)
+        while page := list(islice(ahead, PAGE_ROWS)):
+            with self._use() as connection, self._transaction():
+                connection.executemany(_PUT, [self._row(name, copy) for name, copy in page])
+
+    def of_wedding(self, wedding_id: str) -> Iterator[tuple[str, tuple[Copy, ...]]]:
+        """The packs of a wedding that the catalog knows, by name, each with its copies; read page by page."""
+        with self._use():
+            wedding = self._wedding(bytes.fromhex(wedding_id))
+        if wedding is None:
+            return
+        rows = self._rows_of(wedding)
+        for pack, found in groupby(rows, key=itemgetter(0)):
+            yield pack_name(wedding_id, pack), tuple(sorted(map(self._copy, found), key=lambda copy: copy.place))
+
+    def in_state(self, state: CopyState, n: int) -> list[tuple[str, Copy]]:
+        """Up to `n` copies in a state that is not `good`."""
+        check(state != "good", "what is good is not kept apart")
+        sql = (
+            f"SELECT token, {_COLUMNS} FROM copies JOIN weddings ON weddings.id = copies.wedding "
+            f"WHERE state = {_NUMBERS[state]} AND state <> 0 LIMIT ?"
+        )
+        with self._use() as connection:
+            rows = connection.execute(sql, (n,)).fetchall()
+            return [(pack_name(row[0].hex(), row[1]), self._copy(row[1:])) for row in rows]
+
+    def oldest_verified(self, place: str, n: int) -> list[tuple[str, Copy]]:
+        """The `n` good copies of a place that were verified longest ago, those never verified first."""
+        number = self._places.get(place)
+        if number is None:
+            return []
+        best: list[tuple[int, int, bytes, Row]] = []
+        for wedding, bound in self._bounds(number):
+            if len(best) >= n and best[-1][0] <= bound:
+                break
+            changes = self._changes
+            found = [
+                (row[5], wedding, row[0], row) for row in self._rows_of(wedding) if row[1] == number and row[3] == 0
+            ]
+            oldest = min((row[0] for row in found), default=_INT32_MAX)
+            if oldest != bound:
+                self._tighten(number, wedding, oldest, changes)
+            best = heapq.nsmallest(n, best + found)
+        with self._use() as connection:
+            tokens = {row[1] for row in best}
+            named = {
+                wedding: connection.execute("SELECT token FROM weddings WHERE id = ?", (wedding,)).fetchone()[0].hex()
+                for wedding in tokens
+            }
+            return [(pack_name(named[wedding], pack), self._copy(row)) for _, wedding, pack, row in best]
+
+    def totals(self, wedding_id: str | None = None) -> dict[str, Total]:
+        """Good copies by place: of all weddings, or of one."""
+        with self._use() as connection:
+            if wedding_id is None:
+                rows = connection.execute("SELECT place, sum(packs), sum(bytes) FROM totals GROUP BY place").fetchall()
+            else:
+                sql = "SELECT place, packs, bytes FROM totals WHERE wedding = ?"
+                rows = connection.execute(sql, (self._wedding(bytes.fromhex(wedding_id)),)).fetchall()
+            return {self._place_names[place]: Total(packs, size) for place, packs, size in rows if packs}
+
+    def weddings(self) -> list[str]:
+        """The ids of the weddings that have packs here."""
+        with self._use() as connection:
+            rows = connection.execute(
+                "SELECT token FROM weddings WHERE id IN (SELECT wedding FROM totals WHERE packs > 0)"
+            ).fetchall()
+            return [token.hex() for (token,) in rows]
+
+    def rebuild(self, place: str, listing: Iterable[ObjectInfo], *, begun_ns: int) -> Rebuilt:
+        """Learn from a listing of a place (whole, sorted by name, begun at `begun_ns`) what lies there.
+
+        What is known of copies that are listed stays, but for their size; those that are not listed are missing,
+        unless they were written since. Objects that are no packs are passed over.
+        """
+        listed = added = missing = 0
+        with self._use(), self._transaction():
+            number = self._place(place)
+        unseen = {wedding for wedding, _ in self._bounds(number)}
+        packs = ((parts, info) for info in listing if (parts := pack_of(info.name)) is not None)
+        for token, group in groupby(packs, key=lambda found: found[0][0]):
+            with self._use(), self._transaction():
+                wedding = self._new_wedding(token)
+            unseen.discard(wedding)
+            fresh = {parts[1]: info for parts, info in group}
+            listed += len(fresh)
+            known = {row[0]: row for row in self._rows_of(wedding) if row[1] == number}
+            gone = [row for pack, row in known.items() if pack not in fresh]
+            new = [info for pack, info in fresh.items() if _tells_something(known.get(pack), info)]
+            self.record_all((info.name, Copy(place, info.size_bytes, written_ns=info.modified_ns)) for info in new)
+            added += len(new)
+            missing += self._miss(wedding, gone, begun_ns)
+        for wedding in unseen:
+            missing += self._miss(wedding, [row for row in self._rows_of(wedding) if row[1] == number], begun_ns)
+        return Rebuilt(listed, added, missing)
+
+    # --- inside -----------------------------------------------------------------------------------------
+
+    def _miss(self, wedding: int, rows: Sequence[Row], begun_ns: int) -> int:
+        """Note that copies are not where they should be; how many were not known to be so."""
+        gone = [row for row in rows if row[4] < begun_ns // _NS and _STATES[row[3]] in ("good", "bad")]
+        with self._use() as connection, self._transaction():
+            connection.executemany(
+                f"UPDATE copies SET state = {_NUMBERS['missing']} WHERE wedding = ? AND pack = ? AND place = ?",
+                [(wedding, row[0], row[1]) for row in gone],
+            )
+        return len(gone)
+
+    def _rows_of(self, wedding: int) -> Iterator[Row]:
+        """All rows of a wedding in order, a page at a time: others use the connection in between."""
+        after: tuple[bytes, int] = (b"", -1)
+        while True:
+            with self._use() as connection:
+                page = connection.execute(
+                    f"SELECT {_COLUMNS} FROM copies WHERE wedding = ? AND (pack, place) > (?, ?) "
+                    f"ORDER BY pack, place LIMIT {PAGE_ROWS}",
+                    (wedding, *after),
+                ).fetchall()
+            yield from page
+            if len(page) < PAGE_ROWS:
+                return
+            after = page[-1][0], page[-1][1]
+
+    def _bounds(self, place: int) -> list[tuple[int, int]]:
+        """Weddings with copies in a place, each with a time before which none of them was verified; oldest first."""
+        with self._use() as connection:
+            return connection.execute(
+                "SELECT wedding, oldest FROM totals WHERE place = ? AND packs > 0 ORDER BY oldest, wedding", (place,)
+            ).fetchall()
+
+    def _tighten(self, place: int, wedding: int, oldest: int, changes: int) -> None:
+        """Keep a better bound, unless anything was written since there were `changes`."""
+        with self._use() as connection:
+            if self._changes == changes:
+                with self._transaction():
+                    connection.execute(
+                        "UPDATE totals SET oldest = ? WHERE place = ? AND wedding = ?", (oldest, place, wedding)
+                    )
+
+    def _row(self, name: str, copy: Copy) -> tuple[object, ...]:
+        parts = pack_of(name)
+        check(parts is not None, f"{name!r} names no pack")
+        assert parts is not None
+        return (
+            self._new_wedding(parts[0]), parts[1], self._place(copy.place), copy.size_bytes,
+            _NUMBERS[copy.state], copy.written_ns // _NS, copy.verified_ns // _NS,
+        )  # fmt: skip
+
+    def _copy(self, row: Row) -> Copy:
+        _, place, size, state, written, verified = row
+        return Copy(self._place_names[place], size, _STATES[state], written * _NS, verified * _NS)
+
+    def _place(self, name: str) -> int:
+        number = self._places.get(name)
+        if number is None:
+            number = self._added("INSERT INTO places (name) VALUES (?)", name)
+            self._places[name], self._place_names[number] = number, name
+        return number
+
+    def _wedding(self, token: bytes) -> int | None:
+        number = self._weddings.get(token)
+        if number is None:
+            found = self._connection.execute("SELECT id FROM weddings WHERE token = ?", (token,)).fetchone()
+            if found is None:
+                return None
+            if len(self._weddings) >= PAGE_ROWS:
+                self._weddings.clear()
+            number = self._weddings[token] = int(found[0])
+        return number
+
+    def _new_wedding(self, token: bytes) -> int:
+        number = self._wedding(token)
+        return self._added("INSERT INTO weddings (token) VALUES (?)", token) if number is None else number
+
+    def _added(self, sql: str, value: str | bytes) -> int:
+        number = self._connection.execute(sql, (value,)).lastrowid
+        assert number is not None
+        return number
+
+    @contextmanager
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise _explained(error, self._path) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing, also of the ids that were given meanwhile. Under the lock."""
+        self._changes += 1
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            self._weddings.clear()
+            self._places = {
+                name: number for number, name in self._connection.execute("SELECT id, name FROM places").fetchall()
+            }
+            raise
+
+
+# --- names ----------------------------------------------------------------------------------------------
+
+
+def pack_of(name: str) -> tuple[bytes, bytes] | None:
+    """`weddings/ID/packs/HASH` → the bytes of both; None for what is no pack."""
+    if len(name) != 112 or not name.startswith("weddings/") or name[41:48] != "/packs/":
+        return None
+    try:
+        return bytes.fromhex(name[9:41]), bytes.fromhex(name[48:])
+    except ValueError:
+        return None
+
+
+def pack_name(wedding_id: str, pack: bytes) -> str:
+    """The name of a wedding's pack."""
+    return f"weddings/{wedding_id}/packs/{pack.hex()}"
+
+
+def _tells_something(known: Row | None, info: ObjectInfo) -> bool:
+    """Whether a listed object is news: not known, known as missing, or of another size."""
+    return known is None or _STATES[known[3]] == "missing" or (known[2] != info.size_bytes and known[3] == 0)
+
+
+# --- the file -------------------------------------------------------------------------------------------
+
+
+def _opened(path: Path | None, cache_bytes: int) -> tuple[sqlite3.Connection, bool]:
+    """The catalog, and whether it is new. One that is damaged is put aside, and a new one made."""
+    try:
+        return _connected(path, cache_bytes)
+    except IntegrityError as error:
+        if path is None or "newer" in error.message:
+            raise
+        _LOG.warning("%s; it is made anew from listings", error.message)
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return _connected(path, cache_bytes)
+
+
+def _connected(path: Path | None, cache_bytes: int) -> tuple[sqlite3.Connection, bool]:
+    try:
+        if path is not None:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    except PermissionError as error:
+        raise NotPermitted(f"the copy catalog {path} cannot be used: {error.strerror}") from None
+    except OSError as error:
+        raise LimitReached(f"the copy catalog {path} cannot be made: {error.strerror}") from None
+    try:
+        for pragma in (
+            "busy_timeout = 2000", "journal_mode = WAL", "synchronous = NORMAL", "mmap_size = 0",
+            f"journal_size_limit = {WAL_BYTES_MAX}", f"cache_size = -{max(1, cache_bytes // 1024)}",
+        ):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise IntegrityError(f"the copy catalog {path} is of a newer WedSync")
+        if version == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
+        return connection, version == 0
+    except sqlite3.Error as error:
+        connection.close()
+        raise _explained(error, path) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _explained(error: sqlite3.Error, path: Path | None) -> WedSyncError:
+    words = str(error)
+    if "disk is full" in words:
+        return LimitReached(f"there is no room for the copy catalog {path}", "make room there")
+    if "readonly" in words:
+        return NotPermitted(f"the copy catalog {path} cannot be written")
+    if "malformed" in words or "not a database" in words:
+        return IntegrityError(f"the copy catalog {path} is damaged")
+    return Unavailable(f"the copy catalog {path} cannot be used: {words}")

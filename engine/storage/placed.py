@@ -1,0 +1,152 @@
+"""`PlacedStore`: the store of one place; what is done to packs in it, the copy catalog learns.
+
+Published: a copy is there. Deleted: it is not. Read in vain: it is missing, or bad, until somebody heals it. What the
+catalog cannot take (its disk is full) is logged: listings tell it later, and no pack is held up for it. Any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import msgspec
+
+from engine.base.clock import Clock
+from engine.base.errors import IntegrityError, NotFound, WedSyncError
+from engine.storage.locations import Copy, CopyState, Locations, pack_of
+from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+
+_LOG = logging.getLogger(__name__)
+
+
+class PlacedStore:
+    """A store whose packs a catalog knows."""
+
+    def __init__(self, store: ObjectStore, place: str, locations: Locations, clock: Clock) -> None:
+        self._store = store
+        self.place = place
+        self._locations = locations
+        self._clock = clock
+
+    @property
+    def url(self) -> str:
+        """See `ObjectStore.url`."""
+        return self._store.url
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `ObjectStore.put`."""
+        self._store.put(name, data)
+        self._note_written(name, len(data))
+
+    def stage(self) -> StagedObject:
+        """See `ObjectStore.stage`."""
+        return _PlacedStage(self._store.stage(), self._note_written)
+
+    def get(self, name: str, *, limit_bytes: int) -> bytes:
+        """See `ObjectStore.get`."""
+        with self._noting(name):
+            return self._store.get(name, limit_bytes=limit_bytes)
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """See `ObjectStore.read_into`."""
+        with self._noting(name):
+            self._store.read_into(name, offset, buffer)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `ObjectStore.list`."""
+        return self._store.list(prefix)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        return self._store.folders(prefix)
+
+    def stat(self, name: str) -> ObjectInfo:
+        """See `ObjectStore.stat`."""
+        return self._store.stat(name)
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`."""
+        try:
+            self._store.delete(name)
+        except NotFound:
+            self._keep(name, lambda: self._locations.forget(name, self.place))
+            raise
+        self._keep(name, lambda: self._locations.forget(name, self.place))
+
+    def space(self) -> Space:
+        """See `ObjectStore.space`."""
+        return self._store.space()
+
+    def close(self) -> None:
+        """See `ObjectStore.close`."""
+        self._store.close()
+
+    # --- the catalog ---
+
+    def _note_written(self, name: str, size_bytes: int) -> None:
+        """A copy is there. One that is `writing` stays so: whoever copies says when it is known to be good."""
+
+        def record() -> None:
+            known = next((copy for copy in self._locations.copies(name) if copy.place == self.place), None)
+            if known is None or known.state not in ("writing", "good"):
+                self._locations.record(name, Copy(self.place, size_bytes, written_ns=self._clock.now_ns()))
+
+        self._keep(name, record)
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """Note what a read in vain says of a copy."""
+        try:
+            yield
+        except (NotFound, IntegrityError) as error:
+            state: CopyState = "missing" if isinstance(error, NotFound) else "bad"
+            self._keep(name, lambda: self._mark(name, state))
+            raise
+
+    def _mark(self, name: str, state: CopyState) -> None:
+        for copy in self._locations.copies(name):
+            if copy.place == self.place and copy.state == "good":
+                self._locations.record(name, msgspec.structs.replace(copy, state=state))
+                _LOG.warning("the copy of %s in %s is %s", name, self.place, state)
+
+    def _keep(self, name: str, change: Callable[[], None]) -> None:
+        if pack_of(name) is None:
+            return
+        try:
+            change()
+        except WedSyncError as error:
+            _LOG.warning("the copy catalog was not told of %s in %s: %s", name, self.place, error.line())
+
+
+class _PlacedStage:
+    def __init__(self, staged: StagedObject, note: Callable[[str, int], None]) -> None:
+        self._staged = staged
+        self._note = note
+
+    @property
+    def size_bytes(self) -> int:
+        return self._staged.size_bytes
+
+    def append(self, data: memoryview) -> None:
+        self._staged.append(data)
+
+    def publish(self, name: str) -> Future[None]:
+        size_bytes = self._staged.size_bytes
+        told: Future[None] = Future()
+        told.set_running_or_notify_cancel()
+
+        def done(published: Future[None]) -> None:
+            error = published.exception()
+            if error is not None:
+                told.set_exception(error)
+                return
+            self._note(name, size_bytes)
+            told.set_result(None)
+
+        self._staged.publish(name).add_done_callback(done)
+        return told
+
+    def discard(self) -> None:
+        self._staged.discard()
