@@ -15,7 +15,7 @@ import msgspec
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
 from engine.contract import operations as ops
-from engine.contract import steering
+from engine.contract import recovery, steering
 from engine.contract.status import JobRow
 from screens.text import clean
 from screens.view import KIND_DOING, warnings_told
@@ -225,6 +225,9 @@ def sentence_of(result: msgspec.Struct) -> str:
             return f"{clean(key)} is {clean(after)}, applied {applied}"
         case ops.RepositoryInfo(url=url):
             return f"the repository is made in {clean(url)}"
+        case recovery.PaperKeyMade(key=key, out=out):
+            place = "standard output" if out == "-" else clean(out)
+            return f"key {key[:ID_DIGITS]} is on the page in {place}: print it, lock it away, delete the file"
         case ops.Empty():
             return "done"
     return ""

@@ -105,6 +105,7 @@ class _Door:
     def _headless(self, script: Script) -> int:
         self._output.raw = script.writes_standard_output
         options, entrance = self._options, self._entrance()
+        entrance.recovers = script.recovers
         is_run = bool(script.steps or options.script)
         with MainThread() as main:
             opened = entrance.attach_or_start(main) if is_run else entrance.start(main)

@@ -32,6 +32,7 @@ class Entrance:
         self.home = home
         self.passphrase: Passphrase | None = None
         self.background: Background | None = None
+        self.recovers = False  # the passphrase is of a repository that is there, though not known here yet
         self._make_passphrase = passphrase
         self._streams = streams
         self._divide = divide
@@ -66,5 +67,5 @@ class Entrance:
         passphrase = self.passphrase
         passphrase.main = main
         opened = start_engine(self.home, passphrase, streams=self._streams)
-        passphrase.making = lambda: opened.engine.status().status == "no-repository"
+        passphrase.making = lambda: opened.engine.status().status == "no-repository" and not self.recovers
         return opened

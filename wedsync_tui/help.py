@@ -15,11 +15,11 @@ from wedsync_tui.options import OPTIONS
 WIDTH = 100
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("The vault", ("init", "status", "verify", "repair", "drill", "keys", "key add", "key remove")),
+    ("The vault", ("init", "status", "verify", "repair", "drill", "keys", "key add", "key paper", "key remove")),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
     ("What is kept", ("snapshots", "browse", "find", "diff")),
-    ("Getting it back", ("retrieve",)),
+    ("Getting it back", ("retrieve", "recover")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
     ("The engine", ("scale", "config get", "config set", "shutdown")),
@@ -77,6 +77,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "scale": ("scale 8", "scale auto"),
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
+    "key paper": ("key paper --out /media/usb/key.txt", "key paper --label 'bank safe' --out -"),
+    "recover": (
+        "recover --from 's3://weddings/hot?endpoint=https://s3.example.com'",
+        "recover --to /restore --dry-run",
+        "recover --from file:///mnt/nas/wedsync --to /restore",
+    ),
     "key remove": ("key remove 5f0c",),
     "config get": ("config get", "config get engine.streams"),
     "config set": ("config set engine.streams 8",),

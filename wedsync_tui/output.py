@@ -17,7 +17,7 @@ import msgspec
 from engine.base import errors
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_GRAVITY, EXIT_INTEGRITY, EXIT_WARNINGS, WedSyncError
 from engine.base.units import format_count
-from engine.contract import drills
+from engine.contract import drills, recovery
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.events import Event
@@ -52,6 +52,9 @@ def exit_code_of(operation: ops.Operation, result: ops.Result) -> int:
         return EXIT_INTEGRITY
     for job in _jobs_waited_for(operation, result):
         code = worse(code, _exit_code_of_job(job))
+    if isinstance(result, recovery.Recovery):
+        for row in result.restored:
+            code = worse(code, _exit_code_of_state(row.state, row.code))
     return code
 
 
@@ -62,6 +65,8 @@ def failure_of(operation: ops.Operation, result: ops.Result) -> WedSyncError | N
             f"{result.job.wedding}: {format_count(len(result.problems), 'problem')} found",
             "back the wedding up again, and keep the store",
         )
+    if isinstance(result, recovery.Recovery):
+        return _not_recovered(result)
     bad = [
         job for job in _jobs_waited_for(operation, result) if _exit_code_of_job(job) not in {EXIT_DONE, EXIT_WARNINGS}
     ]
@@ -227,11 +232,25 @@ def _jobs_waited_for(operation: ops.Operation, result: ops.Result) -> tuple[JobR
 
 
 def _exit_code_of_job(job: JobRow) -> int:
-    if job.state == "warnings":
+    return _exit_code_of_state(job.state, job.code)
+
+
+def _exit_code_of_state(state: str, code: str) -> int:
+    if state == "warnings":
         return EXIT_WARNINGS
-    if job.state == "failed":
-        return exit_code_of_error(job.code)
-    return EXIT_FAILED if job.state in {"cancelled", "interrupted"} else EXIT_DONE
+    if state == "failed":
+        return exit_code_of_error(code)
+    return EXIT_FAILED if state in {"cancelled", "interrupted"} else EXIT_DONE
+
+
+def _not_recovered(result: recovery.Recovery) -> WedSyncError | None:
+    bad = [row for row in result.restored if row.state in {"failed", "cancelled", "interrupted"}]
+    if not bad:
+        return None
+    kind = next((kind for kind in _kinds(WedSyncError) if kind.code == bad[0].code), JobFailed)
+    more = f", and {format_count(len(bad) - 1, 'more wedding')}" if len(bad) > 1 else ""
+    what = f"{bad[0].name} {bad[0].state}: {bad[0].message}".removesuffix(": ")
+    return kind(f"not all is recovered: {what}{more}", "say the same again: what is restored stays")
 
 
 def _kinds(kind: type[WedSyncError]) -> list[type[WedSyncError]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
-from engine.contract import drills
+from engine.contract import drills, recovery
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -48,6 +48,8 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
             return list(_repaired(result))
         case drills.DrillReport():
             return list(_drilled(result))
+        case recovery.Recovery():
+            return list(_recovered(result))
         case ops.StatusResult(document=status):
             return list(_status(status))
     sentence = sentence_of(result)
@@ -145,6 +147,22 @@ def _drilled(report: drills.DrillReport) -> Iterator[str]:
     )
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
+
+
+def _recovered(found: recovery.Recovery) -> Iterator[str]:
+    yield f"repository {found.repository[:12]} in {clean(found.url)}: {format_count(found.weddings, 'wedding')}"
+    for row in found.restored[:ROWS_MAX]:
+        what = (
+            f"{format_count(row.files, 'file')}, {format_bytes(row.bytes_restored)}" if row.snapshot else "no snapshot"
+        )
+        fetched = f" from {format_count(row.packs, 'pack')}, {format_bytes(row.bytes_fetched)}" if row.packs else ""
+        yield f"{row.date.isoformat()}  {clean(row.name)}: {what}{fetched}" + (f", {row.state}" if row.state else "")
+    if len(found.restored) > ROWS_MAX:
+        yield f"and {len(found.restored) - ROWS_MAX:,} more; standard output has them all"
+    if found.eta_s is not None:
+        yield f"PROJECTED from the last drill: {format_span(found.eta_s)} in all"
+    for what in found.set_again:
+        yield f"to be set again: {what}" if what != found.set_again[-1] else f"note: {what}"
 
 
 def _status(status: Status) -> Iterator[str]:

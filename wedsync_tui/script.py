@@ -16,6 +16,7 @@ import msgspec
 
 from engine.base.errors import UsageError, WedSyncError
 from engine.contract.operations import Operation, Result, RetrieveWeddingData, StoreWeddingData
+from engine.contract.recovery import MakePaperKey, Recover
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
 from wedsync_tui.commands import HelpRequest, bind, build
 from wedsync_tui.expressions import Expectation, Facts, NotThere, Operand, Rows, parse_expectation, parse_operand, shown
@@ -114,7 +115,17 @@ class Script(msgspec.Struct, frozen=True):
     def writes_standard_output(self) -> bool:
         """Whether a step sends restored bytes there, so that nothing else may go there."""
         operations = [step.operation for step in self.steps if isinstance(step, CommandStep)]
-        return any(isinstance(one, RetrieveWeddingData) and one.to == "-" for one in operations)
+        return any(
+            (isinstance(one, RetrieveWeddingData) and one.to == "-")
+            or (isinstance(one, MakePaperKey) and one.out == "-")
+            for one in operations
+        )
+
+    @property
+    def recovers(self) -> bool:
+        """Whether a step opens a repository that this home does not know yet."""
+        operations = [step.operation for step in self.steps if isinstance(step, CommandStep)]
+        return any(isinstance(one, Recover) for one in operations)
 
     @property
     def reads_standard_input(self) -> Place | None:

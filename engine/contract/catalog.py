@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import drills, steering
+from engine.contract import drills, recovery, steering
 from engine.contract import operations as ops
 
 
@@ -81,10 +81,14 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
     OperationSpec(
+        "recover", "recover", _A, recovery.Recover, (recovery.Recovery,), needs_repository=False, changes=True
+    ),
+    OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),
     OperationSpec("keys", "keys", _A, ops.ListKeys, (ops.KeyList,)),
     OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,), changes=True),
+    OperationSpec("key_paper", "key paper", _A, recovery.MakePaperKey, (recovery.PaperKeyMade,), changes=True),
     OperationSpec("key_remove", "key remove", _A, ops.RemoveKey, (ops.KeyList,), confirm=True, changes=True),
     OperationSpec(
         "configuration", "config get", _V, ops.ReadConfiguration, (ops.Configuration,), needs_repository=False

@@ -23,6 +23,7 @@ from engine.operations import (
     joblist,
     manyjobs,
     queue,
+    recovery,
     retrievals,
     scheduling,
     upkeep,
@@ -41,6 +42,7 @@ HANDLERS: dict[str, Handler] = {
     **joblist.HANDLERS,
     **manyjobs.HANDLERS,
     **queue.HANDLERS,
+    **recovery.HANDLERS,
     **retrievals.HANDLERS,
     **scheduling.HANDLERS,
     **drills.HANDLERS,
@@ -51,6 +53,7 @@ HANDLERS: dict[str, Handler] = {
 STREAM_HANDLERS: dict[str, StreamHandler] = {  # of these, the same with the caller's standard input and output
     **administration.STREAM_HANDLERS,
     **backups.STREAM_HANDLERS,
+    **recovery.STREAM_HANDLERS,
     **retrievals.STREAM_HANDLERS,
 }
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from engine.base.clock import Clock
-from engine.base.errors import NotFound, NotPermitted, Unavailable, WedSyncError
+from engine.base.errors import Conflict, NotFound, NotPermitted, Unavailable, WedSyncError
 from engine.contract.settings import Settings
 from engine.contract.tiers import TIERS, Tier
 from engine.jobs.offload import Means
@@ -108,6 +108,22 @@ class Opening:
             self._tell()
             return repository
 
+    async def adopt(self, stores: Callable[[Meters, bool], Stack], keep: Callable[[], None]) -> Repository:
+        """Open the repository that stands in other stores, from now on this home's; `keep` writes that down.
+
+        Raises Conflict when this home has one already, NotFound when there is none, and what opening raises; then all
+        is as it was.
+        """
+        async with self._turn:
+            await self.settled()
+            if self.repository is not None or self.failure is not None:
+                where = self.store.url if self.store is not None else "a store that does not open"
+                raise Conflict(f"this home has a repository already, in {where}", "recover into an empty --home")
+            repository = await self._offload.run("repository", lambda: self._adopt(stores, keep))
+            self.repository = repository
+            self._tell()
+            return repository
+
     def close(self) -> None:
         """Let go of repository and store. Blocks; called when no job is left."""
         if self.repository is not None:
@@ -154,6 +170,23 @@ class Opening:
     def _create(self, label: str) -> Repository:
         store = self._store_at_hand(create=True)
         return Repository.create(store, self._ask(), label=label, home=self._home())
+
+    def _adopt(self, stores: Callable[[Meters, bool], Stack], keep: Callable[[], None]) -> Repository:
+        before = self._open_stores, self.stack
+        self._open_stores, self.stack = stores, None
+        try:
+            repository = self._open_if_there()
+            if repository is None:
+                raise NotFound("there is no repository in this store", "check the URL, also its prefix")
+            keep()
+        except BaseException:
+            opened, (self._open_stores, self.stack) = self.stack, before
+            if opened is not None:
+                opened.store.close()
+            raise
+        if before[1] is not None:
+            before[1].store.close()  # a folder without a repository
+        return repository
 
     def _store_at_hand(self, *, create: bool) -> ObjectStore:
         if self.stack is None:

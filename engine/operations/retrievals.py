@@ -103,7 +103,7 @@ async def retrieve(
         spec = retrieve_spec(engine, pinned, wedding)
     else:  # what went out of a stream cannot be sent again, so the journal does not run it again either
         output = (streams or CallerStreams()).output()
-        spec = _spec(engine, pinned, wedding, replace(destination, output=output))
+        spec = retrieval_job(engine, pinned, wedding, replace(destination, output=output))
     await engine.opening.needed()
     job = await accept(engine, spec)
     if not operation.wait:
@@ -117,32 +117,36 @@ def retrieve_spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: W
 
     Files that an earlier attempt has placed are whole, so they are left as `overwrite` says.
     """
-    return kept(_spec(engine, operation, wedding, destination_of(operation)), operation)
+    return kept(retrieval_job(engine, operation, wedding, destination_of(operation)), operation)
 
 
-def _spec(engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding, destination: Destination) -> JobSpec:
+def retrieval_job(
+    engine: Engine, operation: ops.RetrieveWeddingData, wedding: Wedding, destination: Destination
+) -> JobSpec:
+    """The job that restores to `destination`, as it is not yet kept in the journal."""
     selection = Selection(
         paths=tuple(path_bytes(path) for path in operation.paths), strip_prefix=destination.strip_prefix
     )
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
-        job.snapshot = operation.snapshot
-        with (
-            open_repository(engine).vault(job.wedding_id) as vault,
-            opened_target(destination, engine.entropy) as target,
-        ):
-            run = RestoreRun(vault, vault.find_snapshot(operation.snapshot), selection, target)
-
-            def conclude() -> Conclusion:
-                run.done.result()
-                return Conclusion(snapshot=operation.snapshot, warnings=len(target.warnings))
-
-            yield Prepared(run, conclude)
+        with open_repository(engine).vault(job.wedding_id) as vault:
+            snapshot = vault.find_snapshot(operation.snapshot)
+            job.snapshot = snapshot.id
+            with opened_target(destination, engine.entropy) as target:
+                yield _prepared(RestoreRun(vault, snapshot, selection, target), snapshot.id, target)
 
     parts = [os.fsdecode(part) for part in destination.path.split(b"/") if part]
     turn = ("retrieve", *parts) if destination.path else ()
     return JobSpec("retrieve", wedding, "retrieval", True, opened, turn=turn)
+
+
+def _prepared(run: RestoreRun, snapshot_id: str, target: RestoreTarget) -> Prepared:
+    def conclude() -> Conclusion:
+        run.done.result()
+        return Conclusion(snapshot=snapshot_id, warnings=len(target.warnings))
+
+    return Prepared(run, conclude)
 
 
 HANDLERS: dict[str, Handler] = {"retrieve_wedding_data": retrieve}

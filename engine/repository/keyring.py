@@ -19,7 +19,7 @@ from engine.base.entropy import Entropy
 from engine.base.errors import IntegrityError, WrongPassphrase
 from engine.base.ids import KeyEpoch
 from engine.base.units import GIB, KIB, MIB
-from engine.repository import codec, crypto
+from engine.repository import codec, crypto, paper
 
 _SLOT = struct.Struct("<4sBBI32sIII")
 _MEMORY_KIB_MAX = GIB // KIB
@@ -47,7 +47,7 @@ class SlotContents(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 def _derive(passphrase: str, salt: bytes, cost: KdfCost) -> bytes:
-    text = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogateescape")
+    text = unicodedata.normalize("NFC", paper.as_passphrase(passphrase)).encode("utf-8", "surrogateescape")
     kdf = Argon2id(
         salt=salt, length=crypto.KEY_BYTES, iterations=cost.iterations, lanes=cost.lanes, memory_cost=cost.memory_kib
     )

@@ -25,7 +25,7 @@ from engine.base.errors import (
     WrongPassphrase,
 )
 from engine.base.ids import WEDDING_ID_BYTES
-from engine.repository import codec, crypto, keyring, layout, numbered, snapshot
+from engine.repository import codec, crypto, keyring, layout, numbered, paper, snapshot
 from engine.repository.damaged import DamagedPacks
 from engine.repository.leases import Lease
 from engine.repository.register import Register
@@ -193,7 +193,7 @@ class Repository:
             raise unusable
         if wrong is not None:
             extra = f" ({len(damaged)} more slots are damaged)" if damaged else ""
-            raise WrongPassphrase(wrong.message + extra, wrong.hint)
+            raise WrongPassphrase(wrong.message + extra, paper.mistake_in(passphrase) or wrong.hint)
         raise IntegrityError(damaged[0] if damaged else f"{store.url} has a config but no key slot")
 
     @classmethod
@@ -227,6 +227,11 @@ class Repository:
         """Let another passphrase open the repository. Raises UsageError for an empty one."""
         refuse_weak(passphrase)
         return _write_slot(self._sealed, passphrase, label, self._clock, cost or keyring.KdfCost())
+
+    def add_paper_slot(self, label: str, cost: keyring.KdfCost | None = None) -> tuple[KeySlotInfo, str]:
+        """Make a slot for a key on paper, and the text to be printed: it is kept nowhere else."""
+        text = paper.paper_text(self._sealed.entropy.token(paper.SECRET_BYTES))
+        return self.add_slot(text, label, cost), text
 
     def remove_slot(self, prefix: str) -> None:
         """Remove the slot whose id starts with `prefix`. Raises NotFound, UsageError; Conflict for the last one."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import drills, steering
+from engine.contract import drills, recovery, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -178,6 +178,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         lambda place: ops.AddKey(label="Ada", passphrase_file=str(place.folder / "new-passphrase")),
         ops.KeyList,
     ),
+    Scenario(
+        "key_paper", lambda place: recovery.MakePaperKey(out=str(place.folder / "page.txt")), recovery.PaperKeyMade
+    ),
+    Scenario("key_paper nowhere", lambda _: recovery.MakePaperKey(out=""), UsageError, "--out FILE"),
+    Scenario(
+        "recover", lambda place: recovery.Recover(to=str(place.folder / "all"), weddings=(SMITH,)), recovery.Recovery
+    ),
+    Scenario("recover again", lambda _: recovery.Recover(source="memory://other"), Conflict, "a repository already"),
     Scenario("key_remove", lambda place: ops.RemoveKey(key=place.key()), ops.KeyList),
     Scenario("key_remove nothing", lambda _: ops.RemoveKey(key="zz"), NotFound),
     Scenario("configuration", lambda _: ops.ReadConfiguration(), ops.Configuration),

@@ -1,0 +1,281 @@
+"""recover and key paper: a lost home rebuilt from its repository, and the key in the safe that makes it possible.
+
+Weddings are restored one after the other, those of today and to come first, then the past from the newest on: so the
+couple who wait for their pictures have them whole, and each pack is read in one go. Each is a job of its own in the
+journal, so a machine that stops again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+
+import msgspec
+
+from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, UsageError, WedSyncError
+from engine.base.units import format_bytes, format_count, format_time
+from engine.contract import operations as ops
+from engine.contract.recovery import MakePaperKey, PaperKeyMade, Recover, RecoveredWedding, Recovery
+from engine.contract.weddings import Wedding
+from engine.jobs.job import Job
+from engine.jobs.roster import JobSpec
+from engine.operations.accepting import accept, kept
+from engine.operations.browsing import with_vault
+from engine.operations.configuration import change_setting, with_value
+from engine.operations.context import Engine, Handler, Resumer, StreamHandler
+from engine.operations.descriptors import CallerStreams, Descriptor
+from engine.operations.opening import stores_of
+from engine.operations.queue import ended
+from engine.operations.retrievals import destination_of, retrieval_job
+from engine.pipeline.plan import Selection, plan
+from engine.repository.repository import Repository
+from engine.repository.vault import WeddingVault
+
+_ANEW = (
+    "settings, also warm and cold stores: config.toml is not in a repository; config get shows what is in force",
+    "watches and schedules: watch, schedule add",
+    "where each wedding's files lie on this machine: wedding edit NAME --source PATH",
+    "jobs of the lost machine that had not ended: begin them again",
+)
+_ROLLBACK = "a new home cannot tell whether the repository was set back before it came: compare the newest snapshots"
+
+
+async def recover(engine: Engine, operation: Recover) -> Recovery:
+    """See `Recover`. Raises Conflict where this home has a repository, NotFound, WrongPassphrase, UsageError."""
+    if not (operation.source or operation.to):
+        raise UsageError("nothing to recover", "give --from URL on an empty home, --to DIR to restore weddings")
+    if operation.source:
+        await _adopt(engine, operation.source)
+    repository = await engine.opening.needed()
+    await engine.went_on.wait()
+    anew = (*_ANEW, _ROLLBACK) if operation.source else ()
+    told = Recovery(
+        repository=repository.id, url=repository.store.url, weddings=len(engine.facts.weddings), set_again=anew
+    )
+    if not operation.to:
+        return told
+    weddings = in_order(engine, operation.weddings)
+    if operation.dry_run:
+        rows, warnings = await _planned(engine, weddings)
+    else:
+        rows, warnings = await _restored(engine, operation, weddings)
+    bytes_restored = sum(row.bytes_restored for row in rows)
+    if short := await engine.offload.run("room", lambda: _shortage(operation.to, bytes_restored)):
+        warnings = [short, *warnings]
+    return msgspec.structs.replace(
+        told,
+        restored=tuple(rows),
+        bytes_restored=bytes_restored,
+        bytes_fetched=sum(row.bytes_fetched for row in rows),
+        warnings=tuple(warnings),
+    )
+
+
+async def _adopt(engine: Engine, url: str) -> None:
+    """Make the repository in `url` this home's, durably."""
+
+    def keep() -> None:
+        change_setting(engine.home.settings, "storage.hot", url)
+
+    settings = with_value(engine.settings, "storage.hot", url)
+    repository = await engine.opening.adopt(stores_of(engine.home, settings, engine.clock), keep)
+    engine.settings = settings
+    engine.facts.take_register(repository.register.all(), repository.register.problems)
+
+
+def in_order(engine: Engine, names: tuple[str, ...]) -> list[Wedding]:
+    """Weddings as they are recovered: today's, those to come, the past from the newest on, archived ones last."""
+    listed = [wedding for wedding, _ in engine.facts.listing(engine.clock.now_ns()).weddings]
+    archived = [wedding for wedding in reversed(engine.facts.weddings) if wedding.archived]
+    if not names:
+        return listed + archived
+    wanted = {engine.facts.find(name).id for name in names}
+    return [wedding for wedding in listed + archived if wedding.id in wanted]
+
+
+async def _planned(engine: Engine, weddings: list[Wedding]) -> tuple[list[RecoveredWedding], list[str]]:
+    """What each needs: packs that several of its files share are counted once, as they are read."""
+    rows: list[RecoveredWedding] = []
+    warnings: list[str] = []
+    for wedding in weddings:
+        lost: list[str] = []
+
+        def read(vault: WeddingVault, wedding: Wedding = wedding, lost: list[str] = lost) -> RecoveredWedding:
+            snapshot = vault.find_snapshot("latest")
+            counts = plan(vault, snapshot, Selection(), lost)
+            return RecoveredWedding(
+                wedding.name,
+                wedding.date,
+                snapshot.id,
+                counts.files,
+                counts.bytes_restored,
+                counts.packs,
+                counts.bytes_fetched,
+            )
+
+        try:
+            rows.append(await with_vault(engine, wedding.name, read, nothing=lambda: _nothing_of(wedding)))  # noqa: B023
+        except NotFound:  # checkpoints alone
+            rows.append(_nothing_of(wedding))
+        warnings += [f"{wedding.name}: {what}" for what in lost]
+    return rows, warnings
+
+
+async def _restored(
+    engine: Engine, operation: Recover, weddings: list[Wedding]
+) -> tuple[list[RecoveredWedding], list[str]]:
+    """A job each, in this order; their rows, as far as they are."""
+    root = await engine.offload.run("room", lambda: _made_folder(operation.to))
+    repository = await engine.opening.needed()
+    begun: list[tuple[RecoveredWedding, Job | None]] = []
+    for wedding in weddings:
+        row = await engine.offload.run(wedding.id, lambda wedding=wedding: _newest(repository, wedding))  # type: ignore[misc]
+        job = None
+        if row.snapshot:
+            one = msgspec.structs.replace(operation, source="", to=root, weddings=(wedding.name,))
+            job = await accept(engine, recover_spec(engine, one, wedding))
+            row = msgspec.structs.replace(row, job=job.id)
+        begun.append((row, job))
+    rows: list[RecoveredWedding] = []
+    warnings: list[str] = []
+    for row, job in begun:
+        if job is None:
+            rows.append(row)
+            continue
+        if operation.wait:
+            await ended(engine, job)
+            if job.state == "warnings":
+                warnings.append(
+                    f"{row.name}: {format_count(job.counts.warnings, 'warning')}; job {job.id[:12]} lists them"
+                )
+        rows.append(msgspec.structs.replace(row, state=job.state, code=job.code, message=job.message))
+    return rows, warnings
+
+
+def recover_spec(engine: Engine, operation: Recover, wedding: Wedding) -> JobSpec:
+    """The job that restores one wedding, now or after a restart. All of one folder take turns."""
+    retrieval = ops.RetrieveWeddingData(
+        wedding=wedding.name,
+        to=os.path.join(operation.to, wedding.name),
+        overwrite=operation.overwrite,
+    )
+    job = retrieval_job(engine, retrieval, wedding, destination_of(retrieval))
+    return kept(msgspec.structs.replace(job, turn=("recover", operation.to)), operation)
+
+
+def _newest(repository: Repository, wedding: Wedding) -> RecoveredWedding:
+    whole = [each for each in repository.snapshots(wedding.id) if not each.body.partial]
+    if not whole:
+        return _nothing_of(wedding)
+    newest = max(whole, key=lambda each: each.body.time_ns)
+    counts = newest.body.counts
+    return RecoveredWedding(wedding.name, wedding.date, newest.id, counts.files, counts.bytes_source)
+
+
+def _nothing_of(wedding: Wedding) -> RecoveredWedding:
+    return RecoveredWedding(wedding.name, wedding.date, "", 0, 0)
+
+
+def _made_folder(path: str) -> str:
+    """The folder, by its real path. Blocks. Raises NotPermitted, LimitReached."""
+    path = os.path.realpath(os.path.expanduser(path))
+    try:
+        os.makedirs(path, exist_ok=True)
+    except PermissionError:
+        raise NotPermitted(f"{path} may not be made") from None
+    except FileExistsError:
+        raise UsageError(f"{path} is no folder", "name a folder with --to") from None
+    except OSError as error:
+        raise LimitReached(f"{path} cannot be made: {error.strerror}") from None
+    return path
+
+
+def _shortage(path: str, needed_bytes: int) -> str:
+    """A warning when the disk has less room than all weddings take; what stands there already is not counted off."""
+    above = os.path.realpath(os.path.expanduser(path))
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    free_bytes = shutil.disk_usage(above).free
+    if needed_bytes <= free_bytes:
+        return ""
+    return f"all of it takes {format_bytes(needed_bytes)}, and {above} has {format_bytes(free_bytes)} free"
+
+
+# --- the key in the safe ------------------------------------------------------------------------------
+
+
+async def make_paper_key(engine: Engine, operation: MakePaperKey, streams: CallerStreams | None = None) -> PaperKeyMade:
+    """See `MakePaperKey`. Raises UsageError without a place for the page, Conflict where a file stands."""
+    if not operation.out:
+        raise UsageError("nowhere to put the page", "give --out FILE, or --out - to send it to a printer")
+    repository = await engine.opening.needed()
+    output = (streams or CallerStreams()).output() if operation.out == "-" else None
+
+    def make() -> PaperKeyMade:
+        with contextlib.ExitStack() as undo:
+            fd = _page_descriptor(operation.out, output)
+            page = os.fdopen(fd, "w", encoding="utf-8")
+            undo.callback(page.close)
+            if output is None:
+                undo.callback(_unlink_quietly, operation.out)
+            slot, text = repository.add_paper_slot(operation.label)
+            undo.callback(_remove_quietly, repository, slot.id)  # a key that nobody has opens nothing for anybody
+            page.write(_page(repository, slot.id, text, format_time(engine.clock.now_ns())))
+            page.flush()
+            if output is None:
+                os.fsync(fd)
+            undo.pop_all()
+            page.close()
+        return PaperKeyMade(key=slot.id, label=slot.label, kdf=slot.kdf, out=operation.out)
+
+    try:
+        made = await engine.offload.run("keys", make)
+    except FileExistsError:
+        raise Conflict(f"{operation.out} stands already", "name a new file") from None
+    engine.events.announce("key-changed", f"key {made.key[:8]} on paper was made")
+    return made
+
+
+def _page_descriptor(path: str, output: Descriptor | None) -> int:
+    if output is not None:
+        return output.take()
+    return os.open(os.path.expanduser(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _unlink_quietly(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.expanduser(path))
+
+
+def _remove_quietly(repository: Repository, slot: str) -> None:
+    with contextlib.suppress(WedSyncError):
+        repository.remove_slot(slot)
+
+
+def _page(repository: Repository, slot: str, text: str, made: str) -> str:
+    return _lines(
+        "WEDSYNC KEY ON PAPER",
+        "",
+        f"    {text}",
+        "",
+        f"Repository  {repository.id}",
+        f"Store       {repository.store.url}",
+        f"Key slot    {slot}",
+        f"Made        {made}",
+        "",
+        "On an empty machine:  wedsync-tui recover --from URL",
+        "and type the key where the passphrase is asked for. Capitals, blanks and dashes do not matter; the last",
+        "character of each group checks it, so a slip is told by its group. Whoever has this page and the store can",
+        "read every wedding. Lock it away, not beside the machine, and delete the file it was printed from.",
+        f"To make it worthless:  wedsync-tui key remove {slot[:8]}",
+    )
+
+
+def _lines(*lines: str) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+HANDLERS: dict[str, Handler] = {"recover": recover, "key_paper": make_paper_key}
+STREAM_HANDLERS: dict[str, StreamHandler] = {"key_paper": make_paper_key}
+RESUMERS: dict[str, Resumer] = {"recover": recover_spec}
