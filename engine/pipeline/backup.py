@@ -104,7 +104,7 @@ class BackupRun(Run[BackupOutcome]):
         if touched is not None:
             self.progress.bytes_expected = None
         elif self.progress.bytes_expected is None:
-            self._census = Census(open_walk(self._vault, what), self.progress)
+            self._census = Census(open_walk(self._vault, what), self.progress, job_begun_s=self._clock.monotonic_s())
         return parents[0].id if parents else ""
 
     def _begin_stream(self, path: bytes, fd: int) -> str:
@@ -128,7 +128,7 @@ class BackupRun(Run[BackupOutcome]):
             return self._timed(self.checkpoint) if idle else None
         if self._transaction.metadata_waits:
             return self._timed(lambda buffers: self._transaction.flush_metadata(buffers.packs[0]))
-        if self._census is not None and self._census.is_due():
+        if self._census is not None and self._census.is_due(self._clock.monotonic_s()):
             return self._timed(self._census.unit)
         with self._lock:
             task = self._tasks.popleft() if self._tasks else None

@@ -1,7 +1,8 @@
 """How much a backup has before it, about: counted ahead of the scan where no snapshot tells.
 
 A second walk over the sources, in short units between those of the job itself, so that a share and a remaining time can
-be shown long before the scan has seen everything. What it reads of folders the scan finds warm. One unit at a time.
+be shown long before the scan has seen everything. A job that ends within seconds needs no forecast and is spared the
+walk, which for small files is a tenth of all its work. One unit at a time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from engine.pipeline.walk import WalkItem, WalkWarning
 from engine.repository.snapshot import Snapshot
 
 ITEMS_PER_UNIT = 2_000
+BEGINS_AFTER_S = 5.0
 
 
 def known_before(parents: Sequence[Snapshot], sources: Sequence[bytes]) -> int | None:
@@ -25,16 +27,18 @@ def known_before(parents: Sequence[Snapshot], sources: Sequence[bytes]) -> int |
 class Census:
     """Counts bytes of files into `progress.bytes_expected`."""
 
-    def __init__(self, items: Iterator[WalkItem | WalkWarning], progress: Progress) -> None:
+    def __init__(self, items: Iterator[WalkItem | WalkWarning], progress: Progress, *, job_begun_s: float) -> None:
+        """`job_begun_s`: of the clock's monotonic seconds."""
         self._items = items
         self._progress = progress
+        self._begins_s = job_begun_s + BEGINS_AFTER_S
         self._size_bytes = 0
         self._is_turn = False  # every other unit of the job, and never two at once
         self._is_over = False
 
-    def is_due(self) -> bool:
+    def is_due(self, now_s: float) -> bool:
         """Whether the next unit shall be one of counting. Asked once for each unit that is handed out."""
-        if self._is_over or self._progress.bytes_total is not None:
+        if self._is_over or now_s < self._begins_s or self._progress.bytes_total is not None:
             return False
         self._is_turn = not self._is_turn
         return not self._is_turn
