@@ -85,7 +85,9 @@ class _Door:
             self._output.page(_page(options))
             return EXIT_DONE
         if options.completion or options.complete is not None:
-            self._output.page(_completion(options, self._home()))
+            words = _completion(options, self._home())
+            if words:  # an empty line would be a word to the shell
+                self._output.page(words)
             return EXIT_DONE
         script = self._script()
         if script.problems:

@@ -239,9 +239,11 @@ class StreamPool:
         """One unit of `run`; False without one. A thread that waits holds no run, nor what hangs on it."""
         if run is None:
             return False
-        found = self._ask(run)
-        if found is not None:
-            self._carry_out(run, *found, buffers)
+        unit, cost = self._ask(run) or (None, 0)
+        if unit is not None:
+            self._carry_out(run, unit, buffers)
+            del unit  # before it counts as ended: what it holds of a source is not to outlive the run
+            self._unit_ended(run, cost)
         return True
 
     def _ask(self, run: Run[object], *, in_turn: bool = True) -> tuple[Unit, int] | None:
@@ -271,12 +273,14 @@ class StreamPool:
                 self._parked.add(run)
         return None
 
-    def _carry_out(self, run: Run[object], unit: Unit, cost: int, buffers: Buffers) -> None:
-        """A unit of `run`; and if that may have been its last, see whether it was: no end waits for a turn."""
+    def _carry_out(self, run: Run[object], unit: Unit, buffers: Buffers) -> None:
         try:
             self._timed(unit, buffers)
         except BaseException as error:
             run.fail(error)
+
+    def _unit_ended(self, run: Run[object], cost: int) -> None:
+        """And if it may have been the last of `run`, see whether it was: no end waits for a turn."""
         with self._work_came:
             self._at_work.pop(threading.current_thread(), None)
             run.in_flight -= 1

@@ -167,7 +167,8 @@ class SimulatedStreams(StreamPool):
 
     def _done(self, run: Run[object], unit: Unit, cost: int) -> None:
         self._taken -= 1
-        self._carry_out(run, unit, cost, self._buffers)
+        self._carry_out(run, unit, self._buffers)
+        self._unit_ended(run, cost)
         if run.is_stopping:
             self.observer.left_the_line(self._turns)
 

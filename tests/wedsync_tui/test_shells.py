@@ -15,6 +15,7 @@ from engine.contract import operations as ops
 from engine.local import LocalEngine
 from tests import samples
 from tests.engine.homes import PASSPHRASE, home_with_repository
+from tests.suites.engine_handle import eventually
 from wedsync_tui.completion import Known, known_from
 from wedsync_tui.shells import BASH, candidates
 
@@ -77,7 +78,7 @@ def _complete(program: Path, home: Path, line: str) -> list[str]:
         eval "$(wedsync-tui --completion bash)"
         COMP_LINE=$1 COMP_POINT=${{#1}} COMP_WORDS=("${{@:2}}") COMP_CWORD={len(words) - 1}
         _wedsync_tui wedsync-tui
-        printf '%s\\n' "${{COMPREPLY[@]}}"
+        for reply in "${{COMPREPLY[@]}}"; do printf '%s\\n' "$reply"; done
         complete -p wedsync-tui >&2
     """
     environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}", "WEDSYNC_HOME": str(home)}
@@ -98,6 +99,7 @@ def test_bash_completes_verbs_paths_and_values(program: Path, tmp_path: Path) ->
         "compopt -o nospace", f"{tmp_path}/first\\ dance/",
     ]  # fmt: skip
     assert _complete(program, home, "wedsync-tui backup x --from y --priority=n") == ["next-day"]
+    assert _complete(program, home, "wedsync-tui nonsense") == []  # what was written stays
     assert not home.exists()
 
 
@@ -105,6 +107,7 @@ def test_names_come_from_the_engine_that_runs(program: Path, tmp_path: Path) -> 
     engine = LocalEngine.start(home_with_repository(tmp_path / "home"), PASSPHRASE)
     engine.call(ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20))).result(60)
     try:
+        assert eventually(lambda: engine.status().weddings_total == 1)  # names are of the newest document
         assert _complete(program, tmp_path / "home", "wedsync-tui verify sm") == ["smith-jones"]
     finally:
         engine.close(drain_s=0.0).result(60)

@@ -272,19 +272,23 @@ def test_checkpoints_are_taken_as_bytes_are_stored(tmp_path: Path, eager: None, 
         assert bench.verify().problems == []
 
 
-def test_a_job_with_checkpoints_is_unchanged_next_time(bench: Bench, tmp_path: Path, eager: None, reads: Reads) -> None:
-    """Its own checkpoints, which hold an unfinished film, are older than its snapshot."""
+def test_a_job_with_checkpoints_is_unchanged_next_time(tmp_path: Path, eager: None, reads: Reads) -> None:
+    """Its own checkpoints, which hold an unfinished film, are older than its snapshot.
+
+    One stream ends a segment before it begins the next; two may end the last ones together, with no checkpoint between.
+    """
     source = tmp_path / "source"
     build(source, _tree())
-    snapshot = bench.backup(source)
-    assert any(
-        entry.hash[:1] == UNFINISHED and len(entry.hash) > 1
-        for item in _checkpoints(bench)
-        for entry in bench.entries(item)
-    )
-    assert bench.snapshots(partial=True)[-1].id == snapshot.id
-    assert reads.since(lambda: bench.backup(source)) == 0
-    assert bench.verify().problems == []
+    with Bench(streams=1) as bench:
+        snapshot = bench.backup(source)
+        assert any(
+            entry.hash[:1] == UNFINISHED and len(entry.hash) > 1
+            for item in _checkpoints(bench)
+            for entry in bench.entries(item)
+        )
+        assert bench.snapshots(partial=True)[-1].id == snapshot.id
+        assert reads.since(lambda: bench.backup(source)) == 0
+        assert bench.verify().problems == []
 
 
 def test_a_job_that_runs_again_numbers_its_checkpoints_on(tmp_path: Path, eager: None, reads: Reads) -> None:

@@ -7,13 +7,14 @@ import random
 import threading
 import weakref
 from collections import Counter
+from functools import partial
 from typing import Literal
 
 import pytest
 
 from engine.base.errors import LimitReached, Unavailable, WedSyncError
 from engine.base.invariants import BrokenInvariant
-from engine.pipeline.pool import Cancelled, StreamPool, Unit
+from engine.pipeline.pool import Buffers, Cancelled, StreamPool, Unit
 from tests.engine.pipeline.pooling import ENDED_S, Counted, close, ended, new_pool, wait
 
 # --- turns ------------------------------------------------------------------------------------------------
@@ -396,3 +397,30 @@ def test_what_a_unit_held_when_it_failed_is_let_go_before_its_run_ends(single: S
         assert held[0]() is None
     finally:
         gc.enable()
+
+
+def test_what_a_unit_held_is_let_go_before_its_run_is_asked_for_its_end(single: StreamPool) -> None:
+    """Whoever hears of the end may unmount the source."""
+    seen: list[object] = []
+
+    class Holding(Counted):
+        held: weakref.ref[threading.Event] | None = None
+
+        def next_unit(self, *, idle: bool) -> Unit | None:
+            unit = super().next_unit(idle=idle)
+            if unit is None:
+                seen.append(self.held and self.held())
+                return None
+            thing = threading.Event()
+            self.held = weakref.ref(thing)
+            return partial(_carried_out, unit, thing)
+
+    run = Holding(1)
+    single.submit(run)
+    assert ended(run) is None
+    assert seen[-1] is None
+    assert len(run.carried_out) == 1
+
+
+def _carried_out(unit: Unit, _: threading.Event, buffers: Buffers) -> None:
+    unit(buffers)
