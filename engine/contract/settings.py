@@ -12,6 +12,7 @@ import msgspec
 
 from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
+from engine.contract.caching import COLD_CACHE_SETTINGS, CacheSettings
 from engine.contract.tiers import COLD_TIER_SETTINGS, PolicySettings, TiersSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -134,6 +135,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     storage: StorageSettings = StorageSettings()
     tiers: TiersSettings = TiersSettings()
     policy: PolicySettings = PolicySettings()
+    cache: CacheSettings = CacheSettings()
     engine: EngineSettings = EngineSettings()
     classes: ClassSettings = ClassSettings()
     limits: LimitSettings = LimitSettings()
@@ -144,4 +146,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 # Read once at start; changing one while running is accepted, saved, and said to wait for the next start.
-COLD_SETTINGS = frozenset({"storage.hot", "engine.jobs_queued_max"}) | COLD_TIER_SETTINGS
+COLD_SETTINGS = frozenset({"storage.hot", "engine.jobs_queued_max"}) | COLD_TIER_SETTINGS | COLD_CACHE_SETTINGS

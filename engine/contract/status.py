@@ -219,10 +219,34 @@ class TierRow(_Document, frozen=True, kw_only=True):
     limit_bytes_per_s: float | None = None  # in force now; None: no limit
 
 
+class CachedTierRow(_Document, frozen=True, kw_only=True):
+    """What the read cache did for one tier since the start. Hits and misses are blocks of 256 KiB, or parts of one."""
+
+    tier: Tier
+    memory_hits: int
+    disk_hits: int
+    misses: int
+    hit_rate: float  # of all of them; 0 while there are none
+    memory: Percentiles  # how long reads took that needed memory only, one in 16 of them
+    disk: Percentiles  # that needed the cache's disk
+    store: Percentiles  # that needed the store
+
+
+class CacheStatus(_Document, frozen=True, kw_only=True):
+    """The read cache in front of warm and cold."""
+
+    memory_bytes: int
+    memory_capacity_bytes: int
+    disk_bytes: int
+    disk_capacity_bytes: int  # 0: there is none on disk
+    tiers: tuple[CachedTierRow, ...]
+
+
 class Storage(_Document, frozen=True, kw_only=True):
     """Where the bytes lie."""
 
     tiers: tuple[TierRow, ...]
+    cache: CacheStatus | None = None  # None: none is needed, or none is wanted
     repository: str  # its id, or empty when there is none yet
 
 

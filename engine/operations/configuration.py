@@ -19,6 +19,7 @@ from engine.base.atomic import replace_file
 from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError
 from engine.base.shapes import convert
 from engine.base.units import parse_bytes, parse_span
+from engine.contract.caching import check_cache
 from engine.contract.operations import SettingRow
 from engine.contract.settings import Settings
 from engine.contract.tiers import check_tiers
@@ -281,6 +282,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"{key}: {error}") from None
     try:
         check_tiers(settings.tiers, settings.policy, settings.storage.hot)
+        check_cache(settings.cache)
     except ValueError as error:
         raise UsageError(str(error)) from None
     names = [schedule.name for schedule in settings.schedules]

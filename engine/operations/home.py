@@ -6,6 +6,7 @@ seen.json     highest numbers     logs/         engine.jsonl and its five predec
 damaged.json  packs found damaged, if any
 copies.db     which copy of which pack lies where, once there are several places (and copies.db-wal, copies.db-shm)
 journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
+cache/        what was read from warm and cold, if there are such tiers; may be deleted while no engine runs
 repository/   the hot store, unless `storage.hot` says another
 ```
 
@@ -115,7 +116,9 @@ class Home:
     def restless(self) -> tuple[bytes, ...]:
         """What changes here while an engine runs: no backup of a folder around the home reads it."""
         databases = [f"{name}{ending}" for name in ("journal.db", "copies.db") for ending in ("", "-wal", "-shm")]
-        return tuple(os.fsencode(self.path / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs"))
+        return tuple(
+            os.fsencode(self.path / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs", "cache")
+        )
 
     def locations(self) -> Locations:
         """The copy catalog, opened at the first call; blocks. Raises NotPermitted, LimitReached, Unavailable."""

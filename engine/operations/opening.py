@@ -33,7 +33,15 @@ def stores_of(home: EngineHome, settings: Settings, clock: Clock) -> Callable[[M
     """What opens the stores that settings name, for the engine of a home."""
 
     def opened(meters: Meters, create: bool) -> Stack:
-        wanted = Wanted(home.hot_url(settings), settings.tiers, meters, home.locations, clock)
+        wanted = Wanted(
+            home.hot_url(settings),
+            settings.tiers,
+            meters,
+            home.locations,
+            clock,
+            cache=settings.cache,
+            cache_folder=None if home.read_only else home.path / "cache",
+        )
         return build_stack(wanted, create=create)
 
     return opened
@@ -128,8 +136,8 @@ class Opening:
         """Let go of repository and store. Blocks; called when no job is left."""
         if self.repository is not None:
             self.repository.close()
-        if self.store is not None:
-            self.store.close()
+        if self.stack is not None:
+            self.stack.close()
 
     @property
     def store(self) -> ObjectStore | None:

@@ -24,6 +24,7 @@ from engine.jobs.totals import Totals
 from engine.monitor.health import JobFacts, health_of
 from engine.operations import watching
 from engine.operations.alerts import alerts_of
+from engine.operations.caching import cache_of
 from engine.operations.context import Engine
 from engine.operations.streams import percentiles_of
 
@@ -48,6 +49,7 @@ def build(engine: Engine) -> Status:
         auto_scaling=engine.streams.shown(),
         storage=Storage(
             tiers=engine.rationing.shown(engine.measured.tiers),
+            cache=cache_of(engine.opening.stack),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
         ),
         health=health_of(

@@ -15,6 +15,7 @@ from engine.pipeline.plan import BlobUse, Piece, Range
 from engine.pipeline.pool import Buffers
 from engine.repository import layout
 from engine.repository.vault import WeddingVault
+from engine.storage.cached import past_caches
 
 Fetched = tuple[Piece, memoryview | None, str]  # the bytes, or None and a sentence
 Room = Callable[[BlobUse], memoryview]  # where an unpressed blob is to be opened, to save a copy
@@ -60,8 +61,11 @@ def _open(
 ) -> Iterator[Fetched]:
     begin_s = buffers.now_s()
     try:
-        content = vault.open_blob(blob.location, sealed, into)
-    except IntegrityError as error:
+        try:
+            content = vault.open_blob(blob.location, sealed, into)
+        except IntegrityError:
+            content = _open_past_caches(vault, blob, sealed, into)
+    except (IntegrityError, NotFound) as error:
         yield from _all_spoilt([blob], f"pack {blob.location.pack.name.hex()}: {error.message}")
         return
     id_key = vault.keys.id_key(blob.location.pack.pack_type)
@@ -74,6 +78,16 @@ def _open(
             checked.append((piece, None, f"chunk {piece.chunk_id.hex()} does not have the contents it is named after"))
     buffers.spent("open", buffers.now_s() - begin_s, sum(len(chunk) for _, chunk, _ in checked if chunk is not None))
     yield from checked
+
+
+def _open_past_caches(vault: WeddingVault, blob: BlobUse, sealed: memoryview, into: memoryview) -> memoryview:
+    """Read a blob once more, from its store: a cache may have kept what the store once gave wrong.
+
+    Raises IntegrityError, NotFound.
+    """
+    with past_caches():
+        vault.store.read_into(layout.pack(vault.keys.wedding, blob.location.pack.name), blob.location.offset, sealed)
+    return vault.open_blob(blob.location, sealed, into)
 
 
 def _all_spoilt(blobs: list[BlobUse], what: str) -> Iterator[Fetched]:

@@ -20,6 +20,7 @@ from engine.repository.entry import FILE, Entry
 from engine.repository.index import Location
 from engine.repository.pack import HEADER_BYTES, PackEntry, parse_header, split_records
 from engine.repository.vault import WeddingVault
+from engine.storage.cached import past_caches
 
 _ANY_FILE = Entry(path=b"pack", kind=FILE, mode=0, uid=0, gid=0, mtime_ns=0, size=1 << 62)
 
@@ -33,7 +34,8 @@ def check_name(vault: WeddingVault, pack: PackEntry, buffers: Buffers) -> None:
     hasher = blake3()
     for offset in range(0, size_bytes, UNIT_BYTES):
         part = buffers.source[: min(UNIT_BYTES, size_bytes - offset)]
-        vault.store.read_into(name, offset, part)
+        with past_caches():
+            vault.store.read_into(name, offset, part)
         if not offset:
             parse_header(bytes(part[:HEADER_BYTES]), pack.name)
         hasher.update(part)

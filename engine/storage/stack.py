@@ -1,17 +1,24 @@
 """The stack of stores that settings ask for. The one place that knows how the layers stand on each other.
 
-From the outside in: tiers; in each tier its meter; below that the store of each place. With one place there is just its
-metered store, and no catalog is asked for anything.
+From the outside in: tiers; in warm and cold the read cache; in each tier its meter, which counts what the cache did not
+spare; below that the store of each place. With one place there is just its metered store, and no catalog is asked for
+anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
 
 from engine.base.clock import Clock
+from engine.base.units import parse_bytes
+from engine.contract.caching import CacheSettings
 from engine.contract.tiers import TIERS, Tier, TiersSettings, place_of
+from engine.storage.cache.blocks import MemoryBlocks
+from engine.storage.cache.slots import open_disk_blocks
+from engine.storage.cached import BlockCache, CachedStore
 from engine.storage.locations import Locations
 from engine.storage.placed import PlacedStore
 from engine.storage.stores.metered import Meter, MeteredStore
@@ -26,6 +33,14 @@ class Stack(msgspec.Struct, frozen=True):
     store: ObjectStore
     tiers: Mapping[Tier, ObjectStore]  # those that are there, hot first; bytes are counted by tier
     places: Mapping[str, ObjectStore]  # place → its own store: for who looks at one copy
+    cache: BlockCache | None = None  # in front of warm and cold, for what the repository reads
+    cached: Mapping[Tier, CachedStore] = {}
+
+    def close(self) -> None:
+        """Close every store, and the cache."""
+        self.store.close()
+        if self.cache is not None:
+            self.cache.close()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -36,6 +51,8 @@ class Wanted(msgspec.Struct, frozen=True):
     meters: Mapping[Tier, Meter]
     locations: Callable[[], Locations]  # opened when there are several places; the home's
     clock: Clock
+    cache: CacheSettings = CacheSettings()
+    cache_folder: Path | None = None  # None: the home cannot be written
 
 
 def build_stack(wanted: Wanted, *, create: bool) -> Stack:
@@ -59,4 +76,18 @@ def build_stack(wanted: Wanted, *, create: bool) -> Stack:
         raise
     placed = {tier: PlacedStore(store, place_of(tier), locations, wanted.clock) for tier, store in opened.items()}
     tiers = {tier: MeteredStore(store, wanted.meters[tier]) for tier, store in placed.items()}
-    return Stack(TieredStore(tiers, locations), tiers, {store.place: store for store in placed.values()})
+    cache = _open_cache(wanted)
+    cached: dict[Tier, CachedStore] = {}
+    if cache is not None:
+        cached = {tier: CachedStore(store, cache, wanted.clock) for tier, store in tiers.items() if tier != "hot"}
+    places = {store.place: store for store in placed.values()}
+    return Stack(TieredStore({**tiers, **cached}, locations), tiers, places, cache, cached)
+
+
+def _open_cache(wanted: Wanted) -> BlockCache | None:
+    """The cache that settings ask for; None where they ask for none."""
+    memory_bytes, disk_bytes = parse_bytes(wanted.cache.memory), parse_bytes(wanted.cache.disk)
+    disk = open_disk_blocks(wanted.cache_folder, disk_bytes) if wanted.cache_folder and disk_bytes else None
+    if not memory_bytes and disk is None:
+        return None
+    return BlockCache(MemoryBlocks(memory_bytes), disk)

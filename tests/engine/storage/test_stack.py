@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.base.clock import FakeClock
-from engine.base.errors import UsageError
+from engine.base.errors import NotFound, UsageError
+from engine.contract.caching import CacheSettings
 from engine.contract.tiers import TIERS, TierSettings, TiersSettings
 from engine.storage.locations import Locations, pack_name
 from engine.storage.stack import Wanted, build_stack
@@ -47,6 +49,39 @@ def test_several_tiers_have_a_meter_each_and_one_catalog(tmp_path: Path) -> None
     assert (wanted.meters["cold"].bytes_written, wanted.meters["cold"].bytes_read) == (4096, 4096)
     assert wanted.meters["hot"].bytes_written == 0
     stack.store.close()
+    locations.close()
+
+
+def test_warm_and_cold_are_read_through_one_cache_whose_hits_no_meter_counts(tmp_path: Path) -> None:
+    locations = Locations(None)
+    tiers = TiersSettings(warm=TierSettings(url=f"file://{tmp_path}/warm"), cold=TierSettings(url="memory://"))
+    wanted = msgspec.structs.replace(_wanted(tmp_path, tiers, locations), cache_folder=tmp_path / "cache")
+    stack = build_stack(wanted, create=True)
+    publish(stack.tiers["warm"], PACK, b"x" * 8192)
+    for _ in range(3):
+        buffer = bytearray(4096)
+        stack.store.read_into(PACK, 0, memoryview(buffer))
+        assert buffer == b"x" * 4096
+    assert wanted.meters["warm"].bytes_read == 4096
+    assert (stack.cached["warm"].figures().memory_hits, stack.cached["cold"].figures().misses) == (2, 0)
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["blocks", "records"]
+    stack.store.delete(PACK)
+    with pytest.raises(NotFound):
+        stack.store.read_into(PACK, 0, memoryview(bytearray(1)))
+    stack.close()
+    locations.close()
+
+
+@pytest.mark.parametrize(("memory", "disk"), [("0", "0"), ("0", "1KiB")])
+def test_a_cache_without_room_is_none(tmp_path: Path, memory: str, disk: str) -> None:
+    locations = Locations(None)
+    tiers = TiersSettings(warm=TierSettings(url="memory://"))
+    wanted = msgspec.structs.replace(
+        _wanted(tmp_path, tiers, locations), cache=CacheSettings(memory=memory, disk=disk), cache_folder=tmp_path
+    )
+    stack = build_stack(wanted, create=True)
+    assert stack.cache is None
+    stack.close()
     locations.close()
 
 

@@ -1,0 +1,38 @@
+"""The read cache as it is shown. Engine loop only."""
+
+from __future__ import annotations
+
+from engine.contract.status import CachedTierRow, CacheStatus
+from engine.contract.tiers import Tier
+from engine.operations.streams import percentiles_of
+from engine.storage.cached import CachedStore
+from engine.storage.stack import Stack
+
+
+def cache_of(stack: Stack | None) -> CacheStatus | None:
+    """The cache in front of the slow tiers; None where there is none."""
+    if stack is None or stack.cache is None:
+        return None
+    memory, disk = stack.cache.memory, stack.cache.disk
+    return CacheStatus(
+        memory_bytes=memory.used_bytes,
+        memory_capacity_bytes=memory.capacity_bytes,
+        disk_bytes=disk.used_bytes if disk is not None else 0,
+        disk_capacity_bytes=disk.capacity_bytes if disk is not None else 0,
+        tiers=tuple(_row(tier, store) for tier, store in stack.cached.items()),
+    )
+
+
+def _row(tier: Tier, store: CachedStore) -> CachedTierRow:
+    figures = store.figures()
+    hits = figures.memory_hits + figures.disk_hits
+    return CachedTierRow(
+        tier=tier,
+        memory_hits=figures.memory_hits,
+        disk_hits=figures.disk_hits,
+        misses=figures.misses,
+        hit_rate=hits / (hits + figures.misses) if hits else 0.0,
+        memory=percentiles_of(figures.memory),
+        disk=percentiles_of(figures.disk),
+        store=percentiles_of(figures.store),
+    )
