@@ -18,7 +18,7 @@ from engine.base import units
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import events as ev
 from engine.contract import operations as ops
-from engine.contract import recovery, steering
+from engine.contract import receipts, recovery, steering
 from engine.contract import status as st
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
@@ -398,6 +398,9 @@ class FakeEngine:
 
     def _recover(self, _: recovery.Recover) -> ops.Result:
         raise UsageError("nothing to recover", "give --from URL on an empty home, --to DIR to restore weddings")
+
+    def _receipt(self, _: receipts.MakeReceipt) -> ops.Result:
+        raise UsageError("a receipt of which wedding?", "name it, or give --verify FILE")
 
     def _key_remove(self, _: ops.RemoveKey) -> ops.Result:
         raise Conflict("this is the last key slot", "add another with key add, then remove this one")

@@ -18,7 +18,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The vault", ("init", "status", "verify", "repair", "drill", "keys", "key add", "key paper", "key remove")),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
-    ("What is kept", ("snapshots", "browse", "find", "diff")),
+    ("What is kept", ("snapshots", "browse", "find", "diff", "receipt")),
     ("Getting it back", ("retrieve", "recover")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
@@ -78,6 +78,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
     "key paper": ("key paper --out /media/usb/key.txt", "key paper --label 'bank safe' --out -"),
+    "receipt": (
+        "receipt smith-jones --card /media/A --out card-A.receipt",
+        "receipt smith-jones --out - --snapshot 5f0c",
+        "receipt --verify card-A.receipt --key 3b6a27bc…",
+    ),
     "recover": (
         "recover --from 's3://weddings/hot?endpoint=https://s3.example.com'",
         "recover --to /restore --dry-run",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
-from engine.contract import drills, recovery
+from engine.contract import drills, receipts, recovery
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -48,6 +48,8 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
             return list(_repaired(result))
         case drills.DrillReport():
             return list(_drilled(result))
+        case receipts.ReceiptResult() | receipts.ReceiptVerified():
+            return list(_receipt(result))
         case recovery.Recovery():
             return list(_recovered(result))
         case ops.StatusResult(document=status):
@@ -147,6 +149,22 @@ def _drilled(report: drills.DrillReport) -> Iterator[str]:
     )
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
+
+
+def _receipt(found: receipts.ReceiptResult | receipts.ReceiptVerified) -> Iterator[str]:
+    yield (
+        f"{clean(found.wedding)}, snapshot {found.snapshot[:12]} of {found.time}: {format_count(found.files, 'file')}, "
+        f"{format_bytes(found.bytes_source)}; {found.copies} of {found.copies_needed} copies"
+    )
+    if isinstance(found, receipts.ReceiptVerified):
+        yield f"the signature is good, made {found.made}; key {found.key}"
+    elif found.card:
+        yield f"{clean(found.card)}: {format_count(found.card_files, 'file')}, {format_bytes(found.card_bytes)}"
+        for line in found.missing[:ROWS_MAX]:
+            yield f"missing: {clean(line)}"
+        if found.missing_total > ROWS_MAX:
+            yield f"and {found.missing_total - ROWS_MAX:,} more missing"
+    yield "safe to format" if found.safe_to_format else "NOT safe to format"
 
 
 def _recovered(found: recovery.Recovery) -> Iterator[str]:

@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import drills, recovery, steering
+from engine.contract import drills, receipts, recovery, steering
 from engine.contract import operations as ops
 
 
@@ -80,6 +80,14 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
+    OperationSpec(
+        "receipt",
+        "receipt",
+        _O,
+        receipts.MakeReceipt,
+        (receipts.ReceiptResult, receipts.ReceiptVerified),
+        needs_repository=False,
+    ),
     OperationSpec(
         "recover", "recover", _A, recovery.Recover, (recovery.Recovery,), needs_repository=False, changes=True
     ),

@@ -388,9 +388,10 @@ class ListKeys(Operation, frozen=True, kw_only=True):
 
 
 class KeyList(Result, frozen=True, kw_only=True):
-    """Key slots."""
+    """Key slots, and the public key that receipts are signed with."""
 
     keys: tuple[KeySlotRow, ...]
+    receipt_key: str = ""  # 64 hex digits
 
 
 class AddKey(Operation, frozen=True, kw_only=True):

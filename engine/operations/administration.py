@@ -74,7 +74,8 @@ async def remove_key(engine: Engine, operation: ops.RemoveKey) -> ops.KeyList:
 async def _keys(engine: Engine, repository: Repository) -> ops.KeyList:
     slots = sorted(await engine.offload.run("keys", repository.slots), key=lambda slot: (not slot.current, slot.id))
     return ops.KeyList(
-        keys=tuple(ops.KeySlotRow(id=slot.id, label=slot.label, kdf=slot.kdf, current=slot.current) for slot in slots)
+        keys=tuple(ops.KeySlotRow(id=slot.id, label=slot.label, kdf=slot.kdf, current=slot.current) for slot in slots),
+        receipt_key=repository.receipt_key.public,
     )
 
 

@@ -23,6 +23,7 @@ from engine.operations import (
     joblist,
     manyjobs,
     queue,
+    receipts,
     recovery,
     retrievals,
     scheduling,
@@ -42,6 +43,7 @@ HANDLERS: dict[str, Handler] = {
     **joblist.HANDLERS,
     **manyjobs.HANDLERS,
     **queue.HANDLERS,
+    **receipts.HANDLERS,
     **recovery.HANDLERS,
     **retrievals.HANDLERS,
     **scheduling.HANDLERS,
@@ -53,6 +55,7 @@ HANDLERS: dict[str, Handler] = {
 STREAM_HANDLERS: dict[str, StreamHandler] = {  # of these, the same with the caller's standard input and output
     **administration.STREAM_HANDLERS,
     **backups.STREAM_HANDLERS,
+    **receipts.STREAM_HANDLERS,
     **recovery.STREAM_HANDLERS,
     **retrievals.STREAM_HANDLERS,
 }

@@ -11,7 +11,8 @@ import unicodedata
 from dataclasses import dataclass, field
 
 import msgspec
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -25,6 +26,8 @@ _SLOT = struct.Struct("<4sBBI32sIII")
 _MEMORY_KIB_MAX = GIB // KIB
 _ITERATIONS_MAX = 64
 _LANES_MAX = 64
+_RECEIPT_CONTEXT = "wedsync 1 receipt key"  # nothing of it is ever in a repository
+_RECEIPT_PREFIX = b"wedsync 1 receipt\0"
 
 
 class KdfCost(msgspec.Struct, frozen=True):
@@ -97,6 +100,32 @@ def open_slot(data: bytes, passphrase: str, *, name: str) -> SlotContents:
     if len(contents.master) != crypto.KEY_BYTES:
         raise IntegrityError(f"key slot {name} holds no master key")
     return contents
+
+
+class ReceiptKey:
+    """What signs receipts: Ed25519 (RFC 8032), derived from the master key, so it is the same for life."""
+
+    def __init__(self, master: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(crypto.derive(_RECEIPT_CONTEXT, master))
+
+    @property
+    def public(self) -> str:
+        """The public key, 64 hex digits."""
+        return self._key.public_key().public_bytes_raw().hex()
+
+    def sign(self, digest: bytes) -> bytes:
+        """The signature of what has this digest."""
+        return self._key.sign(_RECEIPT_PREFIX + digest)
+
+
+def is_signed_by(public: str, digest: bytes, signature: str) -> bool:
+    """Whether the holder of a receipt key signed what has this digest. Key and signature are hex digits."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+        key.verify(bytes.fromhex(signature), _RECEIPT_PREFIX + digest)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 class SealingEpoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

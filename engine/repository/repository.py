@@ -233,6 +233,11 @@ class Repository:
         text = paper.paper_text(self._sealed.entropy.token(paper.SECRET_BYTES))
         return self.add_slot(text, label, cost), text
 
+    @property
+    def receipt_key(self) -> keyring.ReceiptKey:
+        """What signs receipts of this repository."""
+        return keyring.ReceiptKey(self._sealed.master)
+
     def remove_slot(self, prefix: str) -> None:
         """Remove the slot whose id starts with `prefix`. Raises NotFound, UsageError; Conflict for the last one."""
         ids = [name.removeprefix(layout.KEYS) for name in _slot_names(self.store)]

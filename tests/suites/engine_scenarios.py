@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import drills, recovery, steering
+from engine.contract import drills, receipts, recovery, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -182,6 +182,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         "key_paper", lambda place: recovery.MakePaperKey(out=str(place.folder / "page.txt")), recovery.PaperKeyMade
     ),
     Scenario("key_paper nowhere", lambda _: recovery.MakePaperKey(out=""), UsageError, "--out FILE"),
+    Scenario(
+        "receipt",
+        lambda place: receipts.MakeReceipt(wedding=SMITH, out=str(place.folder / "receipt")),
+        receipts.ReceiptResult,
+    ),
+    Scenario(
+        "verify a receipt",
+        lambda place: receipts.MakeReceipt(verify=str(place.folder / "receipt")),
+        receipts.ReceiptVerified,
+    ),
+    Scenario("receipt of nothing", lambda _: receipts.MakeReceipt(), UsageError, "which wedding"),
     Scenario(
         "recover", lambda place: recovery.Recover(to=str(place.folder / "all"), weddings=(SMITH,)), recovery.Recovery
     ),

@@ -1,0 +1,284 @@
+"""receipt: what of a wedding is kept where, signed, so that a photographer knows whether a card may be formatted.
+
+Copies are counted where they lie: each place is listed, and what the copy catalog knows to be bad does not count. The
+receipt counts the weakest of all that the snapshot needs: packs of both kinds, the wedding's key, the snapshot itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import IO
+
+import msgspec
+
+from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
+from engine.base.units import format_bytes, format_count, format_time
+from engine.contract import operations as ops
+from engine.contract.receipts import MakeReceipt, ProtectionLevel, ReceiptResult, ReceiptVerified
+from engine.contract.weddings import Wedding
+from engine.operations.browsing import no_snapshot, with_vault
+from engine.operations.context import Engine, Handler, StreamHandler
+from engine.operations.copies import CopyCount, count_copies
+from engine.operations.descriptors import CallerStreams
+from engine.operations.rows import path_base64
+from engine.pipeline.card import CardOutcome, Kept, compare_card
+from engine.repository.entry import FILE, Entry, path_text
+from engine.repository.keyring import ReceiptKey
+from engine.repository.receipt import VERSION, Facts, FileLine, Verified, verify_receipt, write_receipt
+from engine.repository.snapshot import Snapshot
+from engine.repository.vault import WeddingVault
+
+_NAMED_MAX = 20  # missing files that the text names
+
+
+async def receipt(engine: Engine, operation: MakeReceipt, streams: CallerStreams | None = None) -> ops.Result:
+    """See `MakeReceipt`. Raises IntegrityError for a receipt that is not as it was signed."""
+    if operation.verify:
+        return await _verify(engine, operation)
+    if not operation.wedding:
+        raise UsageError("a receipt of which wedding?", "name it, or give --verify FILE")
+    await engine.opening.needed()
+    await engine.went_on.wait()
+    wedding = engine.facts.find(operation.wedding)
+    output = (streams or CallerStreams()).output() if operation.out == "-" else None
+    stop = threading.Event()
+    making = _Making(engine, operation, wedding, lambda: stop.is_set() or engine.stopping)
+
+    def made(vault: WeddingVault) -> ReceiptResult:
+        facts, entries = making.facts(vault)
+        if operation.out:
+            with _opened(operation.out, output.take() if output else None) as out:
+                write_receipt(out, words_of(facts), facts, map(_line_of, entries()), making.key)
+        return making.result(facts)
+
+    try:
+        return await with_vault(engine, operation.wedding, made, nothing=no_snapshot)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
+
+
+class _Making(msgspec.Struct):
+    """One receipt on its way. On the executor."""
+
+    engine: Engine
+    operation: MakeReceipt
+    wedding: Wedding
+    is_stopped: Callable[[], bool]
+
+    @property
+    def key(self) -> ReceiptKey:
+        """What signs it."""
+        repository = self.engine.opening.repository
+        if repository is None:
+            raise Unavailable("the repository is not open")
+        return repository.receipt_key
+
+    def facts(self, vault: WeddingVault) -> tuple[Facts, Callable[[], Iterator[Entry]]]:
+        """What is to be said, and the files to be listed."""
+        snapshot = vault.find_snapshot(self.operation.snapshot)
+
+        def files() -> Iterator[Entry]:
+            return (entry for entry in vault.entries(snapshot) if entry.kind == FILE)
+
+        kept, count, size_bytes = Kept(), 0, 0
+        for entry in files():
+            count += 1
+            size_bytes += entry.size
+            if self.operation.card:
+                kept.add(entry)
+        card = CardOutcome()
+        if self.operation.card:
+            card = compare_card(os.fsencode(self.operation.card), kept, self.is_stopped)
+        copies = count_copies(self.engine, vault, snapshot)
+        return self._facts(snapshot, count, size_bytes, copies, card), files
+
+    def _facts(self, snapshot: Snapshot, count: int, size_bytes: int, copies: CopyCount, card: CardOutcome) -> Facts:
+        needed = self.engine.settings.policy.critical_copies
+        reasons = list(copies.problems)
+        if copies.fewest < needed:
+            exist = "copy exists" if copies.fewest == 1 else "copies exist"
+            reasons.append(f"{copies.fewest} {exist} where {needed} are needed, in {_listed(copies.regions)}")
+        if card.missing_total:
+            more = card.missing_total - 1
+            reasons.append(f"{card.missing[0]}" + (f", and {format_count(more)} more of the card" if more else ""))
+        level: ProtectionLevel = "safe" if copies.fewest >= needed and not copies.problems else "committed"
+        assert self.engine.opening.repository is not None
+        return Facts(
+            receipt=VERSION,
+            repository=self.engine.opening.repository.id,
+            wedding=self.wedding.name,
+            date=self.wedding.date.isoformat(),
+            snapshot=snapshot.id,
+            snapshot_time=format_time(snapshot.body.time_ns),
+            made=format_time(self.engine.clock.now_ns()),
+            host=os.uname().nodename,
+            files=count,
+            bytes_source=size_bytes,
+            level=level,
+            copies=copies.fewest,
+            copies_needed=needed,
+            places=copies.places,
+            card=path_text(os.fsencode(self.operation.card.strip("/"))) if self.operation.card else "",
+            card_files=card.files,
+            card_bytes=card.size_bytes,
+            missing=tuple(card.missing),
+            missing_total=card.missing_total,
+            safe_to_format=not reasons,
+            reasons=tuple(reasons),
+        )
+
+    def result(self, facts: Facts) -> ReceiptResult:
+        """The same for who asked."""
+        return ReceiptResult(
+            wedding=facts.wedding,
+            snapshot=facts.snapshot,
+            time=facts.snapshot_time,
+            files=facts.files,
+            bytes_source=facts.bytes_source,
+            level="safe" if facts.level == "safe" else "committed",
+            copies=facts.copies,
+            copies_needed=facts.copies_needed,
+            places=facts.places,
+            safe_to_format=facts.safe_to_format,
+            reasons=facts.reasons,
+            key=self.key.public,
+            card=facts.card,
+            card_files=facts.card_files,
+            card_bytes=facts.card_bytes,
+            missing=facts.missing,
+            missing_total=facts.missing_total,
+            out=self.operation.out,
+            warnings=tuple(f"not safe to format: {what}" for what in facts.reasons),
+        )
+
+
+def _listed(regions: tuple[str, ...]) -> str:
+    return ", ".join(regions) or "no region"
+
+
+def _line_of(entry: Entry) -> FileLine:
+    return FileLine(path_text(entry.path), entry.size, entry.hash.hex(), path_base64(entry.path))
+
+
+# --- words --------------------------------------------------------------------------------------------
+
+
+def words_of(facts: Facts) -> str:
+    """The receipt as people read it."""
+    lines = [
+        "WEDSYNC RECEIPT",
+        "",
+        f"Wedding     {facts.wedding}, {facts.date}",
+        f"Snapshot    {facts.snapshot}, {facts.snapshot_time}",
+        f"Files       {format_count(facts.files, 'file')}, {format_bytes(facts.bytes_source)}",
+        f"Protection  {facts.level}: {facts.copies} of {facts.copies_needed} copies, in {_listed(facts.places)}",
+        f"Repository  {facts.repository}",
+        f"Made        {facts.made} on {facts.host}",
+        "",
+        *verdict_lines(facts),
+        "",
+        "Every file is listed below with its size in bytes and its BLAKE3 (b3sum); of a file over 64 MiB it is the",
+        "BLAKE3 of the BLAKE3s of its parts of 64 MiB. To check it: wedsync-tui receipt --verify FILE --key KEY",
+        "where KEY is what the studio's `wedsync-tui keys` shows. A receipt that was changed is refused.",
+        "",
+    ]
+    return "".join(f"{_printable(line)}\n" for line in lines)
+
+
+def _printable(line: str) -> str:
+    """A line that a name on the card cannot break or end."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+
+
+def verdict_lines(facts: Facts) -> list[str]:
+    """Whether a card may be formatted, and if not, why."""
+    what = f"the card {facts.card} ({format_count(facts.card_files, 'file')}, {format_bytes(facts.card_bytes)})"
+    if not facts.card:
+        what = "a card that holds nothing but the files below"
+    if facts.safe_to_format:
+        return [f"SAFE TO FORMAT: {what}."]
+    lines = [f"NOT SAFE TO FORMAT: {what}.", *(f"  - {reason}" for reason in facts.reasons)]
+    lines += [f"  missing: {each}" for each in facts.missing[:_NAMED_MAX]]
+    if facts.missing_total > _NAMED_MAX:
+        lines.append(f"  and {format_count(facts.missing_total - _NAMED_MAX)} more")
+    return lines
+
+
+# --- files --------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _opened(path: str, fd: int | None) -> Iterator[IO[bytes]]:
+    """A new file to write, or the caller's output. A receipt that was not finished does not stay."""
+    if fd is not None:
+        with os.fdopen(fd, "wb") as output:
+            yield output
+        return
+    try:
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise Conflict(f"{path} stands already", "name a new file") from None
+    except FileNotFoundError:
+        raise NotFound(f"{path}: its folder is not there", "make the folder first") from None
+    except PermissionError:
+        raise NotPermitted(f"{path} may not be written") from None
+    except OSError as error:
+        raise LimitReached(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(made, "wb") as output:
+            yield output
+            output.flush()
+            os.fsync(output.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+
+
+async def _verify(engine: Engine, operation: MakeReceipt) -> ReceiptVerified:
+    """Check a receipt; a repository is asked for its key only where one is open anyway."""
+
+    def read() -> Verified:
+        try:
+            with open(operation.verify, "rb") as given:
+                return verify_receipt(given)
+        except PermissionError:
+            raise NotPermitted(f"{operation.verify} may not be read") from None
+        except OSError as error:
+            raise NotFound(f"{operation.verify}: {error.strerror}") from None
+
+    wanted = operation.key.strip().lower()
+    verified = await engine.offload.run("receipts", read)
+    repository = engine.opening.repository
+    if not wanted and repository is not None:
+        wanted = repository.receipt_key.public
+    if wanted and wanted != verified.key:
+        raise NotPermitted(
+            f"this receipt was signed by another key, {verified.key}", "it is not of the studio whose key this is"
+        )
+    facts = verified.facts
+    unknown = f"signed by key {verified.key}: compare it with the one that the studio's keys shows, or give --key"
+    return ReceiptVerified(
+        wedding=facts.wedding,
+        snapshot=facts.snapshot,
+        time=facts.snapshot_time,
+        made=facts.made,
+        files=facts.files,
+        bytes_source=facts.bytes_source,
+        copies=facts.copies,
+        copies_needed=facts.copies_needed,
+        safe_to_format=facts.safe_to_format,
+        reasons=facts.reasons,
+        key=verified.key,
+        key_known=bool(wanted),
+        warnings=(*(() if wanted else (unknown,)), *(f"not safe to format: {what}" for what in facts.reasons)),
+    )
+
+
+HANDLERS: dict[str, Handler] = {"receipt": receipt}
+STREAM_HANDLERS: dict[str, StreamHandler] = {"receipt": receipt}

@@ -1,0 +1,137 @@
+"""receipt: what it says of copies and cards, and that it never says "safe" too early."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, UsageError
+from engine.contract import operations as ops
+from engine.contract.receipts import MakeReceipt, ReceiptResult, ReceiptVerified
+from engine.local import LocalEngine
+from engine.repository.receipt import verify_receipt
+from tests.engine.homes import PASSPHRASE, home_with_repository
+from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
+
+SMITH = "smith-jones"
+
+
+@pytest.fixture
+def one_copy_is_enough(asking: Asking) -> Iterator[None]:
+    """An operator's own decision."""
+    asking.ask(ops.Configure(key="policy.critical_copies", value="1"), ops.ConfigureResult)
+    yield
+    asking.ask(ops.Configure(key="policy.critical_copies", value="3"), ops.ConfigureResult)
+
+
+def _card(asking: Asking, folder: Path) -> Path:
+    """What was backed up, as a card mounted elsewhere."""
+    card = folder / "card"
+    shutil.copytree(asking.folder / "source", card, symlinks=True)
+    (card / "link").unlink()
+    return card
+
+
+def test_one_copy_is_not_safe_to_format(asking: Asking, tmp_path: Path) -> None:
+    """Each photograph is to have three copies; until then the receipt says what is there and what is not."""
+    made = asking.ask(MakeReceipt(wedding=SMITH, card=str(_card(asking, tmp_path))), ReceiptResult)
+    assert (made.level, made.copies, made.copies_needed, made.places) == ("committed", 1, 3, ("hot/home",))
+    assert (made.card_files, made.missing, made.safe_to_format) == (5, (), False)
+    assert made.reasons == ("1 copy exists where 3 are needed, in home",)
+    assert made.warnings == ("not safe to format: 1 copy exists where 3 are needed, in home",)
+
+
+@pytest.mark.usefixtures("one_copy_is_enough")
+def test_a_card_that_is_kept_whole_may_be_formatted(asking: Asking, tmp_path: Path) -> None:
+    """Where the copies that are needed exist; the written receipt says the same, and its signature is good."""
+    out = tmp_path / "card.receipt"
+    made = asking.ask(MakeReceipt(wedding=SMITH, card=str(_card(asking, tmp_path)), out=str(out)), ReceiptResult)
+    assert (made.level, made.safe_to_format, made.warnings) == ("safe", True, ())
+    verified = verify_receipt(io.BytesIO(out.read_bytes()))
+    assert (verified.facts.files, verified.facts.safe_to_format) == (made.files, True)
+    assert verified.key == made.key == asking.ask(ops.ListKeys(), ops.KeyList).receipt_key
+    assert f"SAFE TO FORMAT: the card {tmp_path}/card (5 files" in out.read_text()
+    with pytest.raises(Conflict, match="stands already"):
+        asking.ask(MakeReceipt(wedding=SMITH, out=str(out)), ReceiptResult)
+
+
+@pytest.mark.usefixtures("one_copy_is_enough")
+def test_a_file_that_is_not_kept_forbids_it(asking: Asking, tmp_path: Path) -> None:
+    """However its name tries to look like the end of the list."""
+    card, out = _card(asking, tmp_path), tmp_path / "card.receipt"
+    (card / "late\n--- signature ---\nx.jpg").write_bytes(b"shot after the backup")
+    made = asking.ask(MakeReceipt(wedding=SMITH, card=str(card), out=str(out)), ReceiptResult)
+    assert (made.card_files, made.missing_total, made.safe_to_format) == (6, 1, False)
+    assert "is not in the snapshot" in made.missing[0]
+    assert "NOT SAFE TO FORMAT" in out.read_text()
+    asking.ask(MakeReceipt(verify=str(out)), ReceiptVerified)
+
+
+@pytest.mark.usefixtures("one_copy_is_enough")
+def test_a_pack_that_is_gone_is_no_copy(asking: Asking, tmp_path: Path) -> None:
+    """The store is asked, not the memory of it."""
+    wedding = fresh_wedding(asking, "one-pack-short")
+    asking.ask(backup_of(wedding, make_source(tmp_path / "source")), ops.JobResult)
+    assert asking.ask(MakeReceipt(wedding=wedding), ReceiptResult).safe_to_format
+    weddings = asking.folder / "home" / "repository" / "weddings"
+    newest = max((folder / "packs" for folder in weddings.iterdir()), key=lambda packs: packs.stat().st_mtime_ns)
+    for pack in newest.iterdir():
+        pack.unlink()
+    made = asking.ask(MakeReceipt(wedding=wedding), ReceiptResult)
+    assert (made.copies, made.level, made.safe_to_format) == (0, "committed", False)
+    assert any("are in no place; run verify" in reason for reason in made.reasons)
+
+
+def test_a_receipt_is_checked_without_a_repository(asking: Asking, tmp_path: Path) -> None:
+    """On the photographer's own machine, by the key that the studio shows."""
+    out = tmp_path / "receipt"
+    key = asking.ask(MakeReceipt(wedding=SMITH, out=str(out)), ReceiptResult).key
+    engine = LocalEngine.start(tmp_path / "elsewhere", None)
+    alone = Asking(engine, tmp_path)
+    try:
+        assert alone.ask(MakeReceipt(verify=str(out), key=key.upper()), ReceiptVerified).key_known
+        unknown = alone.ask(MakeReceipt(verify=str(out)), ReceiptVerified)
+        assert not unknown.key_known
+        assert "compare it with the one" in unknown.warnings[0]
+        with pytest.raises(NotPermitted, match="another key"):
+            alone.ask(MakeReceipt(verify=str(out), key="00" * 32), ReceiptVerified)
+        out.write_bytes(out.read_bytes().replace(b"NOT SAFE", b"    SAFE"))
+        with pytest.raises(IntegrityError, match="not as it was signed"):
+            alone.ask(MakeReceipt(verify=str(out), key=key), ReceiptVerified)
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_places_are_counted_by_region(tmp_path: Path) -> None:
+    """A pack that lies hot and warm in one region has one copy: one fire takes both."""
+    home = home_with_repository(tmp_path / "home")
+    (home / "config.toml").write_text(f'[tiers.warm]\nurl = "file://{tmp_path}/warm"\n')
+    engine = LocalEngine.start(home, PASSPHRASE, streams=1)
+    asking = Asking(engine, tmp_path)
+    try:
+        wedding = fresh_wedding(asking, SMITH)
+        asking.ask(backup_of(wedding, make_source(tmp_path / "source")), ops.JobResult)
+        shutil.copytree(home / "repository" / "weddings", tmp_path / "warm" / "weddings", dirs_exist_ok=True)
+        made = asking.ask(MakeReceipt(wedding=wedding), ReceiptResult)
+        assert (made.copies, made.places) == (1, ("hot/home", "warm/home"))
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_what_a_receipt_cannot_be_made_of(asking: Asking, tmp_path: Path) -> None:
+    """Nothing named, nothing backed up, no card there, no receipt there."""
+    for operation, error, says in (
+        (MakeReceipt(), UsageError, "of which wedding"),
+        (MakeReceipt(wedding=fresh_wedding(asking, "no-snapshot")), NotFound, "no snapshot yet"),
+        (MakeReceipt(wedding=SMITH, card=str(tmp_path / "nowhere")), NotFound, "mount the card"),
+        (MakeReceipt(wedding=SMITH, out=str(tmp_path / "no" / "folder")), NotFound, "make the folder first"),
+        (MakeReceipt(verify=str(tmp_path / "nowhere")), NotFound, "No such file"),
+        (MakeReceipt(verify=str(asking.folder / "source" / "speeches.txt")), IntegrityError, "not a whole receipt"),
+    ):
+        with pytest.raises(error) as caught:
+            asking.ask(operation, ReceiptResult)
+        assert says in caught.value.line(), operation
