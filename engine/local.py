@@ -25,6 +25,7 @@ from engine.base.clock import Clock, SystemClock
 from engine.base.entropy import Entropy, SystemEntropy
 from engine.base.errors import Unavailable, WedSyncError
 from engine.base.log import log_nowhere, log_to_file
+from engine.base.loop import make_loop
 from engine.base.version import VERSION
 from engine.contract.events import EventBatch
 from engine.contract.operations import Operation, Result
@@ -71,7 +72,7 @@ class LocalEngine:
         self._over = False  # under the lock
         self._stopped: Future[None] = Future()
         self._stopped.set_running_or_notify_cancel()  # so that nobody who waits can cancel it for the others
-        self._loop = asyncio.new_event_loop()
+        self._loop = make_loop()
         self._user = user_name(os.geteuid())
 
     @classmethod

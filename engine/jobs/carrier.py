@@ -1,7 +1,7 @@
-"""One attempt of a job: open it, hand its run to the streams, close it. Engine loop only.
+"""One attempt of a job: open it, hand its run to the streams, close it. Engine loop, but where it says otherwise.
 
-In: a job at work with its opener. Out: what came of it, told once to whoever owns the roster. Opening and closing
-block and therefore run on the executor, a few at a time for each wedding.
+In: a job at work with its opener. Out: what came of it, told once to whoever owns the roster. Opening blocks and
+therefore runs on the executor, a few at a time for each wedding; what was opened is left where the run was ended.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 from engine.base.errors import WedSyncError
@@ -65,31 +66,47 @@ class Carrier:
             active.run.interrupt()
 
     async def _attempt(self, active: Active) -> Conclusion:
-        job = active.job
-        context = active.spec.open(job)
+        context = active.spec.open(active.job)
+        closed: Future[None] = Future()
         try:
-            prepared = await self._offload.run(job.wedding_id, context.__enter__)
+            opened = functools.partial(self._open, active, context, closed)
+            prepared = await self._offload.run(active.job.wedding_id, opened)
         finally:
             self._opened(active)
-        active.run = prepared.run
-        try:
-            conclusion = await self._worked(active, prepared)
-        except BaseException as error:
-            await self._offload.run(job.wedding_id, functools.partial(_leave, context, error))
-            raise
-        await self._offload.run(job.wedding_id, functools.partial(_leave, context, None))
-        return conclusion
-
-    async def _worked(self, active: Active, prepared: Prepared) -> Conclusion:
-        prepared.run.priority = active.job.priority  # it may have changed while the run was made
-        has_come_through = active.job.kind == "retrieve" and active.job.initiation_s is not None
-        if active.job.kind in DATED_KINDS and not has_come_through:
-            prepared.run.accepted_s = active.job.queued_monotonic_s
-        if active.stop:
-            self.tell_to_stop(active)  # it was opened meanwhile; the pool lets go of it in its own way
-        self._pool.submit(prepared.run)
-        await asyncio.shield(asyncio.wrap_future(prepared.run.done))
+        await self._offload.ended(closed)
         return prepared.conclude()
+
+    def _open(self, active: Active, context: AbstractContextManager[Prepared], closed: Future[None]) -> Prepared:
+        """Open a job and give its run to the streams. On the executor: the first unit waits for no turn of the loop."""
+        job, prepared = active.job, context.__enter__()
+        run = prepared.run
+        try:
+            has_come_through = job.kind == "retrieve" and job.initiation_s is not None
+            if job.kind in DATED_KINDS and not has_come_through:
+                run.accepted_s = job.queued_monotonic_s
+            active.run = run  # from now on who stops the job, or moves it, tells the run; what was told before is here
+            run.priority = job.priority
+            if active.stop:
+                self.tell_to_stop(active)  # the pool lets go of it in its own way
+            run.done.add_done_callback(functools.partial(_close, context, closed))
+            self._pool.submit(run)
+        except BaseException as error:
+            _leave(context, error)
+            raise
+        return prepared
+
+
+def _close(context: AbstractContextManager[Prepared], closed: Future[None], done: Future[object]) -> None:
+    """Leave what a job opened, on the closer that ended its run: that waits for the store as the end did."""
+    error = done.exception()
+    try:
+        _leave(context, error)
+    except BaseException as other:  # a part of it has failed only now
+        error = error or other
+    if error is None:
+        closed.set_result(None)
+    else:
+        closed.set_exception(error)
 
 
 def _leave(context: AbstractContextManager[Prepared], error: BaseException | None) -> None:

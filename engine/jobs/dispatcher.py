@@ -114,7 +114,7 @@ class Dispatcher:
         if kept is None:
             return
         try:
-            await asyncio.wrap_future(kept)
+            await self._means.offload.ended(kept)
         except WedSyncError:
             if not job.ended:
                 self.cancel(job)

@@ -75,6 +75,9 @@ class SimulatedOffload(Offload):
         await self._clock.sleep(self._chance.random() * OPEN_S)
         return function()
 
+    def post(self, what: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(what)
+
     def close(self) -> None:
         return
 

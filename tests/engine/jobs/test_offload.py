@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -62,7 +63,77 @@ async def test_keys_are_forgotten_when_nobody_uses_them() -> None:
     try:
         for number in range(50):
             await offload.run(f"wedding{number}", lambda: None)
-        await asyncio.sleep(0)
-        assert not offload._gates
+        assert not offload._running
+        assert not offload._behind
     finally:
         offload.close()
+
+
+async def test_what_threads_have_for_the_loop_comes_with_one_wake_up() -> None:
+    offload = Offload(threads=1)
+    try:
+        await offload.run("a", lambda: None)
+        loop = asyncio.get_running_loop()
+        seen: list[int] = []
+
+        def posts() -> int:
+            before = len(loop._ready)  # type: ignore[attr-defined]  # no public way to ask what a loop has before it
+            for number in range(100):
+                offload.post(lambda number=number: seen.append(number))  # type: ignore[misc]
+            return len(loop._ready) - before  # type: ignore[attr-defined]
+
+        assert posts() == 1
+        await asyncio.sleep(0)
+        assert seen == list(range(100))
+    finally:
+        offload.close()
+
+
+async def test_a_bug_in_one_post_keeps_no_other_from_the_loop() -> None:
+    offload = Offload(threads=1)
+    try:
+        await offload.run("a", lambda: None)
+        seen: list[str] = []
+        offload.post(lambda: seen.append(str(1 // 0)))
+        offload.post(lambda: seen.append("the next"))
+        await asyncio.sleep(0)
+        assert seen == ["the next"]
+    finally:
+        offload.close()
+
+
+async def test_a_future_of_another_thread_is_waited_for() -> None:
+    offload = Offload(threads=2)
+    kept: Future[int] = Future()
+    failed: Future[int] = Future()
+    try:
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(offload.ended(kept))
+            await offload.run("a", lambda: kept.set_result(7))
+            assert await waiting == 7
+        await offload.run("a", lambda: failed.set_exception(KeyError("gone")))
+        with pytest.raises(KeyError):
+            await offload.ended(failed)
+    finally:
+        offload.close()
+
+
+async def test_calls_that_wait_are_not_begun_after_the_end() -> None:
+    offload = Offload(threads=2, calls_per_key=1)
+    begun, released = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        released.wait()
+
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(offload.run("a", call))
+        second = group.create_task(offload.run("a", lambda: pytest.fail("it began")))
+        await offload.run("other", begun.wait)
+        offload.close()
+        released.set()
+        await first
+        with pytest.raises(asyncio.CancelledError):
+            await second
+    with pytest.raises(RuntimeError):
+        await offload.run("a", lambda: None)
