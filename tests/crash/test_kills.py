@@ -16,6 +16,7 @@ from tests.crash.work import SCENARIOS
 SEED = 20260620
 KILLS = 3  # of each scenario; each is looked at as killed, after a power cut, and after one by chance
 REFUSALS = 2
+PACKING = ("checkpoints", "key epoch", "damaged packs")  # and the backups
 
 
 @pytest.fixture(scope="module", params=SCENARIOS)
@@ -55,10 +56,10 @@ def test_a_refused_call_is_one_error_and_can_be_tried_again(base: Base, number: 
 def test_every_kind_of_change_is_among_the_boundaries(base: Base) -> None:
     """What the seam calls a change is cut at; nothing else writes to a store, or replaces a small file of the home."""
     kinds = {boundary.split()[0] for boundary in base.boundaries}
-    packs = {"rename"} if "backup" in base.name or base.name in ("checkpoints", "damaged packs") else set()
+    packs = {"rename"} if "backup" in base.name or base.name in PACKING else set()
     always = {"create_file", "write_at", "fsync_file", "fsync_folder", "link", "unlink", "make_folder", "remove_folder"}
     home = {"home_open", "home_write", "home_fsync", "home_rename"}
-    news = home if base.name in ("init", "first backup", "register", "damaged packs") else set()
+    news = home if base.name in ("init", "first backup", "key epoch", "register", "damaged packs") else set()
     assert kinds == always | packs | news
 
 

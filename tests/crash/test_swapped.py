@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import IntegrityError, NotFound, WedSyncError, WrongPassphrase
-from engine.repository import codec, crypto, fragment, keyring, layout, transaction
+from engine.repository import crypto, fragment, layout, transaction
 from engine.repository.pack import read_footer
 from engine.repository.repository import Repository
 from engine.storage.stores.local import LocalStore
@@ -198,15 +198,8 @@ def test_a_whole_repository_set_back_behind_a_change_of_the_register_is_refused(
 
 
 def _add_epoch(place: Place) -> None:
-    """What a rotation of a wedding's key leaves: number 2, with one more sealing secret."""
     with work.opened(place) as bench:
-        sealed = bench.repository._sealed
-        folder = layout.wedding_keys(bytes.fromhex(WEDDING))
-        _, payload, _ = sealed.newest(folder, crypto.WEDDING_KEY, bytes.fromhex(WEDDING))
-        secrets = codec.decode(payload, keyring.WeddingSecrets, "key")
-        epoch = keyring.SealingEpoch(2, bench.entropy.token(32))
-        newer = keyring.WeddingSecrets(secrets.identity, (*secrets.epochs, epoch))
-        sealed.create(folder, 2, crypto.WEDDING_KEY, codec.encode(newer), bytes.fromhex(WEDDING))
+        work.add_epoch(bench)
 
 
 def test_a_new_epoch_seals_and_the_old_one_still_opens(place: Place) -> None:

@@ -27,7 +27,7 @@ from engine.contract.weddings import Wedding
 from engine.pipeline import backup, commit, recorder, source
 from engine.pipeline.pool import Cancelled, Run, Unit
 from engine.pipeline.repair import RepairOutcome, RepairRun
-from engine.repository import crypto, keyring, layout, manifest, transaction
+from engine.repository import codec, crypto, keyring, layout, manifest, transaction
 from engine.repository.pack import ALIGNMENT_BYTES, read_footer, split_records
 from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
@@ -215,6 +215,24 @@ def finish_key_change(bench: Bench) -> None:
             bench.repository.remove_slot(other.id)
 
 
+def add_epoch(bench: Bench) -> None:
+    """What a rotation of a wedding's key leaves: number 2, with one more sealing secret; nothing if it is there."""
+    folder, wedding = layout.wedding_keys(bytes.fromhex(WEDDING)), bytes.fromhex(WEDDING)
+    number, payload, _ = bench.repository._sealed.newest(folder, crypto.WEDDING_KEY, wedding)
+    if number == 1:
+        secrets = codec.decode(payload, keyring.WeddingSecrets, "key")
+        newer = (*secrets.epochs, keyring.SealingEpoch(2, bench.entropy.token(32)))
+        after = codec.encode(keyring.WeddingSecrets(secrets.identity, newer))
+        bench.repository._sealed.create(folder, 2, crypto.WEDDING_KEY, after, wedding)
+
+
+def back_up_in_a_new_epoch(place: Place, promised: Log) -> None:
+    """A further sealing secret, and a backup under it."""
+    with opened(place) as bench:
+        add_epoch(bench)
+        bench.backup(place.source, job_id=JOB)
+
+
 def change_register(place: Place, promised: Log) -> None:
     """A wedding is added, then renamed."""
     with opened(place) as bench:
@@ -278,6 +296,7 @@ SCENARIOS = {
     "next backup": Scenario(one_snapshot, back_up),
     "checkpoints": Scenario(one_snapshot, back_up_with_checkpoints),
     "key change": Scenario(one_snapshot, change_keys),
+    "key epoch": Scenario(one_snapshot, back_up_in_a_new_epoch),
     "register": Scenario(empty_repository, change_register),
     "lost index": Scenario(lost_index, repair),
     "damaged packs": Scenario(damaged_packs, repair),

@@ -22,7 +22,7 @@ from engine.contract.status import TierRow
 from engine.jobs.job import Job
 from engine.jobs.journal import Journal
 from engine.local import LocalEngine
-from engine.operations.configuration import parse_settings, read_settings
+from engine.operations.configuration import parse_settings
 from engine.operations.hooks import environment_of, run_hook
 from engine.operations.keeping import Kept
 from engine.operations.rationing import deadlines_of, limits_at, tier_limits_at, weights_of
@@ -155,12 +155,12 @@ def test_what_was_due_while_no_engine_ran_runs_once_after_the_start(fresh: Askin
     assert len(fresh.ask(ops.ListSnapshots(wedding=NAME), ops.SnapshotList).snapshots) == 1
 
 
-def _put_off(home: Path) -> None:
-    """As if the schedule had been due three days ago, and ever since."""
+def _put_off(home: Path, *, days: int = 3) -> None:
+    """As if the schedules had been due so many days ago, and ever since."""
     journal = Journal(home / "journal.db")
     kept = Kept.of(journal)
     for name, state in kept.schedule_states.items():
-        kept.schedule_states.put(name, msgspec.structs.replace(state, due_ns=state.due_ns - 3 * 86_400 * 10**9))
+        kept.schedule_states.put(name, msgspec.structs.replace(state, due_ns=state.due_ns - days * 86_400 * 10**9))
     journal.close()
 
 
@@ -176,9 +176,31 @@ def test_schedules_of_the_settings_are_listed_and_cannot_be_removed_here(tmp_pat
         made.engine.close(drain_s=0.0).result(ANSWER_S)
 
 
-def test_the_example_of_settings_can_be_read() -> None:
-    settings = read_settings(Path(__file__).parents[3] / "fixtures" / "config.toml")
-    assert len(settings.schedules) == 5
+def test_every_schedule_of_the_example_runs_and_its_result_is_kept(tmp_path: Path) -> None:
+    """The whole calendar of the sample settings, all of it due at once, on a wedding that has a snapshot."""
+    example = (Path(__file__).parents[3] / "fixtures" / "config.toml").read_text()
+    made = opened(tmp_path, example)
+    source = source_of(made)
+    made.ask(ops.EditWedding(name=NAME, sources=(str(source),)), ops.WeddingResult)
+    made.ask(ops.StartBackup(wedding=NAME, wait=True), ops.JobResult)
+    made.ask(steering.ListSchedules(), steering.ScheduleList)
+    made.engine.close(drain_s=0.0).result(ANSWER_S)
+    _put_off(tmp_path / "home", days=400)
+    made.engine = LocalEngine.start(tmp_path / "home", PASSPHRASE, streams=2)
+
+    def states() -> dict[str, tuple[str, str]]:
+        listed = made.ask(steering.ListSchedules(), steering.ScheduleList).schedules
+        return {row.name: (row.last_state, row.last_message) for row in listed}
+
+    try:
+        assert eventually(lambda: all(state for state, _ in states().values()))
+        assert {name: state for name, state in states().items() if state[0] != "done"} == {}
+        periods = {name.partition("-")[0] for name in states()}
+        assert periods >= {"hourly", "daily", "weekly", "monthly", "quarterly"}
+        operations = {each.operation for each in parse_settings(example, "config.toml").schedules}
+        assert operations >= {"start_backup", "verify", "drill"}
+    finally:
+        made.engine.close(drain_s=0.0).result(ANSWER_S)
 
 
 @pytest.mark.parametrize(
