@@ -248,7 +248,7 @@ def test_a_limit_is_in_force_when_its_change_is_answered(fresh: Asking) -> None:
 
 
 def test_a_limit_of_the_hot_store_holds_every_class_and_is_lifted_while_jobs_run(tmp_path: Path) -> None:
-    assert list(tier_limits_at(LimitSettings(hot="sat 08:00-18:00 2MB/s; 9MB/s"), 0).values()) == [9_000_000.0]
+    assert tier_limits_at(LimitSettings(hot="sat 08:00-18:00 2MB/s; 9MB/s"), 0)["hot"] == 9_000_000.0
     made = opened(tmp_path, '[limits]\nhot = "1MB/s"\n')
     try:
         card = tmp_path / "card"
