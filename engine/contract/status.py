@@ -219,6 +219,18 @@ class TierRow(_Document, frozen=True, kw_only=True):
     limit_bytes_per_s: float | None = None  # in force now; None: no limit
 
 
+class EndpointRow(_Document, frozen=True, kw_only=True):
+    """One way to a store in a bucket, since the start."""
+
+    url: str
+    bytes_per_s: float | None  # of one stream, a moving mean; None until it was measured
+    bytes_moved: int
+    failures: int  # calls that another endpoint had to take over, or that failed
+    is_resting: bool  # it failed too often in a row: left alone for a while
+    congestion: str  # what its connections use, read back; empty while none was seen
+    place: str = ""  # whose store it leads to, as warm/home
+
+
 class CachedTierRow(_Document, frozen=True, kw_only=True):
     """What the read cache did for one tier since the start. Hits and misses are blocks of 256 KiB, or parts of one."""
 
@@ -246,6 +258,7 @@ class Storage(_Document, frozen=True, kw_only=True):
     """Where the bytes lie."""
 
     tiers: tuple[TierRow, ...]
+    endpoints: tuple[EndpointRow, ...] = ()  # of stores in buckets
     cache: CacheStatus | None = None  # None: none is needed, or none is wanted
     repository: str  # its id, or empty when there is none yet
 

@@ -24,9 +24,9 @@ from engine.jobs.totals import Totals
 from engine.monitor.health import JobFacts, health_of
 from engine.operations import watching
 from engine.operations.alerts import alerts_of
-from engine.operations.caching import cache_of
 from engine.operations.context import Engine
 from engine.operations.streams import percentiles_of
+from engine.operations.transport import cache_of, endpoints_of
 
 
 def build(engine: Engine) -> Status:
@@ -49,6 +49,7 @@ def build(engine: Engine) -> Status:
         auto_scaling=engine.streams.shown(),
         storage=Storage(
             tiers=engine.rationing.shown(engine.measured.tiers),
+            endpoints=endpoints_of(engine.opening.stack),
             cache=cache_of(engine.opening.stack),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
         ),

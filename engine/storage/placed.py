@@ -15,6 +15,7 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import IntegrityError, NotFound, WedSyncError
+from engine.contract.status import EndpointRow
 from engine.storage.locations import Copy, CopyState, Locations, pack_of
 from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
 
@@ -82,6 +83,11 @@ class PlacedStore:
     def close(self) -> None:
         """See `ObjectStore.close`."""
         self._store.close()
+
+    def endpoints(self) -> tuple[EndpointRow, ...]:
+        """The ways to the store, where it lies in a bucket; none for any other."""
+        ways: tuple[EndpointRow, ...] = getattr(self._store, "endpoints", tuple)()
+        return ways
 
     # --- the catalog ---
 

@@ -1,5 +1,6 @@
-"""The URL of a bucket → what talks to it: `s3://bucket/prefix?endpoint=https://…&region=…&profile=…`.
+"""The URL of a bucket → what talks to it: `s3://bucket/prefix?endpoint=https://…&region=…&profile=…&congestion=…`.
 
+`endpoint` may be given several times, or with commas: ways to the same bucket, which take over from each other.
 Credentials are never part of the URL, since URLs are shown and logged: they come from the environment
 (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, …) or, with `profile`, from the file that
 `AWS_SHARED_CREDENTIALS_FILE` names, else `~/.aws/credentials`.
@@ -19,16 +20,18 @@ from obstore.store import S3Store
 
 from engine.base.clock import Clock
 from engine.base.errors import NotFound, UsageError
+from engine.storage.stores import congestion
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.cloud import CloudStore
+from engine.storage.stores.endpoints import Endpoint, Endpoints
 from engine.storage.stores.names import is_part
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_OPTIONS = ("endpoint", "region", "profile")
-_HINT = "write it as s3://bucket/prefix?endpoint=https://host&region=name&profile=name"
+_OPTIONS = ("endpoint", "region", "profile", "congestion")
+_HINT = "write it as s3://bucket/prefix?endpoint=https://host&region=name&profile=name&congestion=bbr"
 
 # A call that has brought nothing for so long is over; retries wait 0.2 s, 0.4 s, … with jitter, for a minute in all.
 _CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "read_timeout": timedelta(seconds=30)}
@@ -37,6 +40,7 @@ _RETRIES: RetryConfig = {
     "max_retries": 6,
     "retry_timeout": timedelta(seconds=60),
 }
+_RETRIES_OF_SEVERAL: RetryConfig = {**_RETRIES, "max_retries": 1, "retry_timeout": timedelta(seconds=10)}
 
 
 def open_bucket(url: str, clock: Clock) -> CloudStore:
@@ -45,7 +49,8 @@ def open_bucket(url: str, clock: Clock) -> CloudStore:
     Raises UsageError, NotFound (no such bucket), NotPermitted, Unavailable.
     """
     parts = urllib.parse.urlsplit(url)
-    options = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+    given = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(given)
     prefix = parts.path.strip("/")
     if "@" in parts.netloc:
         raise UsageError("the URL of a store carries no credentials", "give them by the environment, or name a profile")
@@ -53,16 +58,33 @@ def open_bucket(url: str, clock: Clock) -> CloudStore:
         raise UsageError(f"s3://{parts.netloc}{parts.path} does not name a bucket", _HINT)
     if strange := [name for name in options if name not in _OPTIONS]:
         raise UsageError(f"the URL of a store has no {strange[0]!r}", _HINT)
-    client = S3Store(
-        parts.netloc,
-        prefix=prefix or None,
-        config=_config(options),
-        client_options={**_CLIENT, "allow_http": options.get("endpoint", "").startswith("http://")},
-        retry_config=_RETRIES,
-    )
-    store = CloudStore(client, url=_shown(parts), breaker=Breaker(clock))
+    wanted = options.get("congestion", congestion.WANTED)
+    if wanted not in congestion.CHOICES:
+        raise UsageError(f"congestion is one of {', '.join(congestion.CHOICES)}, not {wanted!r}", _HINT)
+    ways = [each for name, text in given if name == "endpoint" for each in text.split(",")]
+    endpoints = []
+    for way in ways or [""]:
+        client = S3Store(
+            parts.netloc,
+            prefix=prefix or None,
+            config=_config(way, options),
+            client_options={**_CLIENT, "allow_http": way.startswith("http://")},
+            retry_config=_RETRIES_OF_SEVERAL if len(ways) > 1 else _RETRIES,
+        )
+        shown = way or _endpoint_of_aws(options)
+        endpoints.append(Endpoint(shown, client, Breaker(clock), congestion.Congestion(shown, wanted, clock)))
+    url = _shown(parts)
+    store = CloudStore(Endpoints(endpoints, store_url=url, clock=clock), url=url)
     store.probe()
     return store
+
+
+def _endpoint_of_aws(options: dict[str, str]) -> str:
+    """Where obstore goes when no endpoint is named."""
+    region = (
+        options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    )
+    return os.environ.get("AWS_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com"
 
 
 def _shown(parts: urllib.parse.SplitResult) -> str:
@@ -70,10 +92,9 @@ def _shown(parts: urllib.parse.SplitResult) -> str:
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), parts.query, ""))
 
 
-def _config(options: dict[str, str]) -> S3Config:
+def _config(endpoint: str, options: dict[str, str]) -> S3Config:
     config: S3Config = {}
-    if "endpoint" in options:
-        endpoint = options["endpoint"]
+    if endpoint or "endpoint" in options:
         if not endpoint.startswith(("http://", "https://")) or "@" in endpoint:
             raise UsageError("the endpoint of a store is http:// or https:// and a host, without credentials", _HINT)
         config["endpoint"] = endpoint.rstrip("/")

@@ -1,8 +1,9 @@
 """`CloudStore`: objects in a bucket of an object store (`s3://bucket/prefix`), through obstore.
 
-In: bytes and names. Out: objects, each there whole or not at all, and durable once the service has acknowledged
-them. A staged object grows in a nameless file of this machine's temporary folder; publishing it uploads it, several
-side by side. Short failures are retried below (obstore: backoff with jitter); what stays is Unavailable.
+In: bytes and names. Out: objects, each there whole or not at all, and durable once the service has acknowledged them.
+A staged object grows in a nameless file of this machine's temporary folder; publishing it uploads it, several side by
+side. Short failures are retried below (obstore: backoff with jitter); what stays is Unavailable. Where the bucket has
+several endpoints, the next one goes on with what one stopped at.
 """
 
 from __future__ import annotations
@@ -16,24 +17,23 @@ from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING
 
-from obstore import exceptions
-from obstore.store import S3Store as Client
-
 from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
 from engine.base.invariants import check
-from engine.storage.stores.breaker import Breaker
+from engine.contract.status import EndpointRow
+from engine.storage.stores.endpoints import Endpoints
 from engine.storage.stores.failures import explain
 from engine.storage.stores.names import check_name, check_prefix, is_name, is_part
-from engine.storage.stores.replies import explain_reply
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import Bytes, ObjectMeta
+    from obstore.store import S3Store as Client
 
 UPLOADS = 4  # at once; each holds one pack's file
 _QUEUE_MAX = 4 * UPLOADS  # publications that wait on this machine's disk before `publish` blocks
 _MULTIPART_FROM_BYTES = 64 * 1024 * 1024
 _PART_BYTES = 16 * 1024 * 1024
+_STREAMED_FROM_BYTES = 1024 * 1024  # so much of a read may be lost when its endpoint stops
 _PAGE_NAMES = 1000  # as many as a service gives at once
 
 
@@ -43,11 +43,10 @@ class CloudStore:
     A bucket has no folders, so an object may be named as another one's folder; our names never are.
     """
 
-    def __init__(self, client: Client, *, url: str, breaker: Breaker) -> None:
-        """`client` talks to the bucket and prefix; `url` is shown to people, so it carries no credentials."""
-        self._client = client
+    def __init__(self, endpoints: Endpoints, *, url: str) -> None:
+        """`endpoints` lead to the bucket and prefix; `url` is shown to people, so it carries no credentials."""
+        self._endpoints = endpoints
         self._url = url
-        self._breaker = breaker
         self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="wedsync-upload")
         self._room = threading.BoundedSemaphore(_QUEUE_MAX)
         self._lock = threading.Lock()
@@ -61,16 +60,18 @@ class CloudStore:
 
     def probe(self) -> None:
         """Ask the service for anything at all. Raises NotFound (no such bucket), NotPermitted, Unavailable."""
-        with self._explained():
-            next(iter(self._client.list(chunk_size=1)), None)
+        self._endpoints.call("", lambda client: next(iter(client.list(chunk_size=1)), None))
+
+    def endpoints(self) -> tuple[EndpointRow, ...]:
+        """How each endpoint does."""
+        return self._endpoints.figures()
 
     def put(self, name: str, data: bytes) -> None:
         """See `ObjectStore.put`. A name with just these bytes was taken by an attempt of ours whose answer got lost."""
         check_name(name)
         self.check_open()
         try:
-            with self._explained(name):
-                self._client.put(name, data, mode="create", use_multipart=False)
+            self._put(name, data, len(data))
         except Conflict:
             if not self._holds(name, data):
                 raise
@@ -84,14 +85,17 @@ class CloudStore:
         """See `ObjectStore.get`."""
         check_name(name)
         self.check_open()
-        with self._explained(name):
-            found = self._client.get(name)
+
+        def ask(client: Client) -> bytes:
+            found = client.get(name)
             size = found.meta["size"]
             if size > limit_bytes:
                 raise IntegrityError(
                     f"{name} has {size} bytes where {limit_bytes} are the most that can be right", "run verify"
                 )
             return bytes(found.bytes())
+
+        return self._endpoints.call(name, ask)
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """See `ObjectStore.read_into`."""
@@ -102,13 +106,11 @@ class CloudStore:
         if not target:
             self.stat(name)
             return
-        with self._explained(name):
-            found = memoryview(self._client.get_range(name, start=offset, length=len(target)))
-        if len(found) != len(target):
-            raise IntegrityError(
-                f"{name} has nothing at byte {offset + len(found)}, where it should go on", "run verify"
-            )
-        target[:] = found
+        reading = _Reading(name, offset, target)
+        self._endpoints.call(name, reading.go_on, size_bytes=len(target))
+        if reading.done < len(target):
+            end = offset + reading.done
+            raise IntegrityError(f"{name} has nothing at byte {end}, where it should go on", "run verify")
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `ObjectStore.list`. All are asked for before the first is given: services sort in their own ways."""
@@ -120,22 +122,19 @@ class CloudStore:
         """See `ObjectStore.folders`."""
         check_prefix(prefix)
         self.check_open()
-        with self._explained():
-            found = self._client.list_with_delimiter(prefix or None)["common_prefixes"]
+        found = self._endpoints.call("", lambda client: client.list_with_delimiter(prefix or None)["common_prefixes"])
         return tuple(sorted(last for folder in found if is_part(last := folder.rstrip("/").rpartition("/")[2])))
 
     def stat(self, name: str) -> ObjectInfo:
         """See `ObjectStore.stat`."""
         check_name(name)
         self.check_open()
-        with self._explained(name):
-            return _info(self._client.head(name))
+        return _info(self._endpoints.call(name, lambda client: client.head(name)))
 
     def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""
         self.stat(name)  # the service does not mind deleting what is not there; our callers do
-        with self._explained(name):
-            self._client.delete(name)
+        self._endpoints.call(name, lambda client: client.delete(name))
 
     def space(self) -> Space:
         """See `ObjectStore.space`: a bucket has no bounds that it would tell."""
@@ -191,12 +190,14 @@ class CloudStore:
         data = mmap.mmap(file.fileno(), size_bytes, prot=mmap.PROT_READ) if size_bytes else b""
         try:
             if size_bytes < _MULTIPART_FROM_BYTES:
-                with self._explained(name):
-                    self._client.put(name, data, mode="create", use_multipart=False)
+                self._put(name, data, size_bytes)
             elif self._size_of(name) != size_bytes:  # parts cannot be told to create only
                 self._refuse_other_size(name, size_bytes)
-                with self._explained(name):
-                    self._client.put(name, data, chunk_size=_PART_BYTES, max_concurrency=UPLOADS)
+                self._endpoints.call(
+                    name,
+                    lambda client: client.put(name, data, chunk_size=_PART_BYTES, max_concurrency=UPLOADS),
+                    size_bytes=size_bytes,
+                )
         except Conflict:
             self._refuse_other_size(name, size_bytes)
 
@@ -209,9 +210,17 @@ class CloudStore:
             )
 
     def _size_of(self, name: str) -> int | None:
-        with suppress(NotFound), self._explained(name):
-            return self._client.head(name)["size"]
+        with suppress(NotFound):
+            return self._endpoints.call(name, lambda client: client.head(name)["size"])
         return None
+
+    def _put(self, name: str, data: bytes | mmap.mmap, size_bytes: int) -> None:
+        """Create an object in one piece. Raises Conflict."""
+        self._endpoints.call(
+            name,
+            lambda client: client.put(name, data, mode="create", use_multipart=False),
+            size_bytes=size_bytes,
+        )
 
     def _holds(self, name: str, data: bytes) -> bool:
         with suppress(NotFound, IntegrityError):
@@ -220,8 +229,9 @@ class CloudStore:
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects that a service names; foreign names are passed over, and those that are gone by their turn."""
-        with self._explained():
-            found = [entry for page in self._client.list(prefix or None, chunk_size=_PAGE_NAMES) for entry in page]
+        found = self._endpoints.call(
+            "", lambda client: [entry for page in client.list(prefix or None, chunk_size=_PAGE_NAMES) for entry in page]
+        )
         yield from sorted((_info(entry) for entry in found if is_name(entry["path"])), key=attrgetter("name"))
 
     def check_open(self) -> None:
@@ -232,17 +242,29 @@ class CloudStore:
     def _closed(self) -> WedSyncError:
         return Unavailable(f"the store {self._url} is closed", "open it again")
 
-    @contextmanager
-    def _explained(self, name: str = "") -> Iterator[None]:
-        """Turn what the service or the network answers into our errors, and let the breaker know."""
-        self._breaker.check(self._url)
-        try:
-            yield
-        except (exceptions.BaseError, OSError) as error:
-            explained = explain_reply(error, name=name, url=self._url)
-            self._breaker.note(failed=isinstance(explained, Unavailable))
-            raise explained from error
-        self._breaker.note(failed=False)
+
+class _Reading:
+    """A range on its way into memory; another endpoint goes on where one stopped."""
+
+    def __init__(self, name: str, offset: int, target: memoryview) -> None:
+        self._name = name
+        self._offset = offset
+        self._target = target
+        self.done = 0
+
+    def go_on(self, client: Client) -> None:
+        """Read the rest, or up to the object's end. Raises what obstore raises, with `done` where it stopped."""
+        start, end = self._offset + self.done, self._offset + len(self._target)
+        if end - start <= _STREAMED_FROM_BYTES:
+            self._take(client.get_range(self._name, start=start, end=end))
+            return
+        for part in client.get(self._name, options={"range": (start, end)}).stream(_STREAMED_FROM_BYTES):
+            self._take(part)
+
+    def _take(self, part: Bytes | bytes) -> None:
+        found = memoryview(part)[: len(self._target) - self.done]
+        self._target[self.done : self.done + len(found)] = found
+        self.done += len(found)
 
 
 class CloudStagedObject:

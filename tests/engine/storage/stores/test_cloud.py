@@ -15,6 +15,8 @@ from engine.storage.stores import breaker
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.buckets import open_bucket
 from engine.storage.stores.cloud import CloudStore
+from engine.storage.stores.congestion import Congestion
+from engine.storage.stores.endpoints import Endpoint, Endpoints
 from engine.storage.stores.open import open_store
 from engine.storage.stores.store import ObjectStore
 from tests import s3_servers
@@ -56,6 +58,15 @@ def engines_on(server: S3Server) -> Iterator[OpenEngine]:
     yield open_one
     for store in opened:
         store.close()
+
+
+def store_over(clock: FakeClock, *clients: S3Store) -> CloudStore:
+    """A store whose endpoints are called 0, 1, …"""
+    ways = [
+        Endpoint(f"http://{number}", client, Breaker(clock), Congestion("http://127.0.0.1:9", "bbr", clock))
+        for number, client in enumerate(clients)
+    ]
+    return CloudStore(Endpoints(ways, store_url="s3://weddings", clock=clock), url="s3://weddings")
 
 
 class TestOnSeaweed(ObjectStoreSuite):
@@ -127,7 +138,7 @@ def test_a_service_that_is_not_there_is_unavailable_and_soon_left_alone(monkeypa
     clock = FakeClock()
     nobody = S3Store("weddings", endpoint="http://127.0.0.1:9", region="us-east-1", client_options={"allow_http": True},
                      retry_config={"max_retries": 0})  # fmt: skip
-    store = CloudStore(nobody, url="s3://weddings", breaker=Breaker(clock))
+    store = store_over(clock, nobody)
     for _ in range(breaker.FAILURES):
         with pytest.raises(Unavailable, match="does not answer"):
             store.stat("a")

@@ -1,8 +1,10 @@
-"""The read cache as it is shown. Engine loop only."""
+"""The read cache and the ways to the stores, as they are shown. Engine loop only."""
 
 from __future__ import annotations
 
-from engine.contract.status import CachedTierRow, CacheStatus
+import msgspec
+
+from engine.contract.status import CachedTierRow, CacheStatus, EndpointRow
 from engine.contract.tiers import Tier
 from engine.operations.streams import percentiles_of
 from engine.storage.cached import CachedStore
@@ -21,6 +23,15 @@ def cache_of(stack: Stack | None) -> CacheStatus | None:
         disk_capacity_bytes=disk.capacity_bytes if disk is not None else 0,
         tiers=tuple(_row(tier, store) for tier, store in stack.cached.items()),
     )
+
+
+def endpoints_of(stack: Stack | None) -> tuple[EndpointRow, ...]:
+    """The ways to every store that lies in a bucket."""
+    found: list[EndpointRow] = []
+    for place, store in stack.places.items() if stack is not None else ():
+        ways: tuple[EndpointRow, ...] = getattr(store, "endpoints", tuple)()
+        found += [msgspec.structs.replace(way, place=place) for way in ways]
+    return tuple(found)
 
 
 def _row(tier: Tier, store: CachedStore) -> CachedTierRow:
