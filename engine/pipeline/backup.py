@@ -99,7 +99,8 @@ class BackupRun(Run[BackupOutcome]):
         if touched is not None:
             self.progress.bytes_expected = None
         elif not what.origins and self.progress.bytes_expected is None:
-            self._census = Census(open_walk(self._vault, what), self.progress, job_begun_s=self._clock.monotonic_s())
+            begun_s = self._clock.monotonic_s()
+            self._census = Census(partial(open_walk, self._vault, what), self.progress, job_begun_s=begun_s)
         return parents[0].id if parents else ""
 
     def _begin_stream(self, path: bytes, fd: int) -> str:

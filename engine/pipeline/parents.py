@@ -52,9 +52,10 @@ def choose_parents(vault: WeddingVault, sources: Sequence[bytes]) -> list[Snapsh
     """The checkpoint to go on from, if one is newer than every whole snapshot, then the newest whole one.
 
     Those of the same sources count first, then those that share a source; else there is nothing to compare with.
+    The vault has been read a moment ago, when it was opened for this.
     """
     wanted = set(sources)
-    found = vault.snapshots(partial=True)
+    found = vault.known_snapshots(partial=True)
     same = [item for item in found if set(item.body.sources) == wanted]
     sharing = [item for item in found if not wanted.isdisjoint(item.body.sources)]
     for candidates in (same, sharing):
@@ -143,6 +144,8 @@ def _identities(paths: Iterable[bytes]) -> frozenset[Identity]:
 
 def _refuse_own(source: bytes, own: frozenset[Identity]) -> None:
     """Raise UsageError for a source that is one of `own`, or lies in one."""
+    if not own:
+        return
     path = os.path.realpath(source)
     while not own & _identities([path]):
         if path == b"/":
