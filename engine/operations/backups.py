@@ -22,6 +22,7 @@ from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams
 from engine.operations.facts import Recovery
 from engine.operations.origins import checked_urls, opened_origins, paths_of
+from engine.operations.outcomes import carried_out
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes
 from engine.pipeline.backup import BackupOutcome, BackupRequest, BackupRun
@@ -56,10 +57,7 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
         )
     await engine.opening.needed()
     absolute = msgspec.structs.replace(operation, sources=tuple(map(os.fsdecode, sources)), tags=tags)
-    job = await accept(engine, backup_spec(engine, absolute, wedding))
-    if operation.wait:
-        return await ended(engine, job)
-    return ops.JobResult(job=engine.dispatcher.row(job))
+    return await carried_out(engine, backup_spec(engine, absolute, wedding), wait=operation.wait)
 
 
 def backup_spec(

@@ -24,11 +24,11 @@ from engine.contract.paths import is_url
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
-from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.accepting import kept, open_repository
 from engine.operations.browsing import below, no_snapshot, with_vault
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
-from engine.operations.queue import ended
+from engine.operations.outcomes import carried_out
 from engine.operations.rows import path_bytes
 from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
 from engine.pipeline.restore import RestoreRun
@@ -117,10 +117,7 @@ async def retrieve(
         output = (streams or CallerStreams()).output()
         spec = retrieval_job(engine, pinned, wedding, replace(destination, output=output))
     await engine.opening.needed()
-    job = await accept(engine, spec)
-    if not operation.wait:
-        return ops.JobResult(job=engine.dispatcher.row(job), warnings=answer.warnings)
-    result = await ended(engine, job)
+    result = await carried_out(engine, spec, wait=operation.wait)
     return ops.JobResult(job=result.job, warnings=(*answer.warnings, *result.warnings))
 
 
