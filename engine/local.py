@@ -47,6 +47,7 @@ from engine.operations.home import Home
 from engine.operations.keeping import Kept
 from engine.operations.opening import Opening, Passphrase, stores_of
 from engine.operations.rationing import Rationing
+from engine.operations.regions import Regional
 from engine.operations.standing import Standing
 from engine.operations.streams import Streams, default_streams
 from engine.pipeline.pool import StreamPool
@@ -309,12 +310,10 @@ class _Life:
     def _assemble(self, means: Means, sampler: Sampler) -> Engine:
         wanted = self._streams or self._settings.engine.streams
         kept = Kept.of(self._home.journal)
-        opening = Opening(
-            stores=stores_of(self._home, self._settings, self._clock),
-            passphrase=self._passphrase,
-            known=self._home.known,
-            means=means,
-        )
+        facts = Facts()
+        regional = Regional(facts, kept.safe, clock=self._clock, offload=means.offload)
+        stores = stores_of(self._home, self._settings, self._clock, facts.whereabouts)
+        opening = Opening(stores=stores, passphrase=self._passphrase, known=self._home.known, means=means)
         level, meters = self._settings.engine.compression_level, (opening.meters["hot"],)
         pool = StreamPool(wanted or default_streams(), clock=self._clock, compression_level=level, meters=meters)
         dispatcher = Dispatcher(
@@ -337,9 +336,10 @@ class _Life:
             kept=kept,
             rationing=Rationing(pool, dispatcher, opening.meters),
             events=self.events,
-            facts=Facts(),
+            facts=facts,
             measured=Measured(sampler.sample(engine_lag_s=0.0)),
             coverage=Coverage(),
+            regional=regional,
             stop=self.stop,
         )
 

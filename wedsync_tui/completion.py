@@ -204,7 +204,7 @@ def _zones() -> tuple[str, ...]:
 def _settings() -> tuple[Choice, ...]:
     keys: list[Choice] = []
     for part in msgspec.structs.fields(Settings):
-        if part.name == "schedules":
+        if part.name in ("schedules", "regions"):
             continue  # a list of tables: `schedule add` writes one
         for setting in msgspec.structs.fields(part.type):
             keys.append((f"{part.name}.{setting.name}", ""))

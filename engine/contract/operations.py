@@ -99,6 +99,7 @@ class AddWedding(Operation, frozen=True, kw_only=True):
     timezone: Annotated[str, _words("the venue's time zone", title="ZONE", flag="--tz")] = "UTC"
     venue: Annotated[str, _words("the venue, as a person would write it", title="TEXT")] = ""
     at: Annotated[str, _words("the venue's position, as 51.38,-2.36", title="LAT,LON")] = ""
+    regions: Annotated[Paths, _words("a region it may lie in (default: any)", title="REGION", flag="--region")] = ()
 
 
 class EditWedding(Operation, frozen=True, kw_only=True):
@@ -110,6 +111,9 @@ class EditWedding(Operation, frozen=True, kw_only=True):
     timezone: Annotated[str | None, _words("the venue's time zone", title="ZONE", flag="--tz")] = None
     venue: Annotated[str | None, _words("the venue", title="TEXT")] = None
     at: Annotated[str | None, _words("the venue's position", title="LAT,LON")] = None
+    regions: Annotated[
+        Paths, _words("the regions it may lie in, in place of before; any", title="REGION", flag="--region")
+    ] = ()
     sources: Annotated[
         Paths, _words("where its files lie here, in place of before", title="PATH", flag="--source", path=True)
     ] = ()

@@ -13,6 +13,7 @@ import msgspec
 from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
 from engine.contract.caching import COLD_CACHE_SETTINGS, CacheSettings
+from engine.contract.regions import COLD_REGION_SETTINGS, RegionSettings, ReplicationSettings, ScrubSettings
 from engine.contract.tiers import COLD_TIER_SETTINGS, PolicySettings, TiersSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -134,6 +135,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     storage: StorageSettings = StorageSettings()
     tiers: TiersSettings = TiersSettings()
+    regions: tuple[RegionSettings, ...] = ()
+    replication: ReplicationSettings = ReplicationSettings()
+    scrub: ScrubSettings = ScrubSettings()
     policy: PolicySettings = PolicySettings()
     cache: CacheSettings = CacheSettings()
     engine: EngineSettings = EngineSettings()
@@ -146,4 +150,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 # Read once at start; changing one while running is accepted, saved, and said to wait for the next start.
-COLD_SETTINGS = frozenset({"storage.hot", "engine.jobs_queued_max"}) | COLD_TIER_SETTINGS | COLD_CACHE_SETTINGS
+COLD_SETTINGS = (
+    frozenset({"storage.hot", "engine.jobs_queued_max"})
+    | COLD_TIER_SETTINGS
+    | COLD_CACHE_SETTINGS
+    | COLD_REGION_SETTINGS
+)

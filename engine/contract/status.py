@@ -87,6 +87,8 @@ class WeddingRow(_Document, frozen=True, kw_only=True):
     snapshots: int | None = None  # None: not counted since this engine started
     bytes_source: int | None = None
     running_jobs: int = 0
+    safe_since_ns: int | None = None  # when every copy of its newest snapshot was there; None: not safe, or no regions
+    copies_owed: int = 0  # objects that a region still lacks
     watch: WeddingWatch | None = None
 
 
@@ -254,12 +256,39 @@ class CacheStatus(_Document, frozen=True, kw_only=True):
     tiers: tuple[CachedTierRow, ...]
 
 
+class RegionRow(_Document, frozen=True, kw_only=True):
+    """One region: what lies there, what it is owed. Packs and bytes as the copy catalog knows them."""
+
+    region: str
+    at: str = ""  # "LAT,LON"
+    tiers: tuple[Tier, ...] = ()
+    append_only: bool = False
+    answers: bool = True
+    failure: str = ""
+    failing_since_ns: int | None = None
+    packs: int = 0
+    bytes_stored: int = 0
+    bad: int = 0  # copies that are damaged and not healed yet
+    owed: int = 0  # objects it missed: the healing queue
+    owed_since_ns: int | None = None  # the oldest of them
+
+
+class Replication(_Document, frozen=True, kw_only=True):
+    """Copies and regions."""
+
+    copies: int  # wanted of a pack
+    quorum: int  # that make an object committed
+    regions: tuple[RegionRow, ...]
+    weddings_not_safe: int  # committed, and a copy of something is owed
+
+
 class Storage(_Document, frozen=True, kw_only=True):
     """Where the bytes lie."""
 
     tiers: tuple[TierRow, ...]
     endpoints: tuple[EndpointRow, ...] = ()  # of stores in buckets
     cache: CacheStatus | None = None  # None: none is needed, or none is wanted
+    replication: Replication | None = None  # None: no regions are named, so there is one copy
     repository: str  # its id, or empty when there is none yet
 
 

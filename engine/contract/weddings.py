@@ -27,6 +27,7 @@ class Wedding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     latitude: float | None = None
     longitude: float | None = None
     archived: bool = False
+    regions: tuple[str, ...] = ()  # that it may lie in; none: any
     created_ns: int = 0
 
 

@@ -26,7 +26,12 @@ _AGAIN: dict[JobKind, str] = {
 def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
     """All of them: those of the engine, of weddings that nothing protects, then of jobs from the newest on."""
     of_jobs = job_alerts(engine.dispatcher.roster.ended(), now_ns=engine.clock.now_ns())
-    return (*_of_the_engine(engine), *engine.coverage.alerts(engine), *of_jobs)
+    return (
+        *_of_the_engine(engine),
+        *engine.coverage.alerts(engine),
+        *engine.regional.alerts(engine.settings),
+        *of_jobs,
+    )
 
 
 def _of_the_engine(engine: Engine) -> Iterator[AlertRow]:

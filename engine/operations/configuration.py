@@ -21,6 +21,7 @@ from engine.base.shapes import convert
 from engine.base.units import parse_bytes, parse_span
 from engine.contract.caching import check_cache
 from engine.contract.operations import SettingRow
+from engine.contract.regions import check_regions, urls_elsewhere
 from engine.contract.settings import Settings
 from engine.contract.tiers import check_tiers
 from engine.jobs.priority import zone_problem
@@ -44,7 +45,7 @@ class Setting(msgspec.Struct, frozen=True):
     help: str
 
 
-LISTS = frozenset({"schedules"})  # of tables, changed in the file or by operations of their own
+LISTS = frozenset({"schedules", "regions"})  # of tables, changed in the file or by operations of their own
 
 
 def _settings(kind: type[msgspec.Struct] = Settings, above: str = "") -> Iterator[Setting]:
@@ -283,6 +284,8 @@ def _check(settings: Settings) -> None:
     try:
         check_tiers(settings.tiers, settings.policy, settings.storage.hot)
         check_cache(settings.cache)
+        elsewhere = urls_elsewhere(settings.storage.hot, settings.tiers)
+        check_regions(settings.regions, settings.replication, settings.scrub, elsewhere)
     except ValueError as error:
         raise UsageError(str(error)) from None
     names = [schedule.name for schedule in settings.schedules]

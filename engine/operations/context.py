@@ -27,6 +27,7 @@ from engine.operations.home import Home
 from engine.operations.keeping import Kept
 from engine.operations.opening import Opening
 from engine.operations.rationing import Rationing
+from engine.operations.regions import Regional
 from engine.operations.room import Room
 from engine.operations.streams import Streams
 from engine.pipeline.pool import StreamPool
@@ -85,6 +86,7 @@ class Engine(msgspec.Struct):
     facts: Facts
     measured: Measured
     coverage: AlertSource
+    regional: Regional
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
     stopping: bool = False
     went_on: asyncio.Event = msgspec.field(default_factory=asyncio.Event)  # with the jobs of an earlier engine

@@ -16,9 +16,18 @@ from engine.base.errors import IntegrityError, NotFound
 from engine.contract.status import WeddingRow, WeddingWatch
 from engine.contract.weddings import PriorityClass, Wedding
 from engine.jobs.priority import class_on, local_day
+from engine.storage.distance import Whereabouts
 
 _MINUTE_NS = 60 * 10**9
 _COMPARED_MAX = 400
+
+
+def whereabouts_of(wedding: Wedding) -> Whereabouts:
+    """Where a wedding is, and where it may lie."""
+    position = None
+    if wedding.latitude is not None and wedding.longitude is not None:
+        position = (wedding.latitude, wedding.longitude)
+    return Whereabouts(position, wedding.regions)
 
 
 class Safety(msgspec.Struct, frozen=True):
@@ -60,6 +69,7 @@ class Facts:
     def __init__(self) -> None:
         self.weddings: tuple[Wedding, ...] = ()  # by date, then name; archived ones too
         self.register_problems: tuple[str, ...] = ()  # what of the register cannot be read
+        self.fresh: dict[str, int] = {}  # weddings that committed and are not known to be safe → the snapshot's time
         self._by_name: dict[str, Wedding] = {}
         self._by_id: dict[str, Wedding] = {}
         self._safety: dict[str, Safety] = {}
@@ -99,6 +109,11 @@ class Facts:
         """The wedding with this id, if it is in the register."""
         return self._by_id.get(wedding_id)
 
+    def whereabouts(self, wedding_id: str) -> Whereabouts:
+        """What placement asks of a wedding; nothing is known of one that is not in the register. Any thread."""
+        wedding = self._by_id.get(wedding_id)  # the dict is only ever replaced whole
+        return Whereabouts() if wedding is None else whereabouts_of(wedding)
+
     def safety(self, wedding_id: str) -> Safety:
         """How safe a wedding is, as far as known."""
         return self._safety.get(wedding_id, UNKNOWN)
@@ -118,6 +133,7 @@ class Facts:
 
     def committed(self, wedding_id: str, snapshot: Recovery) -> None:
         """Take in one more complete snapshot."""
+        self.fresh[wedding_id] = snapshot.time_ns
         before = self.safety(wedding_id)
         count = None if before.snapshots is None else before.snapshots + 1
         if before.protected_since_ns is not None and before.protected_since_ns > snapshot.time_ns:

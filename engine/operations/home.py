@@ -6,6 +6,7 @@ seen.json     highest numbers     logs/         engine.jsonl and its five predec
 damaged.json  packs found damaged, if any
 copies.db     which copy of which pack lies where, once there are several places (and copies.db-wal, copies.db-shm)
 journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
+healing.db    what regions are owed, if there are any (healing-warm.db, healing-cold.db; and their -wal, -shm)
 cache/        what was read from warm and cold, if there are such tiers; may be deleted while no engine runs
 repository/   the hot store, unless `storage.hot` says another
 ```
@@ -25,10 +26,12 @@ from urllib.parse import quote
 
 from engine.base.errors import Conflict, LimitReached, NotPermitted
 from engine.contract.settings import Settings
+from engine.contract.tiers import TIERS, Tier
 from engine.contract.wire import SOCKET_NAME
 from engine.jobs.journal import Journal, open_journal
 from engine.repository.damaged import DamagedPacks
 from engine.repository.seen import SeenNumbers
+from engine.storage.healqueue import HealQueue
 from engine.storage.locations import Locations
 
 _NO_LOCK = -1
@@ -115,7 +118,9 @@ class Home:
     @property
     def restless(self) -> tuple[bytes, ...]:
         """What changes here while an engine runs: no backup of a folder around the home reads it."""
-        databases = [f"{name}{ending}" for name in ("journal.db", "copies.db") for ending in ("", "-wal", "-shm")]
+        queues = ["healing.db", *(f"healing-{tier}.db" for tier in TIERS if tier != "hot")]
+        names = ["journal.db", "copies.db", *queues]
+        databases = [f"{name}{ending}" for name in names for ending in ("", "-wal", "-shm")]
         return tuple(
             os.fsencode(self.path / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs", "cache")
         )
@@ -127,8 +132,15 @@ class Home:
                 self._locations = Locations(None if self.read_only else self.path / "copies.db")
             return self._locations
 
+    def heal_queue(self, tier: Tier) -> HealQueue:
+        """What the regions of a tier are owed; blocks. Raises NotPermitted, LimitReached, Unavailable."""
+        name = "healing.db" if tier == "hot" else f"healing-{tier}.db"
+        return HealQueue(None if self.read_only else self.path / name)
+
     def hot_url(self, settings: Settings) -> str:
         """The hot store: what the settings say, else `repository/` in here."""
+        if settings.regions:
+            return settings.regions[0].hot
         return (
             settings.storage.hot or settings.tiers.hot.url or "file://" + quote(os.fsencode(self.path / "repository"))
         )

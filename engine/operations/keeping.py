@@ -60,6 +60,13 @@ class ScheduleState(msgspec.Struct, frozen=True, array_like=True):
     runs: tuple[ScheduleRun, ...] = ()  # newest first
 
 
+class SafeDocument(msgspec.Struct, frozen=True, array_like=True):
+    """When every copy of a wedding's newest snapshot was there."""
+
+    protected_ns: int  # of the snapshot
+    safe_ns: int
+
+
 class Kept(msgspec.Struct):
     """Everything that is kept."""
 
@@ -69,6 +76,7 @@ class Kept(msgspec.Struct):
     watches: Documents[WatchDocument]
     schedules: Documents[ScheduleDocument]
     schedule_states: Documents[ScheduleState]
+    safe: Documents[SafeDocument]
     watcher: Watcher | None = None  # of the engine, once it watches
 
     @classmethod
@@ -81,6 +89,7 @@ class Kept(msgspec.Struct):
             watches=Documents(journal, "watch", WatchDocument),
             schedules=Documents(journal, "schedule", ScheduleDocument),
             schedule_states=Documents(journal, "schedule-state", ScheduleState),
+            safe=Documents(journal, "safe", SafeDocument),
         )
 
     def sources_of(self, wedding_id: str) -> tuple[bytes, ...]:

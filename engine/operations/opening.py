@@ -19,7 +19,8 @@ from engine.operations.home import Home as EngineHome
 from engine.repository.damaged import DamagedPacks
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
-from engine.storage.stack import Stack, Wanted, build_stack
+from engine.storage.distance import WhereaboutsOf, nowhere
+from engine.storage.stack import Regions, Stack, Wanted, build_stack
 from engine.storage.stores.metered import Meter
 from engine.storage.stores.store import ObjectStore
 
@@ -29,8 +30,11 @@ Meters = Mapping[Tier, Meter]
 _LOG = logging.getLogger(__name__)
 
 
-def stores_of(home: EngineHome, settings: Settings, clock: Clock) -> Callable[[Meters, bool], Stack]:
-    """What opens the stores that settings name, for the engine of a home."""
+def stores_of(
+    home: EngineHome, settings: Settings, clock: Clock, whereabouts: WhereaboutsOf = nowhere
+) -> Callable[[Meters, bool], Stack]:
+    """What opens the stores that settings name, for the engine of a home. `whereabouts`: of weddings, any thread."""
+    regional = Regions(settings.regions, settings.replication, whereabouts, home.heal_queue)
 
     def opened(meters: Meters, create: bool) -> Stack:
         wanted = Wanted(
@@ -41,6 +45,7 @@ def stores_of(home: EngineHome, settings: Settings, clock: Clock) -> Callable[[M
             clock,
             cache=settings.cache,
             cache_folder=None if home.read_only else home.path / "cache",
+            regional=regional if settings.regions else None,
         )
         return build_stack(wanted, create=create)
 

@@ -5,16 +5,20 @@ Assembled by `engine.local`, which owns the tasks. Engine loop only.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Coroutine, Mapping
 
+from engine.base.errors import WedSyncError
 from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
 from engine.operations import dispatch, resuming, setback, watching
 from engine.operations.context import Engine
+from engine.operations.regions import HEAL_S
 from engine.operations.scheduling import Scheduler
 
 _MINUTE_NS = 60 * 10**9
+_LOG = logging.getLogger(__name__)
 
 
 class Standing:
@@ -34,7 +38,7 @@ class Standing:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What runs as long as the engine does."""
-        return self._watcher.tend(), self._watcher.walk()
+        return self._watcher.tend(), self._watcher.walk(), self._tend_regions()
 
     async def go_on(self) -> None:
         """The repository is open and the register known: go on from where the last engine on this home was."""
@@ -60,6 +64,23 @@ class Standing:
         if minute != self._classed_minute:
             self._classed_minute = minute
             engine.dispatcher.reclassify(self._classes())
+
+    async def _tend_regions(self) -> None:
+        """Give regions what they are owed, and compare them, for ever. What goes wrong is logged, and tried again."""
+        engine = self._engine
+        while True:
+            await engine.clock.sleep(HEAL_S)
+            if engine.opening.repository is None or engine.stopping:
+                continue
+            engine.regional.use(engine.opening.stack)
+            try:
+                if engine.regional.is_used:
+                    await engine.regional.heal(engine.home.locations())
+                    await engine.regional.compare()
+            except WedSyncError as error:
+                _LOG.warning("regions could not be tended: %s", error.line())
+            except Exception:
+                _LOG.exception("tending the regions met a bug")
 
     def close(self) -> None:
         """Watch nothing any more."""

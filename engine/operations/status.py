@@ -51,6 +51,7 @@ def build(engine: Engine) -> Status:
             tiers=engine.rationing.shown(engine.measured.tiers),
             endpoints=endpoints_of(engine.opening.stack),
             cache=cache_of(engine.opening.stack),
+            replication=engine.regional.shown(engine.settings),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
         ),
         health=health_of(
@@ -74,7 +75,9 @@ def build(engine: Engine) -> Status:
         jobs=tuple(dispatcher.row(job) for job in itertools.islice(dispatcher.jobs(), STATUS_ROWS)),
         jobs_total=dispatcher.total,
         weddings=tuple(
-            facts.row(wedding, priority, running.get(wedding.id, 0), watching.shown(engine, wedding.id))
+            engine.regional.with_copies(
+                facts.row(wedding, priority, running.get(wedding.id, 0), watching.shown(engine, wedding.id)), wedding.id
+            )
             for wedding, priority in listing.weddings[:STATUS_ROWS]
         ),
         weddings_total=len(listing.weddings),

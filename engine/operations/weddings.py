@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 
 import msgspec
 
 from engine.base.errors import Conflict, UsageError
 from engine.base.units import format_time
 from engine.contract import operations as ops
+from engine.contract.settings import Settings
 from engine.contract.weddings import Wedding, wedding_name_problem
 from engine.jobs.priority import class_of, zone_problem
 from engine.operations import safety, watching
@@ -64,6 +66,7 @@ async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:
         venue=one_line(operation.venue),
         latitude=latitude,
         longitude=longitude,
+        regions=known_regions(operation.regions, engine.settings),
         created_ns=engine.clock.now_ns(),
     )
     result = await _put(engine, wedding, "added")
@@ -87,6 +90,8 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
         changes["venue"] = one_line(operation.venue)
     if operation.at is not None:
         changes["latitude"], changes["longitude"] = position(operation.at)
+    if operation.regions:
+        changes["regions"] = known_regions(operation.regions, engine.settings)
     if operation.sources:
         wedding_id = engine.facts.find(operation.name).id
         sources = await engine.offload.run(wedding_id, lambda: checked_sources(operation.sources))
@@ -95,7 +100,7 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
             engine.events.announce("wedding-changed", f"{operation.name} has sources", wedding=operation.name)
             return ops.WeddingResult(wedding=engine.facts.find(operation.name))
     if not changes:
-        raise UsageError("nothing to change", "give --date, --tz, --venue, --at, --source or --rename")
+        raise UsageError("nothing to change", "give --date, --tz, --venue, --at, --region, --source or --rename")
     return await _change(engine, operation.name, changes, "changed")
 
 
@@ -194,6 +199,19 @@ def position(text: str) -> tuple[float | None, float | None]:
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         raise UsageError(f"{text!r} is not on the Earth", "latitude is -90 to 90, longitude -180 to 180")
     return latitude, longitude
+
+
+def known_regions(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Regions that are set; none for `any`. Raises UsageError."""
+    if tuple(names) == ("any",):
+        return ()
+    known = [region.name for region in settings.regions]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no region {name!r}", f"there are {', '.join(known) or 'none: config.toml names them'}"
+            )
+    return tuple(name for name in known if name in names)
 
 
 def one_line(text: str) -> str:

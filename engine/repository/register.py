@@ -23,6 +23,7 @@ _REPEATED_CHANGES = 2  # so many changes before it are said again by each, so th
 _REPEATED_WEDDINGS_MAX = 64
 
 
+_NINE_VALUES = b"\x99"  # the head of a MessagePack array of nine
 _LOST = "lost-"
 _LOST_DIGITS = 8
 
@@ -40,6 +41,12 @@ class StoredWedding(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     created_ns: int
 
 
+class PlacedWedding(StoredWedding, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One that names the regions it may lie in, which is none of the others' business."""
+
+    regions: tuple[str, ...]
+
+
 class RegisterObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One number of the register."""
 
@@ -47,11 +54,33 @@ class RegisterObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     weddings: tuple[StoredWedding, ...]
 
 
+class _RawRegister(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The same with its weddings as they are stored: of each nine values, or eight."""
+
+    full: bool
+    weddings: tuple[msgspec.Raw, ...]
+
+
+def decode(payload: bytes, what: str) -> RegisterObject:
+    """A number's payload. Raises IntegrityError."""
+    found = codec.decode(payload, _RawRegister, what)
+    return RegisterObject(found.full, tuple(_decode_wedding(bytes(raw), what) for raw in found.weddings))
+
+
+def _decode_wedding(raw: bytes, what: str) -> StoredWedding:
+    if raw[:1] != _NINE_VALUES:
+        return codec.decode(raw, StoredWedding, what)
+    placed = codec.decode(raw, PlacedWedding, what)
+    if not placed.regions:
+        raise IntegrityError(f"{what} holds a wedding that names no regions in their place")
+    return placed
+
+
 def _stored(wedding: Wedding) -> StoredWedding:
     position = None
     if wedding.latitude is not None and wedding.longitude is not None:
         position = (float(wedding.latitude), float(wedding.longitude))
-    return StoredWedding(
+    stored = StoredWedding(
         bytes.fromhex(wedding.id),
         wedding.name,
         wedding.date,
@@ -61,6 +90,7 @@ def _stored(wedding: Wedding) -> StoredWedding:
         wedding.archived,
         wedding.created_ns,
     )
+    return PlacedWedding(**msgspec.structs.asdict(stored), regions=wedding.regions) if wedding.regions else stored
 
 
 def _wedding(stored: StoredWedding) -> Wedding:
@@ -75,6 +105,7 @@ def _wedding(stored: StoredWedding) -> Wedding:
         longitude=longitude,
         archived=stored.archived,
         created_ns=stored.created_ns,
+        regions=stored.regions if isinstance(stored, PlacedWedding) else (),
     )
 
 
@@ -252,7 +283,7 @@ class Register:
 
     def _read(self, number: int) -> RegisterObject:
         payload = self._sealed.read(layout.REGISTER, number, crypto.REGISTER)
-        entry = codec.decode(payload, RegisterObject, f"register/{number}")
+        entry = decode(payload, f"register/{number}")
         if any(len(wedding.id) != WEDDING_ID_BYTES for wedding in entry.weddings):
             raise IntegrityError(f"register/{number} holds a wedding without an id")
         return entry

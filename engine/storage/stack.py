@@ -1,8 +1,8 @@
 """The stack of stores that settings ask for. The one place that knows how the layers stand on each other.
 
 From the outside in: tiers; in warm and cold the read cache; in each tier its meter, which counts what the cache did not
-spare; below that the store of each place. With one place there is just its metered store, and no catalog is asked for
-anything.
+spare; below that the store of each place, or, where regions are named, the replicated store over those of the tier.
+With one place there is just its metered store, and no catalog is asked for anything.
 """
 
 from __future__ import annotations
@@ -15,16 +15,25 @@ import msgspec
 from engine.base.clock import Clock
 from engine.base.units import parse_bytes
 from engine.contract.caching import CacheSettings
+from engine.contract.regions import RegionSettings, ReplicationSettings
 from engine.contract.tiers import TIERS, Tier, TiersSettings, place_of
 from engine.storage.cache.blocks import MemoryBlocks
 from engine.storage.cache.slots import open_disk_blocks
 from engine.storage.cached import BlockCache, CachedStore
+from engine.storage.distance import WhereaboutsOf, placing
+from engine.storage.healqueue import HealQueue
 from engine.storage.locations import Locations
 from engine.storage.placed import PlacedStore
+from engine.storage.region import Region
+from engine.storage.regional import RegionalStore, noting_in
+from engine.storage.replicas import ReplicatedStore
+from engine.storage.replication import Policy, Replication
 from engine.storage.stores.metered import Meter, MeteredStore
 from engine.storage.stores.open import open_store
 from engine.storage.stores.store import ObjectStore
 from engine.storage.tiered import TieredStore
+
+_BAD_MAX = 100_000  # copies that are known to be damaged
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -35,12 +44,22 @@ class Stack(msgspec.Struct, frozen=True):
     places: Mapping[str, ObjectStore]  # place → its own store: for who looks at one copy
     cache: BlockCache | None = None  # in front of warm and cold, for what the repository reads
     cached: Mapping[Tier, CachedStore] = {}
+    replicated: Mapping[Tier, ReplicatedStore] = {}  # where regions are named
 
     def close(self) -> None:
         """Close every store, and the cache."""
         self.store.close()
         if self.cache is not None:
             self.cache.close()
+
+
+class Regions(msgspec.Struct, frozen=True):
+    """The regions that are named, and what their stores are built from."""
+
+    regions: tuple[RegionSettings, ...]
+    replication: ReplicationSettings
+    whereabouts: WhereaboutsOf
+    queue: Callable[[Tier], HealQueue]
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -53,6 +72,7 @@ class Wanted(msgspec.Struct, frozen=True):
     clock: Clock
     cache: CacheSettings = CacheSettings()
     cache_folder: Path | None = None  # None: the home cannot be written
+    regional: Regions | None = None
 
 
 def build_stack(wanted: Wanted, *, create: bool) -> Stack:
@@ -60,6 +80,8 @@ def build_stack(wanted: Wanted, *, create: bool) -> Stack:
 
     Raises UsageError, NotFound, NotPermitted, LimitReached, Unavailable; then nothing stays open.
     """
+    if wanted.regional is not None:
+        return _regional_stack(wanted, wanted.regional, create=create)
     hot = open_store(wanted.hot_url, create=create)
     urls = {tier: wanted.tiers.of(tier).url for tier in TIERS if tier != "hot" and wanted.tiers.of(tier).url}
     if not urls:
@@ -76,12 +98,55 @@ def build_stack(wanted: Wanted, *, create: bool) -> Stack:
         raise
     placed = {tier: PlacedStore(store, place_of(tier), locations, wanted.clock) for tier, store in opened.items()}
     tiers = {tier: MeteredStore(store, wanted.meters[tier]) for tier, store in placed.items()}
+    places = {store.place: store for store in placed.values()}
+    return _cached_stack(wanted, tiers, places, locations)
+
+
+def _cached_stack(
+    wanted: Wanted, tiers: Mapping[Tier, ObjectStore], places: Mapping[str, ObjectStore], locations: Locations
+) -> Stack:
+    """Several tiers, with the cache in front of the slow ones."""
     cache = _open_cache(wanted)
     cached: dict[Tier, CachedStore] = {}
     if cache is not None:
         cached = {tier: CachedStore(store, cache, wanted.clock) for tier, store in tiers.items() if tier != "hot"}
-    places = {store.place: store for store in placed.values()}
     return Stack(TieredStore({**tiers, **cached}, locations), tiers, places, cache, cached)
+
+
+def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
+    """Each tier over its regions, whose stores are opened when they are first used: one that is away stops nobody."""
+    locations = wanted.locations()
+    bad = locations.in_state("bad", _BAD_MAX)
+    replicated: dict[Tier, ReplicatedStore] = {}
+    places: dict[str, ObjectStore] = {}
+    for tier in TIERS:
+        here = [each for each in named.regions if each.url(tier)]
+        if not here:
+            continue
+        regions = [
+            Region(
+                each.name, _opener(each.url(tier), create or tier != "hot"), wanted.clock, append_only=each.append_only
+            )
+            for each in here
+        ]
+        policy = Policy(named.replication.copies, named.replication.quorum)
+        place = placing(here, named.whereabouts)
+        shared = Replication(regions, place, named.queue(tier), wanted.clock, policy=policy)
+        by_place = {place_of(tier, region.name): region.name for region in regions}
+        shared.note = noting_in(locations, {region: place for place, region in by_place.items()}, wanted.clock)
+        for name, copy in bad:
+            if copy.place in by_place:
+                shared.remember_bad(name, by_place[copy.place])
+        replicated[tier] = ReplicatedStore(shared)
+        places |= {place_of(tier, region.name): RegionalStore(region) for region in regions}
+    tiers = {tier: MeteredStore(store, wanted.meters[tier]) for tier, store in replicated.items()}
+    if list(tiers) == ["hot"]:
+        return Stack(tiers["hot"], tiers, places, replicated=replicated)
+    return msgspec.structs.replace(_cached_stack(wanted, tiers, places, locations), replicated=replicated)
+
+
+def _opener(url: str, create: bool) -> Callable[[], ObjectStore]:
+    return lambda: open_store(url, create=create)
 
 
 def _open_cache(wanted: Wanted) -> BlockCache | None:

@@ -15,7 +15,8 @@ from engine.repository.keyring import SealingEpoch, WeddingKeys, WeddingSecrets
 from engine.repository.leases import LeaseObject
 from engine.repository.manifest import decode_segment
 from engine.repository.pack import read_footer, split_records
-from engine.repository.register import Register, RegisterObject
+from engine.repository.register import Register
+from engine.repository.register import decode as decode_register
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
 from engine.repository.vault import WeddingVault
@@ -80,7 +81,7 @@ def _under_master(vector: Vector, store: MemoryStore) -> bytes:
         if register.problems:
             raise IntegrityError(register.problems[0])
         payload = sealed.read(f"{folder}/", int(number), crypto.REGISTER)
-        return codec.encode(codec.decode(payload, RegisterObject, vector.name))
+        return codec.encode(decode_register(payload, vector.name))
     if vector.kind == "lease":
         payload = sealed.read(f"{folder}/", int(number), crypto.LEASE)
         return codec.encode(codec.decode(payload, LeaseObject, vector.name))

@@ -1,0 +1,251 @@
+"""Regions at work: what is owed is healed, regions are compared, and it is known which wedding is safe since when.
+
+Rounds on the engine's loop, what blocks on the executor. Where no regions are named nothing of this runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+
+import msgspec
+
+from engine.base.clock import Clock
+from engine.base.errors import Unavailable
+from engine.base.units import format_count, format_span, parse_span
+from engine.contract.regions import RegionSettings
+from engine.contract.settings import STATUS_ROWS, Settings
+from engine.contract.status import AlertRow, RegionRow, Replication, WeddingRow
+from engine.contract.tiers import Tier, place_of
+from engine.contract.weddings import Wedding
+from engine.jobs.offload import Offload
+from engine.jobs.records import Documents
+from engine.operations.facts import Facts, whereabouts_of
+from engine.operations.keeping import SafeDocument
+from engine.storage.distance import by_distance
+from engine.storage.healing import Healer
+from engine.storage.healqueue import Backlog
+from engine.storage.locations import Locations, Total
+from engine.storage.stack import Stack
+
+HEAL_S = 1.0  # between two rounds
+HEALED_AT_ONCE = 16  # of each region
+HEAL_FOR_S = 20.0  # one round's share of a thread
+TRY_AGAIN_S = 60.0  # what could not be healed
+COMPARE_FOR_S = 1.0  # one round's share
+COMPARE_AGAIN_S = 86_400.0  # a wedding's regions are listed so often
+TOP_FOLDERS = ("config/", "keys/", "register/", "marks/")
+_LOG = logging.getLogger(__name__)
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """What is owed of one wedding, in every tier."""
+
+    count: int = 0
+    oldest_ns: int = 0
+
+
+NOTHING_OWED = Owed()
+
+
+class View(msgspec.Struct, frozen=True):
+    """What is known of the regions, ready to be shown."""
+
+    backlog: Mapping[str, Backlog] = {}  # by region
+    owed: Mapping[str, Owed] = {}  # by wedding, those that are owed anything
+    totals: Mapping[str, Total] = {}  # by place
+    bad: Mapping[str, int] = {}  # by region
+    problem: str = ""  # why something could not be healed
+
+
+class Regional:
+    """The regions of one engine. Engine loop only."""
+
+    def __init__(self, facts: Facts, safe: Documents[SafeDocument], *, clock: Clock, offload: Offload) -> None:
+        self._facts = facts
+        self._safe = safe
+        self._clock = clock
+        self._offload = offload
+        self._healers: dict[Tier, Healer] = {}
+        self._stack: Stack | None = None
+        self._try_again_s = 0.0
+        self._compared_s: dict[str, float] = {}  # folder → when its regions were compared last
+        self.view = View()
+
+    def use(self, stack: Stack | None) -> None:
+        """The stores that are open now."""
+        if stack is not self._stack:
+            self._stack = stack
+            self._healers = {tier: Healer(store) for tier, store in (stack.replicated if stack else {}).items()}
+
+    def owed(self, wedding_id: str) -> Owed:
+        """What is owed of a wedding as of the last round."""
+        return self.view.owed.get(wedding_id, NOTHING_OWED)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there are regions."""
+        return bool(self._healers)
+
+    # --- rounds -----------------------------------------------------------------------------------------
+
+    async def heal(self, locations: Locations) -> None:
+        """Do what is owed, as long as there is something to do and no longer than one round may."""
+        if not self._healers:
+            return
+        if self._clock.monotonic_s() >= self._try_again_s:
+            self._try_again_s = self._clock.monotonic_s() + TRY_AGAIN_S
+            for healer in self._healers.values():
+                healer.begin_again()
+        await self._offload.run("healing", self._heal)
+        committed = dict(self._facts.fresh)  # first: what they are owed stood in the queue before they committed
+        self.view = await self._offload.run("regions", lambda: self._look(locations))
+        for wedding_id, protected_ns in committed.items():
+            if wedding_id not in self.view.owed:
+                self._safe.put(wedding_id, SafeDocument(protected_ns, self._clock.now_ns()))
+                if self._facts.fresh.get(wedding_id) == protected_ns:
+                    del self._facts.fresh[wedding_id]
+
+    def _heal(self) -> None:
+        until_s = self._clock.monotonic_s() + HEAL_FOR_S
+        for healer in self._healers.values():
+            while healer.heal(HEALED_AT_ONCE) and self._clock.monotonic_s() < until_s:
+                pass
+
+    def _look(self, locations: Locations) -> View:
+        assert self._stack is not None
+        backlog: dict[str, Backlog] = {}
+        owed: dict[str, Owed] = {}
+        bad: dict[str, int] = {}
+        for store in self._stack.replicated.values():
+            queue = store.shared.queue
+            for region, found in queue.backlog().items():
+                before = backlog.get(region, Backlog())
+                backlog[region] = Backlog(before.count + found.count, _earlier(before.oldest_ns, found.oldest_ns))
+            for wedding_id, found in queue.of_weddings().items():
+                owing = owed.get(wedding_id, NOTHING_OWED)
+                owed[wedding_id] = Owed(owing.count + found.count, _earlier(owing.oldest_ns, found.oldest_ns))
+            for region, count in store.shared.bad_count().items():
+                bad[region] = bad.get(region, 0) + count
+        problem = next((healer.problem for healer in self._healers.values() if healer.problem), "")
+        return View(backlog, owed, locations.totals(), bad, problem)
+
+    async def compare(self) -> None:
+        """List what weddings, and the top of the repository, have in each region, where that was not done lately."""
+        if not self._healers:
+            return
+        until_s = self._clock.monotonic_s() + COMPARE_FOR_S
+        for folder in (*TOP_FOLDERS, *(f"weddings/{wedding.id}/" for wedding in self._facts.weddings)):
+            now_s = self._clock.monotonic_s()
+            if now_s >= until_s:
+                return
+            if now_s < self._compared_s.get(folder, now_s):
+                continue
+            try:
+                for tier, healer in self._healers.items():
+                    await self._offload.run("healing", partial(healer.compare, _in_tier(folder, tier)))
+            except Unavailable:  # a region does not answer: nobody can say what it lacks
+                self._compared_s[folder] = now_s + TRY_AGAIN_S
+                return
+            self._compared_s[folder] = now_s + COMPARE_AGAIN_S
+
+    def with_copies(self, row: WeddingRow, wedding_id: str) -> WeddingRow:
+        """A wedding's row with how safe its copies are."""
+        if not self._healers:
+            return row
+        owed, safe = self.owed(wedding_id), self._safe.get(wedding_id)
+        is_safe = safe is not None and not owed.count and safe.protected_ns == row.protected_since_ns
+        return msgspec.structs.replace(
+            row, copies_owed=owed.count, safe_since_ns=safe.safe_ns if safe is not None and is_safe else None
+        )
+
+    # --- shown ------------------------------------------------------------------------------------------
+
+    def shown(self, settings: Settings) -> Replication | None:
+        """The regions as the status document has them; None where there are none."""
+        if self._stack is None or not self._stack.replicated:
+            return None
+        rows = [
+            self._row(each) for each in settings.regions if each.name in self._stack.replicated["hot"].shared.regions
+        ]
+        return Replication(
+            copies=min(settings.replication.copies, len(rows)),
+            quorum=min(settings.replication.quorum, len(rows)),
+            regions=tuple(rows[:STATUS_ROWS]),
+            weddings_not_safe=len(self.view.owed),
+        )
+
+    def _row(self, settings: RegionSettings) -> RegionRow:
+        assert self._stack is not None
+        stores = {
+            tier: store for tier, store in self._stack.replicated.items() if settings.name in store.shared.regions
+        }
+        regions = [store.shared.regions[settings.name] for store in stores.values()]
+        totals = [self.view.totals.get(place_of(tier, settings.name), Total()) for tier in stores]
+        backlog = self.view.backlog.get(settings.name, Backlog())
+        failure = next((region.failure for region in regions if region.failure), "")
+        return RegionRow(
+            region=settings.name,
+            at=settings.at,
+            tiers=tuple(stores),
+            append_only=settings.append_only,
+            answers=not failure,
+            failure=failure,
+            failing_since_ns=max((region.failing_since_ns for region in regions), default=0) or None,
+            packs=sum(total.packs for total in totals),
+            bytes_stored=sum(total.size_bytes for total in totals),
+            bad=self.view.bad.get(settings.name, 0),
+            owed=backlog.count,
+            owed_since_ns=backlog.oldest_ns or None,
+        )
+
+    def alerts(self, settings: Settings) -> tuple[AlertRow, ...]:
+        """A region that fails, copies that are bad, copies that are late."""
+        shown = self.shown(settings)
+        if shown is None:
+            return ()
+        now_ns = self._clock.now_ns()
+        late_ns = round(parse_span(settings.replication.safe_deadline) * 1e9)
+        rows: list[AlertRow] = []
+        for row in shown.regions:
+            if row.failing_since_ns is not None:
+                words = f"the region {row.region} fails: {row.failure}; what it misses is healed when it is back"
+                rows.append(_alert(f"region-{row.region}", "warning", row.failing_since_ns, row.region, words))
+            if row.bad:
+                words = f"{format_count(row.bad, 'damaged copy')} in {row.region}, to be healed from others"
+                rows.append(_alert(f"bad-{row.region}", "warning", now_ns, row.region, words))
+        late = [owed for owed in self.view.owed.values() if now_ns - owed.oldest_ns > late_ns]
+        if late:
+            since_ns = min(owed.oldest_ns for owed in late)
+            which = f"{format_count(len(late), 'wedding')} committed and not safe"
+            words = f"{which}: copies are missing for {format_span((now_ns - since_ns) / 1e9)}"
+            if self.view.problem:
+                words = f"{words}; {self.view.problem}"
+            rows.append(_alert("not-safe", "critical", since_ns, "copies", words))
+        return tuple(rows)
+
+
+def _in_tier(folder: str, tier: Tier) -> str:
+    """Where there is something to compare: warm and cold hold packs only."""
+    return f"{folder}packs/" if tier != "hot" and folder not in TOP_FOLDERS else folder
+
+
+def nearest(settings: Settings, wedding: Wedding) -> tuple[str, ...]:
+    """The regions that a wedding's packs should lie in, the nearest first."""
+    may = [each for each in settings.regions if not wedding.regions or each.name in wedding.regions]
+    return by_distance(may, whereabouts_of(wedding).position)[: settings.replication.copies]
+
+
+def _earlier(a_ns: int, b_ns: int) -> int:
+    return min(a_ns, b_ns) if a_ns and b_ns else a_ns or b_ns
+
+
+def _alert(key: str, level: str, since_ns: int, subject: str, words: str) -> AlertRow:
+    return AlertRow(
+        id=key,
+        level="critical" if level == "critical" else "warning",
+        since_ns=since_ns,
+        subject=subject,
+        message=words,
+    )

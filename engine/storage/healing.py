@@ -1,0 +1,251 @@
+"""Healing: what regions are owed is done, and regions are compared, so that each has what it should.
+
+In: the healing queue, and listings. Out: copies written, deletions done, bad copies replaced by good ones. What is
+named by its hash is compared with it before it is given to anybody; of a chosen name the agreed bytes are copied.
+Nothing that has a tombstone is brought back. Every step may be done twice, so a kill at any moment costs nothing. One
+thread a healer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import groupby
+
+from blake3 import blake3
+
+from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, WedSyncError
+from engine.base.units import MIB
+from engine.storage.healqueue import Debt, Owed
+from engine.storage.region import Region
+from engine.storage.replicas import ReplicatedStore
+from engine.storage.replication import (
+    TOMBSTONES,
+    CopyEvent,
+    Replication,
+    as_seen,
+    hash_copy,
+    is_hash_name,
+    is_pack_name,
+)
+from engine.storage.stores.store import ObjectInfo, ObjectStore, StagedObject
+
+OBJECT_BYTES_MAX = 64 * MIB  # of what has a chosen name
+_PIECE_BYTES = MIB
+_PUT_OFF_MAX = 10_000
+
+
+class Healer:
+    """Heals one replicated store."""
+
+    def __init__(self, store: ReplicatedStore) -> None:
+        self._store = store
+        self._shared: Replication = store.shared
+        self._put_off: dict[str, set[str]] = {}  # region → what could not be healed, until `begin_again`
+        self.problem = ""  # why something could not be healed, the last time
+
+    def begin_again(self) -> None:
+        """Try anew what could not be healed before."""
+        self._put_off.clear()
+        self.problem = ""
+
+    def heal(self, n: int) -> int:
+        """Do up to `n` of what each region that answers is owed; how many that were. Those that fail are put off."""
+        done = 0
+        for region in self._shared.regions.values():
+            if not region.is_usable:
+                continue
+            put_off = self._put_off.setdefault(region.name, set())
+            for owed in self._shared.queue.next(region.name, n, skip=put_off):
+                try:
+                    self._pay(region, owed)
+                except WedSyncError as error:
+                    self.problem = error.line()
+                    put_off.add(owed.name)
+                    if len(put_off) >= _PUT_OFF_MAX:
+                        break
+                else:
+                    done += 1
+        return done
+
+    # --- one debt ---------------------------------------------------------------------------------------
+
+    def _pay(self, region: Region, owed: Owed) -> None:
+        """Raises what keeps it from being done now."""
+        if owed.debt == "delete" or self._shared.is_buried(owed.name):
+            self._delete(region, owed.name)
+        elif is_hash_name(owed.name):
+            self._copy_hashed(region, owed.name)
+        else:
+            self._copy_agreed(region, owed.name)
+        self._shared.queue.paid(owed.name, region.name, owed.debt)
+        if owed.debt == "delete" and "delete" not in self._shared.queue.of(owed.name).values():
+            self._shared.unbury(owed.name)
+
+    def _delete(self, region: Region, name: str) -> None:
+        try:
+            with suppress(NotFound):
+                region.call(lambda store: store.delete(name))
+        except NotPermitted:
+            if not region.append_only:
+                raise
+            self._shared.bury(name, [region])
+            return
+        self._shared.mark_good(name, region.name)
+        self._shared.note(name, region.name, "gone", 0)
+
+    def _copy_hashed(self, region: Region, name: str) -> None:
+        """See that a region has a good copy of what is named by its hash, taken from a copy that is."""
+        try:
+            size_bytes = region.call(partial(hash_copy, name))
+        except NotFound:
+            is_there = False
+        except IntegrityError:
+            is_there = True
+            self._shared.mark_bad(name, region.name)
+        else:
+            self._is_good(region, name, size_bytes, "verified")
+            return
+        if is_there and region.append_only:
+            return  # it can never be replaced there, and is never read
+        errors: list[WedSyncError] = []
+        for source in self._shared.to_read(name):
+            if source is region:
+                continue
+            try:
+                staged = self._staged_copy(source, region, name)
+            except WedSyncError as error:
+                errors.append(error)
+                if isinstance(error, IntegrityError):
+                    self._shared.mark_bad(name, source.name)
+                continue
+            if is_there:
+                with suppress(NotFound):
+                    region.call(lambda store: store.delete(name))
+            self._publish(region, name, staged)
+            self._undo_if_deleted(source, region, name)
+            return
+        if is_there or not all(isinstance(error, NotFound) for error in errors):
+            raise errors[0] if errors else IntegrityError(f"no good copy of {name} is left", "run repair")
+
+    def _staged_copy(self, source: Region, target: Region, name: str) -> StagedObject:
+        """Stream a copy, and compare it with its name before it gets it. Raises IntegrityError, NotFound."""
+        size_bytes = source.call(lambda store: store.stat(name)).size_bytes
+        staged: StagedObject = target.call(lambda store: store.stage())
+        hasher, buffer = blake3(), memoryview(mmap.mmap(-1, _PIECE_BYTES))
+        try:
+            for offset in range(0, size_bytes, _PIECE_BYTES):
+                piece = buffer[: min(_PIECE_BYTES, size_bytes - offset)]
+                source.call(partial(_read, name, offset, piece))
+                hasher.update(piece)
+                target.call(lambda _, piece=piece: staged.append(piece))  # type: ignore[misc]
+            if hasher.hexdigest() != name.rpartition("/")[2]:
+                raise IntegrityError(f"{name} in {source.name} does not have the hash that is its name")
+        except BaseException:
+            staged.discard()
+            raise
+        return staged
+
+    def _publish(self, region: Region, name: str, staged: StagedObject) -> None:
+        size_bytes = staged.size_bytes
+        region.call(lambda _: staged.publish(name).result())
+        self._is_good(region, name, size_bytes, "written")
+
+    def _copy_agreed(self, region: Region, name: str) -> None:
+        """See that a region has the bytes that are agreed on under a chosen name."""
+        data = self._store.settle(name)
+        if data is None:
+            data = self._leftover(name)
+            if data is None:
+                return
+        try:
+            there = region.call(lambda store: store.get(name, limit_bytes=OBJECT_BYTES_MAX))
+        except NotFound:
+            there = None
+        if there == data or (there is not None and region.append_only):
+            return
+        if there is not None:  # it lost against the others, which outvote it
+            with suppress(NotFound):
+                region.call(lambda store: store.delete(name))
+        with suppress(Conflict):
+            region.call(lambda store: store.put(name, data))
+
+    def _leftover(self, name: str) -> bytes | None:
+        """What any region has though no majority has it; None: nobody does. Raises when some are silent."""
+        found: bytes | None = None
+        for region in self._shared.allowed(name):
+            with suppress(NotFound):
+                found = found or region.call(lambda store: store.get(name, limit_bytes=OBJECT_BYTES_MAX))
+        return found
+
+    def _undo_if_deleted(self, source: Region, region: Region, name: str) -> None:
+        """What was deleted while we copied it is deleted here, too."""
+        try:
+            source.call(lambda store: store.stat(name))
+        except NotFound:
+            self._delete(region, name)
+
+    def _is_good(self, region: Region, name: str, size_bytes: int, event: CopyEvent) -> None:
+        self._shared.mark_good(name, region.name)
+        self._shared.note(name, region.name, event, size_bytes)
+
+    # --- comparing --------------------------------------------------------------------------------------
+
+    def compare(self, prefix: str) -> int:
+        """List a folder in every region, and owe each what it lacks, or should not have; how much that was.
+
+        Raises Unavailable unless every region answers: what one alone knows must not look like too much.
+        """
+        listings = [_marked(region, prefix) for region in self._shared.regions.values()]
+        graves = {
+            info.name.removeprefix(TOMBSTONES)
+            for region in self._shared.regions.values()
+            for info in region.call(lambda store: list(store.list(TOMBSTONES + prefix)))
+        }
+        count = 0
+        for name, found in groupby(heapq.merge(*listings, key=_by_name), key=_by_name):
+            count += self._compare_one(name, {region: info.size_bytes for _, region, info in found}, name in graves)
+        return count
+
+    def _compare_one(self, name: str, sizes: dict[str, int], is_buried: bool) -> int:
+        placed = self._shared.placing(name)
+        if is_buried:
+            gone = [region for region in sizes if not self._shared.regions[region].append_only]
+            return self._owe(name, gone, "delete")
+        held = [region for region in sizes if region in placed.regions]
+        wanted = len(placed.regions)
+        if is_pack_name(name):
+            wanted = min(wanted, self._shared.policy.copies)
+        lacking = [region for region in placed.nearest if region not in sizes][: max(0, wanted - len(held))]
+        odd = held if len({sizes[region] for region in held}) > 1 else []
+        too_far = [region for region in sizes if region not in placed.regions] if not lacking else []
+        return self._owe(name, [*lacking, *odd], "copy") + self._owe(name, too_far, "delete")
+
+    def _owe(self, name: str, regions: Iterable[str], debt: Debt) -> int:
+        known = self._shared.queue.of(name)
+        fresh = [region for region in regions if region not in known]
+        if fresh:
+            now_ns = self._shared.clock.now_ns()
+            self._shared.queue.owe(name, fresh, debt, now_ns, on_the_way=False)
+        return len(fresh)
+
+
+_Marked = tuple[str, str, ObjectInfo]
+
+
+def _by_name(marked: _Marked) -> str:
+    return marked[0]
+
+
+def _marked(region: Region, prefix: str) -> Iterator[_Marked]:
+    """A region's listing; what it says of each page goes through the region's own door."""
+    found = iter(as_seen(region.call(lambda store: store.list(prefix))))
+    while (info := region.call(lambda _: next(iter(found), None))) is not None:
+        yield info.name, region.name, info
+
+
+def _read(name: str, offset: int, piece: memoryview, store: ObjectStore) -> None:
+    store.read_into(name, offset, piece)

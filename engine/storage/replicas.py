@@ -1,0 +1,428 @@
+"""`ReplicatedStore`: one store over several regions, each a store of its own (docs/regions.md).
+
+In: bytes and names. Out: the same from whichever region answers. A chosen name is created where its voters agree
+(`agreement`), a pack is acknowledged once a quorum of regions has it (`publishing`); what a region missed stands in the
+healing queue until it has it (`healing`). Reading asks the nearest region first and goes on to the next when one fails,
+lacks the object, or holds other bytes than its name says. A deletion that a region missed leaves a tombstone, so that
+nothing that was deleted comes back with it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import heapq
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, as_completed
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from operator import attrgetter
+from typing import TypeVar
+
+from blake3 import blake3
+
+from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, Unavailable, WedSyncError
+from engine.base.invariants import check
+from engine.storage import agreement
+from engine.storage.agreement import Answer, Reply
+from engine.storage.publishing import Publications
+from engine.storage.region import STUCK_S, Region
+from engine.storage.replication import TOMBSTONES, Replication, as_seen, closed, hash_copy, is_hash_name
+from engine.storage.stores.names import check_name, check_prefix
+from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+
+SPOOLS_MAX = 16  # packs on their way at once
+_DOUBTED_MAX = 10_000
+_HIDDEN_FOLDER = TOMBSTONES.rstrip("/")
+_T = TypeVar("_T")
+
+
+class ReplicatedStore:
+    """A store in several regions. Any thread but an event loop's. See `ObjectStore` for what the methods promise."""
+
+    def __init__(self, shared: Replication) -> None:
+        """The regions and the healing queue are this store's from now on."""
+        self.shared = shared
+        self._publications = Publications(shared, spools_max=SPOOLS_MAX)
+        self._distrusting = threading.Lock()
+        self._doubted: set[tuple[str, str]] = set()  # copies that are to be looked at; written once each
+
+    @property
+    def url(self) -> str:
+        """See `ObjectStore.url`: the names of the regions."""
+        return "regions:" + "+".join(self.shared.regions)
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `ObjectStore.put`. A name with just these bytes was taken by an attempt of ours whose answer got lost."""
+        check_name(name)
+        self._check_open()
+        shared = self.shared
+        allowed, voters = shared.allowed(name), shared.voters(name)
+        owed = [region.name for region in allowed]
+        first = voters[0].begin(partial(_create, name, data)) if voters[0].is_usable else None
+        shared.queue.owe(name, owed, "copy", shared.clock.now_ns())  # while the first voter writes
+        held: set[str] = set()
+        found: bytes | Reply | None = None
+        if shared.was_buried(name):
+            shared.unbury(name)
+        try:
+            found, held = self._vote(name, voters, agreement.create(data, len(voters)), first)
+            if found == data:
+                self._copy_on(name, data, [region for region in allowed if region.name not in held], held)
+                return
+        finally:
+            for region in owed if found != data else ():
+                shared.queue.missed(name, region)
+        if found is None:
+            raise _too_few(voters)
+        raise Conflict(f"{name} is in the store already")
+
+    def stage(self) -> StagedObject:
+        """See `ObjectStore.stage`."""
+        self._check_open()
+        return self._publications.stage()
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`: done when every region that may hold it has let go of it or is owed the deletion.
+
+        A region that only adds keeps its copy, with a tombstone beside it.
+        """
+        check_name(name)
+        self._check_open()
+        shared = self.shared
+        keeping = [region for region in shared.allowed(name) if region.append_only]
+        others = [region for region in shared.allowed(name) if not region.append_only]
+        busy = shared.queue.still_on_the_way(name, {region.name for region in others}, STUCK_S)
+        if busy or not all(region.is_usable for region in others):
+            self._bury(name)  # first, since it is known that a copy will be left
+        futures = [(region, region.begin(lambda store: store.delete(name))) for region in others]
+        answers = [(region, _outcome(future)) for region, future in futures]
+        done = [region for region, error in answers if error is None]
+        lagging = [
+            region
+            for region, error in answers
+            if region.name in busy or not (error is None or isinstance(error, NotFound))
+        ]
+        errors = [error for region, error in answers if error is not None and region in lagging]
+        if not done:
+            if shared.is_told(name, len(errors)):
+                raise NotFound(f"{name} is not in the store")
+            raise _first_error(errors)
+        if lagging or keeping:
+            self._bury(name)
+            owed = [region.name for region in lagging]
+            shared.queue.owe(name, owed, "delete", shared.clock.now_ns(), on_the_way=False)
+        for region in done:
+            shared.mark_good(name, region.name)
+            shared.note(name, region.name, "gone", 0)
+
+    def _bury(self, name: str) -> None:
+        if not self.shared.bury(name, self.shared.allowed(name)):
+            raise _too_few(self.shared.allowed(name))
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    def get(self, name: str, *, limit_bytes: int) -> bytes:
+        """See `ObjectStore.get`. What is named by its hash is compared with it; of other names two voters are asked."""
+        check_name(name)
+        self._check_open()
+        if is_hash_name(name):
+            return self._first(name, lambda store: _hashed(store, name, limit_bytes))
+        voters = self.shared.voters(name)
+        if len(voters) == 1:
+            return self._first(name, lambda store: store.get(name, limit_bytes=limit_bytes), ranked=voters)
+        ranked = sorted(voters, key=lambda region: not region.is_usable)
+        enough = agreement.majority_of(len(voters))
+        answers = self._read(name, ranked[:enough], limit_bytes)
+        if agreement.agreed(answers, len(voters)) is None:
+            answers += self._read(name, ranked[enough:], limit_bytes)
+        found = agreement.agreed(answers, len(voters))
+        if found is not None:
+            return found
+        values = {answer for answer in answers if isinstance(answer, bytes)}
+        if len(values) > 1:
+            raise Unavailable(
+                f"the regions do not agree on {name}", "one that could tell does not answer: bring it back"
+            )
+        if values and Reply.ABSENT in answers and self.shared.is_buried(name):
+            raise NotFound(f"{name} is not in the store")
+        return self._first(name, lambda store: store.get(name, limit_bytes=limit_bytes))
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """See `ObjectStore.read_into`."""
+        check_name(name)
+        check(offset >= 0, "an offset is not negative")
+        self._check_open()
+        self._first(name, lambda store: store.read_into(name, offset, buffer))
+
+    def stat(self, name: str) -> ObjectInfo:
+        """See `ObjectStore.stat`."""
+        check_name(name)
+        self._check_open()
+        return self._first(name, lambda store: store.stat(name))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `ObjectStore.list`: what any region tells of, without what is deleted."""
+        check_prefix(prefix)
+        self._check_open()
+        return self._merged(prefix)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """See `ObjectStore.folders`."""
+        check_prefix(prefix)
+        self._check_open()
+        allowed = self.shared.allowed(prefix)
+        told = self._ask_all(prefix, allowed, lambda store: store.folders(prefix))
+        found = {last for lasts in told.values() for last in lasts}
+        return tuple(sorted(found - {_HIDDEN_FOLDER} if not prefix else found))
+
+    def space(self) -> Space:
+        """See `ObjectStore.space`: of the region that has least room left."""
+        self._check_open()
+        told = self._ask_all("", list(self.shared.regions.values()), lambda store: store.space())
+        known = [space for space in told.values() if space.free_bytes is not None]
+        return min(known, key=lambda space: space.free_bytes or 0) if known else Space(None, None, None)
+
+    def close(self) -> None:
+        """See `ObjectStore.close`: what was published is acknowledged first; the rest is healed later."""
+        self._publications.close()
+        for region in self.shared.regions.values():
+            region.close()
+        self.shared.queue.close()
+
+    # --- agreeing ---------------------------------------------------------------------------------------
+
+    def settle(self, name: str) -> bytes | None:
+        """What is agreed to stand under a chosen name, after helping it there; None: nothing, or too few answer."""
+        voters = self.shared.voters(name)
+        found, _ = self._vote(name, voters, agreement.settle(len(voters)))
+        return found if isinstance(found, bytes) else None
+
+    def distrust(self, name: str) -> bool:
+        """What was read of a pack does not open: compare its copies with its name, nearest first, up to a good one.
+
+        Bad ones are never read again, and are healed. Whether reading again will give other bytes.
+        """
+        if not is_hash_name(name):
+            return False
+        with self._distrusting:
+            for region in self.shared.to_read(name):
+                try:
+                    size_bytes = region.call(partial(hash_copy, name))
+                except (IntegrityError, NotFound):
+                    self.shared.mark_bad(name, region.name)
+                except WedSyncError:
+                    continue
+                else:
+                    self.shared.note(name, region.name, "verified", size_bytes)
+                    return bool(self.shared.bad(name))
+        return False
+
+    def _vote(
+        self, name: str, voters: Sequence[Region], votes: agreement.Votes, first: Future[Answer] | None = None
+    ) -> tuple[bytes | Reply | None, set[str]]:
+        """Ask voters as the rules say; what is agreed, and the regions where we created it. `first`: the first ask."""
+        created: set[str] = set()
+        try:
+            ask = next(votes)
+            while True:
+                region = voters[ask.voter]
+                if first is None and region.is_usable:
+                    use = partial(_tell, name) if ask.data is None else partial(_create, name, ask.data)
+                    first = region.begin(use)
+                answer = _answer(first) if first is not None else Reply.FAILED
+                first = None
+                if answer is Reply.CREATED:
+                    created.add(region.name)
+                ask = votes.send(answer)
+        except StopIteration as ended:
+            return ended.value, created
+
+    def _copy_on(self, name: str, data: bytes, others: Sequence[Region], held: set[str]) -> None:
+        """Give an agreed object to the others, and come back when a quorum has it. Raises what kept it from that."""
+        shared = self.shared
+        for each in held:
+            shared.queue.paid(name, each, "copy")
+        wanted = shared.quorum(len(held) + len(others)) - len(held)
+        waiting = [(region, region.begin(partial(_create, name, data))) for region in others]
+        for region, future in waiting:
+            future.add_done_callback(partial(self._copied, name, region, data))
+        errors: list[WedSyncError] = []
+        ahead = as_completed([future for _, future in waiting])
+        while wanted > 0 and (ended := next(ahead, None)) is not None:
+            wanted -= _answer(ended) is Reply.CREATED
+            error = None if ended.cancelled() else ended.exception()
+            errors += [error] if isinstance(error, WedSyncError) else []
+        if wanted > 0:
+            raise _first_error(errors or [_too_few(others)])
+
+    def _copied(self, name: str, region: Region, data: bytes, future: Future[Answer]) -> None:
+        """One more region has an object, or will be healed."""
+        with suppress(WedSyncError):
+            if not future.cancelled() and future.exception() is None and future.result() is Reply.CREATED:
+                self.shared.queue.paid(name, region.name, "copy")
+                return
+        self.shared.queue.missed(name, region.name)
+
+    # --- asking -----------------------------------------------------------------------------------------
+
+    def _first(self, name: str, use: Callable[[ObjectStore], _T], ranked: Sequence[Region] = ()) -> _T:
+        """What the first region says that has the object."""
+        if self.shared.was_buried(name):
+            raise NotFound(f"{name} is not in the store")
+        errors: list[WedSyncError] = []
+        for region in [*ranked, *(each for each in self.shared.to_read(name) if each not in ranked)]:
+            try:
+                found = region.call(use)
+            except (IntegrityError, NotFound, NotPermitted, Unavailable) as error:
+                if isinstance(error, IntegrityError) and is_hash_name(name):
+                    self._doubt(name, region)
+                errors.append(error)
+                continue
+            if any(isinstance(error, NotFound) for error in errors) and self.shared.is_buried(name):
+                raise NotFound(f"{name} is not in the store")
+            return found
+        raise self._why_not(name, errors)
+
+    def _why_not(self, name: str, errors: Sequence[WedSyncError]) -> WedSyncError:
+        """What to say when no region gave an object."""
+        for error in errors:
+            if isinstance(error, IntegrityError):
+                return error
+        silent = [error for error in errors if not isinstance(error, NotFound)]
+        if self.shared.is_told(name, len(silent)):
+            return NotFound(f"{name} is not in the store")
+        return silent[0]
+
+    def _doubt(self, name: str, region: Region) -> None:
+        """A copy ended early or had another hash: have it looked at, and healed if it is so."""
+        if (name, region.name) not in self._doubted:
+            if len(self._doubted) >= _DOUBTED_MAX:
+                self._doubted.clear()
+            self._doubted.add((name, region.name))
+            self.shared.queue.owe(name, [region.name], "copy", self.shared.clock.now_ns(), on_the_way=False)
+
+    def _read(self, name: str, regions: Sequence[Region], limit_bytes: int) -> builtins.list[Answer]:
+        futures = [region.begin(partial(_tell, name, limit_bytes=limit_bytes)) for region in regions]
+        return [_answer(future) for future in futures]
+
+    def _ask_all(self, prefix: str, regions: Sequence[Region], use: Callable[[ObjectStore], _T]) -> dict[str, _T]:
+        """What each region says, if enough do. Raises Unavailable."""
+        futures = [(region, region.begin(use)) for region in regions]
+        told: dict[str, _T] = {}
+        errors: list[WedSyncError] = []
+        for region, future in futures:
+            try:
+                told[region.name] = future.result(timeout=STUCK_S)
+            except TimeoutError:
+                errors.append(_keeps_waiting(region))
+            except WedSyncError as error:
+                errors.append(error)
+        self._check_told(prefix, errors)
+        return told
+
+    def _check_told(self, prefix: str, errors: Sequence[WedSyncError]) -> None:
+        if not self.shared.is_told(prefix, len(errors)):
+            raise _first_error(errors)
+
+    def _merged(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The union of the regions' listings, in order, each name once."""
+        allowed = self.shared.allowed(prefix)
+        graves = self._ask_all(prefix, allowed, lambda store: [info.name for info in store.list(TOMBSTONES + prefix)])
+        buried = {name.removeprefix(TOMBSTONES) for names in graves.values() for name in names}
+        errors: list[WedSyncError] = []
+
+        def told(region: Region) -> Iterator[ObjectInfo]:
+            """One region's listing; where it breaks off the others must be enough."""
+            try:
+                begun = heads[region.name].result(timeout=STUCK_S)
+                if begun is not None:
+                    head, rest = begun
+                    yield from as_seen(chain((head,), rest))
+            except TimeoutError:
+                errors.append(_keeps_waiting(region))
+            except WedSyncError as error:
+                errors.append(error)
+            self._check_told(prefix, errors)
+
+        heads = {region.name: region.begin(partial(_begun, prefix)) for region in allowed}
+        last = ""
+        for info in heapq.merge(*map(told, allowed), key=attrgetter("name")):
+            if info.name != last and info.name not in buried:
+                last = info.name
+                yield info
+
+    def _check_open(self) -> None:
+        if self._publications.is_closed:
+            raise closed()
+
+
+def _create(name: str, data: bytes, store: ObjectStore) -> Answer:
+    """Put an object; TAKEN where the name is. One that is there with these bytes is as good as created."""
+    try:
+        store.put(name, data)
+    except Conflict:
+        with suppress(NotFound, IntegrityError):
+            if store.get(name, limit_bytes=len(data)) == data:
+                return Reply.CREATED
+        return Reply.TAKEN
+    return Reply.CREATED
+
+
+def _tell(name: str, store: ObjectStore, *, limit_bytes: int = 1 << 40) -> Answer:
+    try:
+        return store.get(name, limit_bytes=limit_bytes)
+    except NotFound:
+        return Reply.ABSENT
+
+
+def _answer(future: Future[Answer]) -> Answer:
+    """What a voter answers; one that fails or keeps us waiting has failed."""
+    try:
+        return future.result(timeout=STUCK_S)
+    except (WedSyncError, TimeoutError, CancelledError):
+        return Reply.FAILED
+
+
+def _begun(prefix: str, store: ObjectStore) -> tuple[ObjectInfo, Iterator[ObjectInfo]] | None:
+    """A listing with its first object, which is what a bucket takes its time for."""
+    found = store.list(prefix)
+    head = next(found, None)
+    return None if head is None else (head, found)
+
+
+def _hashed(store: ObjectStore, name: str, limit_bytes: int) -> bytes:
+    data = store.get(name, limit_bytes=limit_bytes)
+    if blake3(data).hexdigest() != name.rpartition("/")[2]:
+        raise IntegrityError(f"{name} does not have the hash that is its name", "run verify")
+    return data
+
+
+def _outcome(future: Future[None]) -> WedSyncError | None:
+    """What went wrong with a call, if anything did."""
+    try:
+        future.result(timeout=STUCK_S)
+    except WedSyncError as error:
+        return error
+    except TimeoutError:
+        return Unavailable("a region keeps us waiting")
+    return None
+
+
+def _too_few(regions: Sequence[Region]) -> Unavailable:
+    failing = ", ".join(f"{region.name}: {region.failure}" for region in regions if region.failure)
+    return Unavailable(
+        f"too few regions answer ({failing or 'they keep us waiting'})", "check them and the lines to them"
+    )
+
+
+def _keeps_waiting(region: Region) -> Unavailable:
+    return Unavailable(f"the region {region.name} keeps us waiting", "check it and the line to it")
+
+
+def _first_error(errors: Sequence[WedSyncError]) -> WedSyncError:
+    """What to tell of several regions' errors: one that says what is wrong before one that says to wait."""
+    return next((error for error in errors if not isinstance(error, Unavailable)), errors[0])

@@ -1,0 +1,234 @@
+"""What the parts of a replicated store share: its regions, who may hold what, what is owed, which copies are bad.
+
+Any thread.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+from blake3 import blake3
+
+from engine.base.clock import Clock
+from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
+from engine.base.units import MIB
+from engine.storage.agreement import majority_of, voters_of
+from engine.storage.distance import Placing
+from engine.storage.healqueue import HealQueue
+from engine.storage.region import STUCK_S, Region
+from engine.storage.stores.names import parent_folder
+from engine.storage.stores.store import ObjectInfo, ObjectStore
+
+TOMBSTONES = (
+    "deleted/"  # at the top of a region: names that are deleted, where a copy may be left; on disk, never change
+)
+PACK_HEAD_BYTES = 16
+_HASH_DIGITS = 64
+_BURIED_MAX = 100_000
+_PIECE_BYTES = MIB
+
+CopyEvent = Literal["written", "verified", "bad", "gone"]
+NoteCopy = Callable[[str, str, CopyEvent, int], None]  # object, region, what happened, its size
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How many copies are wanted, and how many make an object acknowledged."""
+
+    copies: int = 3
+    quorum: int = 2
+
+
+def ignore_copy(_name: str, _region: str, _event: CopyEvent, _size_bytes: int) -> None:
+    """Nobody keeps a catalog."""
+
+
+class Replication:
+    """The regions of one tier."""
+
+    def __init__(
+        self, regions: Sequence[Region], placing: Placing, queue: HealQueue, clock: Clock, *, policy: Policy
+    ) -> None:
+        self.regions = {region.name: region for region in regions}
+        self.placing = placing
+        self.queue = queue
+        self.clock = clock
+        self.policy = policy
+        self.note: NoteCopy = ignore_copy
+        self._lock = threading.Lock()
+        self._bad: dict[str, set[str]] = {}  # object → regions whose copy is not to be read; with the next, by `_lock`
+        self._buried: set[str] = set()
+
+    # --- who holds what ---------------------------------------------------------------------------------
+
+    def allowed(self, name: str) -> list[Region]:
+        """Where an object (or what is in a folder) may lie, in the fixed order."""
+        found = [self.regions[region] for region in self.placing(name).regions]
+        if not found:
+            raise Unavailable(f"none of the regions that {name} may lie in is set", "config.toml names the regions")
+        return found
+
+    def voters(self, name: str) -> list[Region]:
+        """Those that decide who created a name."""
+        allowed = self.allowed(name)
+        return allowed[: voters_of(len(allowed))]
+
+    def quorum(self, count: int) -> int:
+        """How many of `count` regions make an object acknowledged."""
+        return min(self.policy.quorum, count)
+
+    def to_read(self, name: str) -> list[Region]:
+        """The regions to be asked for an object: the nearest first, those that fail just now last."""
+        bad = self.bad(name)
+        found = [self.regions[region] for region in self.placing(name).nearest if region not in bad]
+        return sorted(found, key=lambda region: not region.is_usable)
+
+    def to_write(self, name: str, copies: int) -> tuple[list[Region], list[Region]]:
+        """The regions that a pack is to go to, and those that stand in where one of them fails."""
+        ranked = sorted(self.placing(name).nearest, key=lambda region: not self.regions[region].is_usable)
+        found = [self.regions[region] for region in ranked]
+        return found[:copies], found[copies:]
+
+    def is_told(self, name: str, silent: int) -> bool:
+        """Whether enough regions have told what they hold, where so many have not, that nothing acknowledged is hidden.
+
+        Of a name that is agreed on at least half of the voters may be silent, of a pack fewer than its quorum.
+        """
+        allowed = len(self.allowed(name))
+        return silent == 0 or (silent < self.quorum(allowed) and silent < majority_of(voters_of(allowed)))
+
+    # --- bad copies -------------------------------------------------------------------------------------
+
+    def bad(self, name: str) -> frozenset[str]:
+        """Regions whose copy of an object is known to be damaged."""
+        with self._lock:
+            return frozenset(self._bad.get(name, ()))
+
+    def mark_bad(self, name: str, region: str, *, size_bytes: int = 0) -> bool:
+        """Never read this copy again, and have it healed; whether that is news."""
+        with self._lock:
+            known = self._bad.setdefault(name, set())
+            is_news = region not in known
+            known.add(region)
+        if is_news:
+            self.note(name, region, "bad", size_bytes)
+            self.queue.owe(name, [region], "copy", self.clock.now_ns(), on_the_way=False)
+        return is_news
+
+    def remember_bad(self, name: str, region: str) -> None:
+        """Know a copy that an earlier process found bad: its healing is owed already."""
+        with self._lock:
+            self._bad.setdefault(name, set()).add(region)
+
+    def mark_good(self, name: str, region: str) -> None:
+        """A copy was read whole, or written anew."""
+        with self._lock:
+            known = self._bad.get(name)
+            if known is not None:
+                known.discard(region)
+                if not known:
+                    del self._bad[name]
+
+    def bad_count(self) -> dict[str, int]:
+        """Damaged copies by region."""
+        with self._lock:
+            counts: dict[str, int] = {}
+            for regions in self._bad.values():
+                for region in regions:
+                    counts[region] = counts.get(region, 0) + 1
+            return counts
+
+    # --- tombstones -------------------------------------------------------------------------------------
+
+    def bury(self, name: str, regions: Iterable[Region]) -> int:
+        """Write down in regions that an object is deleted, wherever a copy turns up; in how many that went well."""
+        futures = [region.begin(lambda store: _bury(store, name)) for region in regions]
+        count = 0
+        for future in futures:
+            with suppress(WedSyncError, TimeoutError):
+                future.result(timeout=STUCK_S)
+                count += 1
+        with self._lock:
+            if len(self._buried) >= _BURIED_MAX:
+                self._buried.clear()
+            self._buried.add(name)
+        return count
+
+    def was_buried(self, name: str) -> bool:
+        """Whether this process buried a name lately: whoever uses it again takes the tombstones away first."""
+        with self._lock:
+            return name in self._buried
+
+    def is_buried(self, name: str) -> bool:
+        """Whether any region that answers says that an object is deleted."""
+        futures = [region.begin(lambda store: _holds(store, TOMBSTONES + name)) for region in self.allowed(name)]
+        found = False
+        for future in futures:
+            with suppress(WedSyncError, TimeoutError):
+                found = future.result(timeout=STUCK_S) or found
+        return found
+
+    def unbury(self, name: str) -> None:
+        """Take the tombstones of a name away, where they can be."""
+        with self._lock:
+            self._buried.discard(name)
+        for region in self.allowed(name):
+            if not region.append_only:
+                with suppress(WedSyncError):
+                    region.call(lambda store: _delete(store, TOMBSTONES + name))
+
+
+def is_hash_name(name: str) -> bool:
+    """Whether the last part of a name is the BLAKE3 of the object's bytes (docs/format.md, section 2)."""
+    last = name.rpartition("/")[2]
+    return len(last) == _HASH_DIGITS and not last.strip("0123456789abcdef")
+
+
+def is_pack_name(name: str) -> bool:
+    """Whether a name is a pack's."""
+    return is_hash_name(name) and parent_folder(name).endswith("/packs")
+
+
+def as_seen(found: Iterable[ObjectInfo]) -> Iterable[ObjectInfo]:
+    """A region's objects without its tombstones."""
+    return (info for info in found if not info.name.startswith(TOMBSTONES))
+
+
+def closed() -> Unavailable:
+    """What a store says after its end."""
+    return Unavailable("the store is closed", "open it again")
+
+
+def hash_copy(name: str, store: ObjectStore) -> int:
+    """Read the whole of one copy; its size. Raises IntegrityError when its bytes are not those it is named after."""
+    size_bytes = store.stat(name).size_bytes
+    hasher, buffer = blake3(), memoryview(mmap.mmap(-1, _PIECE_BYTES))
+    for offset in range(0, size_bytes, _PIECE_BYTES):
+        piece = buffer[: min(_PIECE_BYTES, size_bytes - offset)]
+        store.read_into(name, offset, piece)
+        hasher.update(piece)
+    if hasher.hexdigest() != name.rpartition("/")[2]:
+        raise IntegrityError(f"{name} does not have the hash that is its name", "run verify")
+    return size_bytes
+
+
+def _bury(store: ObjectStore, name: str) -> None:
+    with suppress(Conflict):
+        store.put(TOMBSTONES + name, b"")
+
+
+def _holds(store: ObjectStore, name: str) -> bool:
+    try:
+        store.stat(name)
+    except NotFound:
+        return False
+    return True
+
+
+def _delete(store: ObjectStore, name: str) -> None:
+    with suppress(NotFound):
+        store.delete(name)

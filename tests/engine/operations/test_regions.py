@@ -1,0 +1,113 @@
+"""Regions in a whole engine: one goes, one comes back, and nothing is lost; who may lie where."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import UsageError
+from engine.contract import operations as ops
+from engine.contract.status import RegionRow
+from engine.repository.crypto import DATA_PACK
+from tests.engine.homes import home_with_repository
+from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding, make_source
+from tests.engine.operations.test_damage import engine_on
+from tests.trees import describe
+
+NAMES = ("london", "paris", "sydney")
+PLACES = {"london": "51.5,-0.1", "paris": "48.9,2.35", "sydney": "-33.9,151.2"}
+SOON_S = 30.0
+
+
+def home_in_regions(folder: Path, names: tuple[str, ...] = NAMES, *, more: str = "") -> Path:
+    """A home whose repository lies in folders, one a region; the first of them was made by itself."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    home = home_with_repository(folder / "home", url=f"file://{folder}/{names[0]}")
+    tables = "".join(
+        f'[[regions]]\nname = "{name}"\nat = "{PLACES.get(name, "")}"\nhot = "file://{folder}/{name}"\n'
+        for name in names
+    )
+    (home / "config.toml").write_text(more + tables)
+    return home
+
+
+def rows(asking: Asking) -> dict[str, RegionRow]:
+    """The regions as shown."""
+    found = asking.engine.status().storage.replication
+    return {row.region: row for row in found.regions} if found is not None else {}
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Come back when something has become so."""
+    until_s = time.monotonic() + SOON_S
+    while not holds():
+        assert time.monotonic() < until_s, "it did not come to be"
+        time.sleep(0.02)
+
+
+def objects_in(folder: Path) -> set[str]:
+    """What a region holds, but for what comes and goes."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {name for name in found if not name.startswith(("tmp/", "leases/", "deleted/"))}
+
+
+def test_a_region_goes_and_comes_back_and_has_everything(tmp_path: Path) -> None:
+    home, source = home_in_regions(tmp_path), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        soon(lambda: objects_in(tmp_path / "london") == objects_in(tmp_path / "sydney") != set())
+        (tmp_path / "paris").rename(tmp_path / "away")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: [name for name, row in rows(asking).items() if not row.answers] == ["paris"])
+        assert any(alert.subject == "paris" for alert in asking.engine.status().alerts)
+        asking.ask(ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True), ops.JobResult)
+        assert describe(tmp_path / "back" / source.relative_to("/")) == describe(source)
+        soon(lambda: rows(asking)["paris"].owed > 0)
+    (tmp_path / "away").rename(tmp_path / "paris")
+    with engine_on(home) as asking:
+        soon(lambda: objects_in(tmp_path / "london") == objects_in(tmp_path / "paris"))
+        soon(lambda: bool(rows(asking)) and not any(row.owed for row in rows(asking).values()))
+    for gone in ("london", "sydney"):
+        shutil.rmtree(tmp_path / gone)
+    (home / "config.toml").write_text(f'[storage]\nhot = "file://{tmp_path}/paris"\n')
+    with engine_on(home) as asking:  # on its own
+        assert asking.ask(ops.Verify(wedding="smith-jones", all=True), ops.VerifyReport).problems == ()
+
+
+def test_a_wedding_lies_in_the_regions_it_names_and_in_no_other(tmp_path: Path) -> None:
+    home, source = home_in_regions(tmp_path, (*NAMES, "tokyo")), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        named = ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20), regions=("paris", "london"))
+        assert asking.ask(named, ops.WeddingResult).wedding.regions == ("london", "paris")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: objects_in(tmp_path / "london") == objects_in(tmp_path / "paris"))
+        for elsewhere in ("sydney", "tokyo"):
+            assert not [name for name in objects_in(tmp_path / elsewhere) if name.startswith("weddings/")]
+        with pytest.raises(UsageError, match="atlantis"):
+            asking.ask(ops.EditWedding(name="smith-jones", regions=("atlantis",)), ops.WeddingResult)
+        changed = asking.ask(ops.EditWedding(name="smith-jones", regions=("any",)), ops.WeddingResult)
+        assert changed.wedding.regions == ()
+    with engine_on(home) as asking:
+        soon(lambda: any(name.startswith("weddings/") for name in objects_in(tmp_path / "sydney")))
+
+
+def test_packs_go_to_the_regions_that_are_nearest_to_the_venue(tmp_path: Path) -> None:
+    home = home_in_regions(tmp_path, ("sydney", "london", "paris"), more="[replication]\ncopies = 2\n")
+    source = make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        added = ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20), at="51.38,-2.36")
+        asking.ask(added, ops.WeddingResult)
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: data_packs(tmp_path / "london") == data_packs(tmp_path / "paris") != set())
+        assert data_packs(tmp_path / "sydney") == set()
+
+
+def data_packs(folder: Path) -> set[str]:
+    """The packs of data in a region."""
+    return {path.name for path in folder.glob("weddings/*/packs/*") if path.read_bytes()[5] == DATA_PACK}
