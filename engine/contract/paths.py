@@ -18,6 +18,7 @@ import msgspec
 from engine.base.errors import NotFound, UsageError
 from engine.contract.operations import Operation
 
+_BUCKETS = "s3://"
 STREAM = "-"  # the caller's standard input or output
 
 Asked = TypeVar("Asked", bound=Operation)
@@ -35,11 +36,11 @@ def with_absolute_paths(operation: Asked) -> Asked:
 
 
 def absolute(path: str) -> str:
-    """`path` from the root on, `~` filled in; `-` and the empty one as they are.
+    """`path` from the root on, `~` filled in; `-`, the empty one and the URL of a bucket as they are.
 
     A descriptor of this process, as a shell's `<(…)` gives, is named so that another process can open it.
     """
-    if path in ("", STREAM):
+    if path in ("", STREAM) or is_url(path):
         return path
     try:
         full = os.path.abspath(os.path.expanduser(path))
@@ -51,12 +52,17 @@ def absolute(path: str) -> str:
     return f"/proc/{os.getpid()}/{_STANDARD.get(own.group(1) or '', '')}{full[own.end() :]}"
 
 
+def is_url(path: str) -> bool:
+    """Whether a source or target is the URL of a bucket."""
+    return path.lower().startswith(_BUCKETS)
+
+
 def check_absolute(operation: Operation) -> None:
     """Refuse what would mean another file here than where it was written. Raises UsageError."""
     for name in path_fields(type(operation)):
         value = getattr(operation, name)
         for path in value if isinstance(value, tuple) else (value,):
-            if path not in ("", STREAM) and not path.startswith("/"):
+            if path not in ("", STREAM) and not path.startswith("/") and not is_url(path):
                 raise UsageError(f"{name}: {path} is no absolute path", "write it from the root on")
 
 

@@ -21,13 +21,16 @@ from engine.operations.browsing import with_vault
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams
 from engine.operations.facts import Recovery
+from engine.operations.origins import checked_urls, opened_origins, paths_of
+from engine.operations.outcomes import carried_out
 from engine.operations.queue import ended
 from engine.operations.rows import path_bytes
 from engine.pipeline.backup import BackupOutcome, BackupRequest, BackupRun
 from engine.pipeline.committed import CommittedRun
-from engine.pipeline.estimate import estimate
+from engine.pipeline.estimate import Estimate, estimate
 from engine.pipeline.parents import Selection
 from engine.pipeline.pool import Run
+from engine.repository.vault import WeddingVault
 
 _TAG_CHARS_MAX = 100
 _TAGS_MAX = 32
@@ -40,8 +43,8 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
     named = operation.sources or tuple(map(os.fsdecode, engine.kept.sources_of(wedding.id)))
     sources = await engine.offload.run(wedding.id, lambda: checked_sources(named))
     if operation.dry_run:
-        what = Selection(sources, operation.exclude, operation.one_file_system, engine.home.restless)
-        counts = await with_vault(engine, operation.wedding, lambda vault: estimate(vault, what, engine.clock))
+        absolute = msgspec.structs.replace(operation, sources=tuple(map(os.fsdecode, sources)))
+        counts = await with_vault(engine, operation.wedding, lambda vault: _estimated(engine, absolute, vault))
         return ops.BackupEstimate(
             files=counts.files,
             files_new=counts.files_new,
@@ -54,10 +57,7 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
         )
     await engine.opening.needed()
     absolute = msgspec.structs.replace(operation, sources=tuple(map(os.fsdecode, sources)), tags=tags)
-    job = await accept(engine, backup_spec(engine, absolute, wedding))
-    if operation.wait:
-        return await ended(engine, job)
-    return ops.JobResult(job=engine.dispatcher.row(job))
+    return await carried_out(engine, backup_spec(engine, absolute, wedding), wait=operation.wait)
 
 
 def backup_spec(
@@ -71,24 +71,33 @@ def backup_spec(
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
         assert job.priority != "retrieval"
-        request = BackupRequest(
-            job_id=job.id,
-            sources=tuple(map(os.fsencode, operation.sources)),
-            tags=operation.tags,
-            priority=job.priority,
-            host=os.uname().nodename,
-            exclude=operation.exclude,
-            one_file_system=operation.one_file_system,
-            own=engine.home.restless,
-            changed=changed if job.attempts == 1 else (),
-        )
-        with _backup_run(engine, job, request) as prepared:
-            yield prepared
+        with opened_origins(operation.sources, engine.clock) as origins:
+            request = BackupRequest(
+                job_id=job.id,
+                sources=paths_of(origins) or tuple(map(os.fsencode, operation.sources)),
+                tags=operation.tags,
+                priority=job.priority,
+                host=os.uname().nodename,
+                exclude=operation.exclude,
+                one_file_system=operation.one_file_system,
+                origins=origins,
+                own=engine.home.restless,
+                changed=changed if job.attempts == 1 else (),
+            )
+            with _backup_run(engine, job, request) as prepared:
+                yield prepared
 
     priority = operation.priority or class_of(wedding, engine.clock.now_ns())
     # A change that a watch tells of is saved at once, also beside a long backup of the whole.
     turn = () if changed else ("backup", wedding.id, "\0".join(operation.sources))
     return kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened, turn=turn), operation)
+
+
+def _estimated(engine: Engine, operation: ops.StartBackup, vault: WeddingVault) -> Estimate:
+    with opened_origins(operation.sources, engine.clock) as origins:
+        paths = paths_of(origins) or tuple(map(os.fsencode, operation.sources))
+        what = Selection(paths, operation.exclude, operation.one_file_system, origins, engine.home.restless)
+        return estimate(vault, what, engine.clock)
 
 
 async def store_wedding_data(
@@ -170,14 +179,16 @@ def checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Absolute paths of what to back up, each once, sorted. Blocks. Raises UsageError, NotFound, NotPermitted.
+    """Absolute paths, or URLs of buckets, of what to back up, each once, sorted. Blocks.
 
-    One inside another stays: it counts also where the outer one leaves it out.
+    One path inside another stays: it counts also where the outer one leaves it out. Raises UsageError, NotFound,
+    NotPermitted.
     """
     if not sources:
         raise UsageError("nothing to back up", "give --from PATH, or name the wedding's sources with wedding edit")
     found: list[bytes] = []
-    for source in sources:
+    urls = checked_urls(sources)
+    for source in () if urls else sources:
         if not source:  # as an unset variable of a shell gives it; it does not mean the working folder
             raise UsageError("an empty path is nothing to back up", "give --from PATH")
         path = os.path.abspath(os.path.expanduser(os.fsencode(source)))
@@ -188,7 +199,7 @@ def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
         except OSError as error:
             raise NotFound(f"{source}: {error.strerror}", "give --from a file or folder that is there") from None
         found.append(path)
-    return tuple(sorted(set(found)))
+    return tuple(sorted({*found, *urls}))
 
 
 def is_inside(path: bytes, folder: bytes) -> bool:

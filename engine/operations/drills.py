@@ -16,9 +16,9 @@ from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
-from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.accepting import kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
-from engine.operations.queue import ended
+from engine.operations.outcomes import carried_out, judged
 from engine.pipeline.drill import DrillOutcome, DrillRun, sample
 from engine.pipeline.targets.folder import FolderTarget
 
@@ -32,11 +32,8 @@ async def drill(engine: Engine, operation: drills.Drill) -> ops.Result:
         raise NotPermitted(f"no drill in it: {engine.home.read_only}", "give --to DIR")
     await engine.opening.needed()
     found: list[DrillOutcome] = []
-    job = await accept(engine, drill_spec(engine, operation, wedding, found))
-    if not operation.wait:
-        return ops.JobResult(job=engine.dispatcher.row(job))
-    result = await ended(engine, job)
-    if not found:
+    result = await carried_out(engine, drill_spec(engine, operation, wedding, found), wait=operation.wait)
+    if not operation.wait or not found:
         return result
     outcome = found[-1]
     return drills.DrillReport(
@@ -69,18 +66,13 @@ def drill_spec(
             job.snapshot = snapshot.id
             entries = sample(vault.entries(snapshot), operation.files, random.Random(engine.entropy.token(16)))
             refuse_to_fill(above, sum(entry.data_bytes for entry in entries))
-            run = DrillRun(vault, snapshot, entries, target, root=root)
 
-            def conclude() -> Conclusion:
-                outcome = run.done.result()
-                assert isinstance(outcome, DrillOutcome)
-                if found is not None:
-                    found.append(outcome)
+            def judge(outcome: DrillOutcome) -> Conclusion:
                 refuse_problems(outcome)
                 warnings = len(target.warnings) + len(outcome.source_changes)
                 return Conclusion(snapshot=snapshot.id, warnings=warnings, message=outcome_line(outcome))
 
-            yield Prepared(run, conclude)
+            yield judged(DrillRun(vault, snapshot, entries, target, root=root), found, judge)
 
     spec = JobSpec("drill", wedding, "standard", True, opened, turn=("drill", wedding.id))
     return kept(spec, operation)

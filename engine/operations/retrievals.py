@@ -10,35 +10,41 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.base.clock import SystemClock
 from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, IntegrityError, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
 from engine.base.units import format_count
 from engine.contract import operations as ops
+from engine.contract.paths import is_url
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
-from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.accepting import kept, open_repository
 from engine.operations.browsing import below, no_snapshot, with_vault
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
-from engine.operations.queue import ended
+from engine.operations.outcomes import carried_out
 from engine.operations.rows import path_bytes
 from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
 from engine.pipeline.restore import RestoreRun
 from engine.pipeline.targets.archive import TarTarget, ZipTarget
+from engine.pipeline.targets.bucket import BucketTarget
 from engine.pipeline.targets.files import put
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.stream import StreamTarget
 from engine.pipeline.targets.target import RestoreTarget
-from engine.repository.entry import FOLDER, path_text
+from engine.repository.entry import FILE, FOLDER, path_text
 from engine.repository.manifest import telling
 from engine.repository.snapshot import Snapshot
 from engine.repository.vault import WeddingVault
+
+if TYPE_CHECKING:
+    from engine.storage.stores.objects import Bucket
 
 STANDARD_OUTPUT = "-"
 
@@ -46,11 +52,17 @@ STANDARD_OUTPUT = "-"
 class Destination(msgspec.Struct, frozen=True):
     """Where a retrieval goes: checked, nothing opened yet."""
 
-    path: bytes  # absolute; empty: standard output
+    path: bytes  # absolute, or the URL of a bucket; empty: standard output
     format: str
     strip_prefix: bytes
     overwrite: Overwrite
     output: Descriptor | None = None  # the caller's, where there is no path
+
+    @property
+    def url(self) -> str:
+        """The URL of the bucket; empty for a path."""
+        path = os.fsdecode(self.path)
+        return path if is_url(path) else ""
 
 
 async def retrieve(
@@ -105,10 +117,7 @@ async def retrieve(
         output = (streams or CallerStreams()).output()
         spec = retrieval_job(engine, pinned, wedding, replace(destination, output=output))
     await engine.opening.needed()
-    job = await accept(engine, spec)
-    if not operation.wait:
-        return ops.JobResult(job=engine.dispatcher.row(job), warnings=answer.warnings)
-    result = await ended(engine, job)
+    result = await carried_out(engine, spec, wait=operation.wait)
     return ops.JobResult(job=result.job, warnings=(*answer.warnings, *result.warnings))
 
 
@@ -168,7 +177,11 @@ def destination_of(operation: ops.RetrieveWeddingData) -> Destination:
     if operation.format == "file" and len(operation.paths) != 1:
         raise UsageError("--as file gives the bytes of one file", "name it with --path")
     path = b""
-    if operation.to != STANDARD_OUTPUT:
+    if is_url(operation.to):
+        if operation.format != "folder":
+            raise UsageError(f"--as {operation.format} does not go to a bucket", "retrieve to a file, and upload that")
+        path = os.fsencode(operation.to)
+    elif operation.to != STANDARD_OUTPUT:
         path = os.path.abspath(os.path.expanduser(os.fsencode(operation.to)))
     return Destination(path, operation.format, path_bytes(operation.strip_prefix), operation.overwrite)
 
@@ -176,6 +189,8 @@ def destination_of(operation: ops.RetrieveWeddingData) -> Destination:
 def resolved(destination: Destination) -> Destination:
     """The same place by its real path, so that it is known as one however it is named. Blocks."""
     path = destination.path
+    if destination.url:
+        return destination
     if not path or destination.format == "folder":
         return replace(destination, path=os.path.realpath(path) if path else b"")
     folder, name = os.path.split(path)
@@ -185,7 +200,12 @@ def resolved(destination: Destination) -> Destination:
 @contextlib.contextmanager
 def opened_target(destination: Destination, entropy: Entropy) -> Iterator[RestoreTarget]:
     """The target, opened. When an exception leaves the block, nothing half-done stays behind. Blocks."""
-    if destination.format in ("tar", "zip"):
+    if destination.url:
+        bucket, prefix = _bucket(destination.url)
+        objects = BucketTarget(bucket, prefix, strip_prefix=destination.strip_prefix, overwrite=destination.overwrite)
+        with contextlib.closing(objects):
+            yield objects
+    elif destination.format in ("tar", "zip"):
         with _opened_archive(destination, entropy) as archive:
             yield archive
     elif destination.format == "file":
@@ -303,6 +323,8 @@ def conflicts_at(vault: WeddingVault, snapshot: Snapshot, selection: Selection, 
     """
     if not destination.path:
         return 0
+    if destination.url:
+        return _conflicts_in_bucket(vault, snapshot, selection, destination)
     with as_own_errors(destination.path):
         if destination.format != "folder":
             os.stat(os.path.dirname(destination.path))
@@ -320,6 +342,28 @@ def conflicts_at(vault: WeddingVault, snapshot: Snapshot, selection: Selection, 
             path = entry.path[len(prefix) :].lstrip(b"/") if prefix else entry.path
             count += os.path.lexists(os.path.join(destination.path, path or os.path.basename(prefix)))
     return count
+
+
+def _conflicts_in_bucket(
+    vault: WeddingVault, snapshot: Snapshot, selection: Selection, destination: Destination
+) -> int:
+    bucket, prefix = _bucket(destination.url)
+    standing = bucket.sizes(prefix)
+    if not standing:
+        return 0
+    strip = destination.strip_prefix
+    count = 0
+    for entry in selected(vault, snapshot, selection, damaged=telling([])):
+        if entry.kind == FILE and is_at_or_below(entry.path, strip):
+            path = entry.path[len(strip) :].lstrip(b"/") if strip else entry.path
+            count += "/".join(filter(None, (prefix, path.decode("utf-8", "replace")))) in standing
+    return count
+
+
+def _bucket(url: str) -> tuple[Bucket, str]:
+    from engine.storage.stores.buckets import open_objects  # its library is loaded only where it is needed
+
+    return open_objects(url, SystemClock())
 
 
 def conflict(destination: Destination, count: int) -> Conflict:

@@ -13,9 +13,9 @@ from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
-from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.accepting import kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
-from engine.operations.queue import ended
+from engine.operations.outcomes import carried_out, judged
 from engine.operations.weddings import heal_register
 from engine.pipeline.repair import RepairOutcome, RepairRun
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
@@ -26,11 +26,8 @@ async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
     wedding = engine.facts.find(operation.wedding)
     await engine.opening.needed()
     found: list[VerifyOutcome] = []
-    job = await accept(engine, verify_spec(engine, operation, wedding, found))
-    if not operation.wait:
-        return ops.JobResult(job=engine.dispatcher.row(job))
-    result = await ended(engine, job)
-    if not found:
+    result = await carried_out(engine, verify_spec(engine, operation, wedding, found), wait=operation.wait)
+    if not operation.wait or not found:
         return result
     outcome = found[-1]
     more = outcome.problems_total - len(outcome.problems)
@@ -54,28 +51,20 @@ def verify_spec(
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
         with open_repository(engine).vault(job.wedding_id) as vault:
-            run = VerifyRun(vault, all_files=operation.all)
-
-            def conclude() -> Conclusion:
-                outcome = run.done.result()
-                if found is not None:
-                    found.append(outcome)
-                refuse_problems(outcome)
-                return Conclusion()
-
-            yield Prepared(run, conclude)
+            yield judged(VerifyRun(vault, all_files=operation.all), found, refuse_problems)
 
     turn = ("verify", wedding.id, "all" if operation.all else "")
     return kept(JobSpec("verify", wedding, "standard", True, opened, turn=turn), operation)
 
 
-def refuse_problems(outcome: VerifyOutcome) -> None:
-    """Raise IntegrityError when the verification found any."""
+def refuse_problems(outcome: VerifyOutcome) -> Conclusion:
+    """Nothing to tell. Raises IntegrityError when the verification found problems."""
     count = outcome.problems_total
     if count:
         more = f" and {format_count(count - 1)} more" if count > 1 else ""
         hint = "a backup stores again what its source still has, repair saves what is still good"
         raise IntegrityError(f"{outcome.problems[0]}{more}", hint)
+    return Conclusion()
 
 
 async def repair(engine: Engine, operation: ops.Repair) -> ops.Result:
@@ -83,11 +72,8 @@ async def repair(engine: Engine, operation: ops.Repair) -> ops.Result:
     wedding = engine.facts.find(operation.wedding)
     healed = await heal_register(engine, dry_run=operation.dry_run)
     found: list[RepairOutcome] = []
-    job = await accept(engine, repair_spec(engine, operation, wedding, found))
-    if not operation.wait:
-        return ops.JobResult(job=engine.dispatcher.row(job), warnings=healed)
-    result = await ended(engine, job)
-    if not found:
+    result = await carried_out(engine, repair_spec(engine, operation, wedding, found), wait=operation.wait)
+    if not operation.wait or not found:
         return msgspec.structs.replace(result, warnings=(*healed, *result.warnings))
     outcome = found[-1]
     return ops.RepairReport(
@@ -113,26 +99,19 @@ def repair_spec(
     def opened(job: Job) -> Iterator[Prepared]:
         with open_repository(engine).vault(job.wedding_id) as vault:
             run = RepairRun(vault, engine.entropy, contents=operation.all, dry_run=operation.dry_run)
-
-            def conclude() -> Conclusion:
-                outcome = run.done.result()
-                if found is not None:
-                    found.append(outcome)
-                refuse_losses(outcome)
-                return Conclusion()
-
-            yield Prepared(run, conclude)
+            yield judged(run, found, refuse_losses)
 
     return kept(JobSpec("repair", wedding, "standard", True, opened, turn=("repair", wedding.id)), operation)
 
 
-def refuse_losses(outcome: RepairOutcome) -> None:
-    """Raise IntegrityError when files cannot be restored any more."""
+def refuse_losses(outcome: RepairOutcome) -> Conclusion:
+    """Nothing to tell. Raises IntegrityError when files cannot be restored any more."""
     if outcome.losses_total:
         more = f" and {format_count(outcome.losses_total - 1)} more" if outcome.losses_total > 1 else ""
         raise IntegrityError(
             f"lost: {outcome.losses[0]}{more}", "back up the source again if it still stands; the rest can be restored"
         )
+    return Conclusion()
 
 
 HANDLERS: dict[str, Handler] = {"verify": verify, "repair": repair}

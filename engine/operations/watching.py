@@ -16,6 +16,7 @@ from engine.base.errors import NotFound, UsageError
 from engine.base.units import parse_span
 from engine.contract import operations as ops
 from engine.contract import steering
+from engine.contract.paths import is_url
 from engine.contract.settings import WatchSettings
 from engine.contract.status import WeddingWatch
 from engine.contract.weddings import PRIORITY_CLASSES, Wedding
@@ -212,6 +213,8 @@ def checked_folders(paths: set[bytes]) -> tuple[bytes, ...]:
     found = []
     for path in paths:
         shown_path = os.fsdecode(path)
+        if is_url(shown_path):
+            raise UsageError(f"{shown_path} cannot be watched: a bucket tells of no change", "schedule a backup of it")
         try:
             mode = os.lstat(path).st_mode
         except OSError as error:

@@ -15,19 +15,14 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
-from engine.contract.settings import (
-    SEGMENT_BYTES,
-    UNIT_BYTES,
-    UNIT_FILES_MAX,
-    WARNINGS_TOLD,
-    EngineSettings,
-)
+from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES, UNIT_FILES_MAX, WARNINGS_TOLD, EngineSettings
 from engine.pipeline import units
 from engine.pipeline.census import Census, known_before
 from engine.pipeline.commit import JobCommits, Tally
 from engine.pipeline.fair import FILE_COST_BYTES
 from engine.pipeline.links import LinkGroups
-from engine.pipeline.parents import choose_parents, open_scan, open_walk, selection_of
+from engine.pipeline.objects import open_source, reading_ahead
+from engine.pipeline.parents import check_selection, choose_parents, open_scan, open_walk, selection_of
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
 from engine.pipeline.recorder import Recorder, Slot, with_chunks
@@ -38,7 +33,7 @@ from engine.pipeline.scan import Changed, Metadata
 from engine.pipeline.source import SourceFile, SourceProblem, entry_of
 from engine.pipeline.touched import Carried, Kept, Part, Reused, open_touched_scan
 from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
-from engine.pipeline.walk import WalkItem, WalkWarning, check_sources
+from engine.pipeline.walk import WalkItem, WalkWarning
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotWarning
 from engine.repository.transaction import Transaction
@@ -94,7 +89,7 @@ class BackupRun(Run[BackupOutcome]):
     def _begin_scan(self) -> str:
         """Open the scan; the id of what it is compared with first."""
         what = selection_of(self._request)
-        check_sources(what.sources)
+        check_selection(what)
         parents = choose_parents(self._vault, what.sources)
         touched = open_touched_scan(self._vault, self._request, parents, self._clock)
         self._scan = in_rows(touched or open_scan(self._vault, what, parents, self._clock), self._vault.lacks)
@@ -103,8 +98,9 @@ class BackupRun(Run[BackupOutcome]):
         self.progress.bytes_expected = known_before(parents, what.sources)
         if touched is not None:
             self.progress.bytes_expected = None
-        elif self.progress.bytes_expected is None:
-            self._census = Census(open_walk(self._vault, what), self.progress, job_begun_s=self._clock.monotonic_s())
+        elif not what.origins and self.progress.bytes_expected is None:
+            begun_s = self._clock.monotonic_s()
+            self._census = Census(partial(open_walk, self._vault, what), self.progress, job_begun_s=begun_s)
         return parents[0].id if parents else ""
 
     def _begin_stream(self, path: bytes, fd: int) -> str:
@@ -244,18 +240,19 @@ class BackupRun(Run[BackupOutcome]):
         readings: list[Reading] = []
         at = 0
         begin_s = buffers.now_s()
-        for work in files:
-            try:
-                reading = self._reader.read_whole(work, buffers.source, at)
-            except SourceProblem as problem:
-                self._give_up(work, problem.what)
-                continue
-            if reading is None:  # it has grown over the unit
-                with self._lock:
-                    self._tasks.append(work)
-                continue
-            readings.append(reading)
-            at += reading.length
+        with reading_ahead([work.item for work in files]):
+            for work in files:
+                try:
+                    reading = self._reader.read_whole(work, buffers.source, at)
+                except SourceProblem as problem:
+                    self._give_up(work, problem.what)
+                    continue
+                if reading is None:  # it has grown over the unit
+                    with self._lock:
+                        self._tasks.append(work)
+                    continue
+                readings.append(reading)
+                at += reading.length
         buffers.spent("read", buffers.now_s() - begin_s, at)
         stored_bytes = self._reader.store(readings, buffers)
         for reading in readings:
@@ -269,7 +266,7 @@ class BackupRun(Run[BackupOutcome]):
     def _begin_segments(self, work: FileWork) -> None:
         assert work.item is not None
         try:
-            source = SourceFile(work.item)
+            source = open_source(work.item)
             with self._lock:
                 self._sources.add(source)
             entry, problems = entry_of(work.item, source, now_ns=self._clock.now_ns())

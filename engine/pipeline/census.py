@@ -8,7 +8,7 @@ walk, which for small files is a tenth of all its work. One unit at a time.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.pipeline.pool import Buffers, Progress
 from engine.pipeline.walk import WalkItem, WalkWarning
@@ -27,9 +27,12 @@ def known_before(parents: Sequence[Snapshot], sources: Sequence[bytes]) -> int |
 class Census:
     """Counts bytes of files into `progress.bytes_expected`."""
 
-    def __init__(self, items: Iterator[WalkItem | WalkWarning], progress: Progress, *, job_begun_s: float) -> None:
-        """`job_begun_s`: of the clock's monotonic seconds."""
-        self._items = items
+    def __init__(
+        self, walk: Callable[[], Iterator[WalkItem | WalkWarning]], progress: Progress, *, job_begun_s: float
+    ) -> None:
+        """`walk` is begun with the first unit; `job_begun_s`: of the clock's monotonic seconds."""
+        self._walk = walk
+        self._items: Iterator[WalkItem | WalkWarning] | None = None
         self._progress = progress
         self._begins_s = job_begun_s + BEGINS_AFTER_S
         self._size_bytes = 0
@@ -46,11 +49,12 @@ class Census:
     def unit(self, _: Buffers) -> None:
         """Count on. What cannot be walked ends the count: the scan says why."""
         self._is_over = True  # so that no other stream counts meanwhile
+        items = self._items = self._items or self._walk()
         try:
-            for _number, item in zip(range(ITEMS_PER_UNIT), self._items, strict=False):
+            for _number, item in zip(range(ITEMS_PER_UNIT), items, strict=False):
                 if isinstance(item, WalkItem) and stat.S_ISREG(item.stat.st_mode):
                     self._size_bytes += item.stat.st_size
-            first = next(self._items, None)
+            first = next(items, None)
         except OSError:
             return
         if first is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from engine.base.clock import Clock
-from engine.pipeline.parents import Selection, choose_parents, open_scan
+from engine.pipeline.parents import Selection, check_selection, choose_parents, open_scan
 from engine.pipeline.scan import Changed, Unchanged
-from engine.pipeline.walk import WalkWarning, check_sources
+from engine.pipeline.walk import WalkWarning
 from engine.repository.entry import path_text
 from engine.repository.vault import WeddingVault
 
@@ -29,7 +29,7 @@ class Estimate(msgspec.Struct):
 
 def estimate(vault: WeddingVault, what: Selection, clock: Clock) -> Estimate:
     """Walk and compare, read no file. Raises NotFound, UsageError, NotPermitted for the sources."""
-    check_sources(what.sources)
+    check_selection(what)
     found = Estimate()
     warnings: list[str] = []
     scan = open_scan(vault, what, choose_parents(vault, what.sources), clock)

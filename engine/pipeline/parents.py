@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
@@ -13,10 +13,11 @@ from engine.base.clock import Clock
 from engine.base.errors import UsageError
 from engine.pipeline.excludes import Excludes
 from engine.pipeline.folders import Identity
+from engine.pipeline.objects import ObjectItem, Origin, walk_objects
 from engine.pipeline.request import BackupRequest
 from engine.pipeline.scan import Scan
 from engine.pipeline.source import entry_of
-from engine.pipeline.walk import Only, WalkItem, WalkWarning, walk
+from engine.pipeline.walk import Only, WalkItem, WalkWarning, check_sources, walk
 from engine.repository.entry import Entry
 from engine.repository.manifest import walk_order
 from engine.repository.snapshot import Snapshot
@@ -30,21 +31,31 @@ class Selection(msgspec.Struct, frozen=True):
     sources: tuple[bytes, ...]
     exclude: tuple[str, ...] = ()
     one_file_system: bool = False
+    origins: tuple[Origin, ...] = ()  # buckets, in the place of paths: `sources` are then what they are called
     own: tuple[bytes, ...] = ()  # what of the engine itself is passed over, beside the store
 
 
 def selection_of(request: BackupRequest) -> Selection:
     """What of the source `request` wants."""
-    return Selection(request.sources, request.exclude, request.one_file_system, request.own)
+    return Selection(request.sources, request.exclude, request.one_file_system, request.origins, request.own)
+
+
+def check_selection(what: Selection) -> None:
+    """Raise NotFound for a source that is not there, UsageError, NotPermitted, Unavailable."""
+    if not what.origins:
+        check_sources(what.sources)
+    for origin in what.origins:
+        origin.check()
 
 
 def choose_parents(vault: WeddingVault, sources: Sequence[bytes]) -> list[Snapshot]:
     """The checkpoint to go on from, if one is newer than every whole snapshot, then the newest whole one.
 
     Those of the same sources count first, then those that share a source; else there is nothing to compare with.
+    The vault has been read a moment ago, when it was opened for this.
     """
     wanted = set(sources)
-    found = vault.snapshots(partial=True)
+    found = vault.known_snapshots(partial=True)
     same = [item for item in found if set(item.body.sources) == wanted]
     sharing = [item for item in found if not wanted.isdisjoint(item.body.sources)]
     for candidates in (same, sharing):
@@ -85,6 +96,8 @@ def open_walk(vault: WeddingVault, what: Selection, only: Only | None = None) ->
 
     Raises UsageError for a source inside the store.
     """
+    if what.origins:
+        return walk_objects(what.origins, Excludes(what.exclude), _own_prefixes(vault.store))
     store = own_folders(vault.store)
     for source in what.sources:
         _refuse_own(source, store)
@@ -101,6 +114,8 @@ def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot],
     """The walk over the sources, joined with the parents' entries."""
 
     def describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
+        if isinstance(item, ObjectItem):
+            return item.describe(), ()
         return entry_of(item, None, now_ns=clock.now_ns())
 
     return Scan(open_walk(vault, what), merged_entries(vault, parents), describe=describe)
@@ -110,6 +125,12 @@ def own_folders(store: ObjectStore) -> frozenset[Identity]:
     """The store's own folder, which is never backed up into itself."""
     path = unquote_to_bytes(store.url.removeprefix("file://"))
     return _identities([path] if store.url.startswith("file://") else [])
+
+
+def _own_prefixes(store: ObjectStore) -> frozenset[tuple[str, str]]:
+    """Bucket and prefix of a store in one, whichever service has it: it is never backed up into itself."""
+    parts = urlsplit(store.url)
+    return frozenset({(parts.netloc, parts.path.strip("/"))} if parts.scheme == "s3" else ())
 
 
 def _identities(paths: Iterable[bytes]) -> frozenset[Identity]:
@@ -123,6 +144,8 @@ def _identities(paths: Iterable[bytes]) -> frozenset[Identity]:
 
 def _refuse_own(source: bytes, own: frozenset[Identity]) -> None:
     """Raise UsageError for a source that is one of `own`, or lies in one."""
+    if not own:
+        return
     path = os.path.realpath(source)
     while not own & _identities([path]):
         if path == b"/":

@@ -15,6 +15,7 @@ from engine.contract.settings import SEGMENT_BYTES, SMALL_FILE_BYTES
 from engine.pipeline import units
 from engine.pipeline.chunk import Cutter
 from engine.pipeline.compress import is_pressed_format
+from engine.pipeline.objects import open_source
 from engine.pipeline.pool import Buffers
 from engine.pipeline.seal import NamedChunk, store_chunks
 from engine.pipeline.source import SourceFile, entry_of
@@ -54,7 +55,7 @@ class Reader:
         """Read one file behind `start` of the buffer; None when it no longer fits there. Raises SourceProblem."""
         assert work.item is not None
         while True:
-            with SourceFile(work.item) as source:
+            with open_source(work.item) as source:
                 size_bytes = source.data_bytes
                 if start + size_bytes > len(buffer):
                     return None

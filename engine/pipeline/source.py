@@ -37,6 +37,7 @@ from engine.repository.entry import (
 EXTENTS_MAX = 4096  # an entry names no more; smaller holes are then read as the zeros they are
 FRESH_NS = 1_000_000_000  # a ctime this young may still hide a change in the same tick of the clock
 
+Xattrs = tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]
 _KINDS = {
     st.S_IFDIR: FOLDER, st.S_IFREG: FILE, st.S_IFLNK: SYMLINK, st.S_IFIFO: FIFO,
     st.S_IFSOCK: SOCKET, st.S_IFCHR: CHARACTER_DEVICE, st.S_IFBLK: BLOCK_DEVICE,
@@ -116,6 +117,15 @@ class SourceFile:
         was = self.stat
         return (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (was.st_size, was.st_mtime_ns, was.st_ctime_ns)
 
+    @property
+    def is_versioned(self) -> bool:
+        """Whether no change can hide behind the same stat, however fresh it is."""
+        return False
+
+    def xattrs(self) -> Xattrs:
+        """Its extended attributes, and what could not be kept of them."""
+        return read_xattrs(self.fd)
+
     def close(self) -> None:
         """Let go of the descriptor. Twice is allowed."""
         if self.fd >= 0:
@@ -130,9 +140,11 @@ def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple
     SourceProblem when it vanished or has become something else.
     """
     if source is not None:
-        xattrs, problems = read_xattrs(source.fd)
+        xattrs, problems = source.xattrs()
+        now_ns = TIME_NS_MAX if source.is_versioned else now_ns
         entry = _entry(item.path, source.stat, xattrs, source.extents, now_ns=now_ns)
         return entry, (*problems, *_time_problem(source.stat))
+    assert item.folder is not None
     try:
         with item.folder.descriptor() as folder_fd:
             fd = os.open(item.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
@@ -166,7 +178,7 @@ def kind_of(stat: os.stat_result) -> int:
     return _KINDS[st.S_IFMT(stat.st_mode)]
 
 
-def read_xattrs(handle: int | str) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:
+def read_xattrs(handle: int | str) -> Xattrs:
     """Extended attributes of a descriptor, or of a path under /proc/self/fd, sorted; and what could not be kept."""
     try:
         listed = os.listxattr(handle)
@@ -223,6 +235,7 @@ def _time_problem(stat: os.stat_result) -> tuple[str, ...]:
 
 def _open(item: WalkItem) -> int:
     """O_NOATIME is only for the owner and for root; without it the read leaves a mark, and that is all."""
+    assert item.folder is not None
     with item.folder.descriptor() as folder_fd:
         try:
             return os.open(item.name, _READ | os.O_NOATIME, dir_fd=folder_fd)

@@ -27,7 +27,7 @@ class WalkItem(msgspec.Struct, frozen=True, gc=False):
     """One thing that stands in the source. `path` is absolute without its leading slash; `name` is in `folder`."""
 
     path: bytes
-    folder: OpenFolder
+    folder: OpenFolder | None  # None: it is no file of this machine (`pipeline.objects`)
     name: bytes
     stat: os.stat_result
 

@@ -78,12 +78,13 @@ class Home(msgspec.Struct, frozen=True):
     damaged: DamagedPacks = msgspec.field(default_factory=DamagedPacks)
 
 
-class _Resting(msgspec.Struct, frozen=True):
-    """A vault that nobody uses now."""
+class _Held(msgspec.Struct):
+    """A vault, the number of the key it was opened with, and how many use it. `size_bytes`: when it was last let go."""
 
     vault: WeddingVault
     key_number: int
-    size_bytes: int
+    users: int = 0
+    size_bytes: int = 0
 
 
 class Repository:
@@ -100,8 +101,8 @@ class Repository:
         self._damaged = home.damaged
         self._slot = slot
         self._lock = threading.Lock()
-        self._vaults: dict[bytes, tuple[WeddingVault, int]] = {}
-        self._resting: OrderedDict[bytes, _Resting] = OrderedDict()  # used by nobody now; the one used last is last
+        self._used: dict[bytes, _Held] = {}  # each guarded by the lock of its wedding's opening
+        self._resting: OrderedDict[bytes, _Held] = OrderedDict()  # used by nobody now; the one used last is last
         self._opening: dict[bytes, threading.Lock] = {}
         self.lease = Lease(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=home.clock.now_ns())
 
@@ -300,49 +301,40 @@ class Repository:
         with self._lock:
             opening = self._opening.setdefault(wedding, threading.Lock())
         with opening:
-            with self._lock:
-                vault, users = self._vaults.get(wedding, (None, 0))
-            if vault is None:
-                vault = self._rested(wedding)
-            if vault is None:
-                keys = self._wedding_keys(wedding)
-                vault = WeddingVault(self.store, keys, self._sealed.entropy, self._damaged)
-            vault.refresh()
-            with self._lock:
-                self._vaults[wedding] = (vault, users + 1)
+            held = self._used.get(wedding) or self._rested(wedding) or self._newly_opened(wedding)
+            held.vault.refresh()
+            held.users += 1
+            self._used[wedding] = held
         try:
-            yield vault
+            yield held.vault
         finally:
             with opening:
-                with self._lock:
-                    vault, users = self._vaults[wedding]
-                    if users > 1:
-                        self._vaults[wedding] = (vault, users - 1)
-                    else:
-                        del self._vaults[wedding]
-                if users == 1:
-                    self._rest(wedding, vault)
+                held.users -= 1
+                if not held.users:
+                    del self._used[wedding]
+                    self._rest(wedding, held)
 
-    def _rested(self, wedding: bytes) -> WeddingVault | None:
-        """The vault as the last user left it; None when there is none, or its keys may have changed since."""
+    def _newly_opened(self, wedding: bytes) -> _Held:
+        number, keys = self._wedding_keys(wedding)
+        return _Held(WeddingVault(self.store, keys, self._sealed.entropy, self._damaged), number)
+
+    def _rested(self, wedding: bytes) -> _Held | None:
+        """The vault as the last user left it; None when there is none, or its key has changed since."""
         with self._lock:
-            resting = self._resting.pop(wedding, None)
-        if resting is None or resting.key_number != self._key_number(wedding):
-            return None
-        return resting.vault
+            held = self._resting.pop(wedding, None)
+        return held if held is not None and held.key_number == self._key_number(wedding) else None
 
-    def _rest(self, wedding: bytes, vault: WeddingVault) -> None:
+    def _rest(self, wedding: bytes, held: _Held) -> None:
         """Keep a vault for who comes next. One with problems is not kept: they may be mended by then."""
-        if vault.problems:
+        if held.vault.problems:
             return
-        with contextlib.suppress(WedSyncError):  # a store that does not answer now
-            resting = _Resting(vault, self._key_number(wedding), vault.size_bytes)
-            with self._lock:
-                self._resting[wedding] = resting
-                held_bytes = sum(each.size_bytes for each in self._resting.values())
-                while len(self._resting) > RESTING_MAX or held_bytes > RESTING_BYTES_MAX:
-                    _, oldest = self._resting.popitem(last=False)
-                    held_bytes -= oldest.size_bytes
+        held.size_bytes = held.vault.size_bytes
+        with self._lock:
+            self._resting[wedding] = held
+            held_bytes = sum(each.size_bytes for each in self._resting.values())
+            while len(self._resting) > RESTING_MAX or held_bytes > RESTING_BYTES_MAX:
+                _, oldest = self._resting.popitem(last=False)
+                held_bytes -= oldest.size_bytes
 
     def _key_number(self, wedding: bytes) -> int:
         """The highest number of the wedding's key; 0 when there is none (any more)."""
@@ -358,7 +350,7 @@ class Repository:
         names = [name for name in listed if layout.is_snapshot(name)]
         if not names:
             return []  # before the first backup there may be no key either, and looking makes none
-        keys = self._wedding_keys(wedding)
+        _, keys = self._wedding_keys(wedding)
         found = []
         for name in names:
             try:
@@ -382,11 +374,12 @@ class Repository:
         wedding = bytes.fromhex(wedding_id)
         return not self._key_number(wedding) and next(self.store.list(layout.snapshots(wedding)), None) is None
 
-    def _wedding_keys(self, wedding: bytes) -> keyring.WeddingKeys:
+    def _wedding_keys(self, wedding: bytes) -> tuple[int, keyring.WeddingKeys]:
+        """The number of the wedding's key, and what it gives; made at the first backup."""
         folder = layout.wedding_keys(wedding)
         for _ in numbered.attempts():
             try:
-                _, payload, problems = self._sealed.newest(folder, crypto.WEDDING_KEY, wedding)
+                number, payload, problems = self._sealed.newest(folder, crypto.WEDDING_KEY, wedding)
                 self._warnings += problems
                 secrets = codec.decode(payload, keyring.WeddingSecrets, f"the key of wedding {wedding.hex()}")
             except NotFound:
@@ -396,12 +389,12 @@ class Repository:
                         f"the key of wedding {wedding.hex()} is missing, though it has snapshots",
                         f"bring {folder} back from a copy of the repository",
                     ) from None
-                secrets = keyring.new_secrets(self._sealed.entropy)
+                number, secrets = 1, keyring.new_secrets(self._sealed.entropy)
                 try:
-                    self._sealed.create(folder, 1, crypto.WEDDING_KEY, codec.encode(secrets), wedding)
+                    self._sealed.create(folder, number, crypto.WEDDING_KEY, codec.encode(secrets), wedding)
                 except Conflict:
                     continue  # another engine made it first: read that one
-            return keyring.WeddingKeys.of(wedding, secrets)
+            return number, keyring.WeddingKeys.of(wedding, secrets)
         raise numbered.give_up(f"the key of wedding {wedding.hex()}")
 
     def close(self) -> None:

@@ -210,6 +210,10 @@ class WeddingVault:
     def snapshots(self, *, partial: bool = False) -> list[Snapshot]:
         """Snapshots, oldest first; with `partial` also checkpoints. Order is by parent, then time."""
         self.refresh()
+        return self.known_snapshots(partial=partial)
+
+    def known_snapshots(self, *, partial: bool = False) -> list[Snapshot]:
+        """The same as `snapshots`, of what was read so far: the store is not asked."""
         with self._lock:
             found = [item for item in self._snapshots.values() if partial or not item.partial]
         return snapshot.in_order(found)

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from obstore.store import S3Store
 
 from engine.base.clock import Clock
@@ -25,6 +26,7 @@ from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.cloud import CloudStore
 from engine.storage.stores.endpoints import Endpoint, Endpoints
 from engine.storage.stores.names import is_part
+from engine.storage.stores.objects import Bucket
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -43,40 +45,73 @@ _RETRIES: RetryConfig = {
 _RETRIES_OF_SEVERAL: RetryConfig = {**_RETRIES, "max_retries": 1, "retry_timeout": timedelta(seconds=10)}
 
 
+class Address(msgspec.Struct, frozen=True):
+    """A URL taken apart."""
+
+    bucket: str
+    prefix: str  # without slashes around it
+    options: dict[str, str]
+    ways: tuple[str, ...]  # its endpoints, at least one; empty: Amazon's own
+    shown: str
+
+
 def open_bucket(url: str, clock: Clock) -> CloudStore:
     """The store at `url`. Asks the service for one listing, so that what is wrong is told at once.
 
     Raises UsageError, NotFound (no such bucket), NotPermitted, Unavailable.
     """
+    address = _address(url)
+    if not all(map(is_part, filter(None, address.prefix.split("/")))):
+        raise UsageError(f"{address.shown} does not name a place for a store", "use a-z, 0-9, dot, dash, underscore")
+    wanted = address.options.get("congestion", congestion.WANTED)
+    if wanted not in congestion.CHOICES:
+        raise UsageError(f"congestion is one of {', '.join(congestion.CHOICES)}, not {wanted!r}", _HINT)
+    endpoints = []
+    for way in address.ways:
+        shown = way or _endpoint_of_aws(address.options)
+        client = _client(address, address.prefix, way)
+        endpoints.append(Endpoint(shown, client, Breaker(clock), congestion.Congestion(shown, wanted, clock)))
+    store = CloudStore(Endpoints(endpoints, store_url=address.shown, clock=clock), url=address.shown)
+    store.probe()
+    return store
+
+
+def open_objects(url: str, clock: Clock) -> tuple[Bucket, str]:
+    """The bucket at `url`, for objects that are not ours, and the prefix (percent-decoded) of those that are meant.
+
+    Of several endpoints the first is used. Raises UsageError; nothing is asked yet.
+    """
+    address = _address(url)
+    prefix = urllib.parse.unquote(address.prefix, errors="surrogateescape")
+    parts = prefix.split("/") if prefix else []
+    if any(part in ("", ".", "..") for part in parts) or not prefix.isprintable():
+        raise UsageError(f"{address.shown} does not name a prefix of keys", "write it without empty parts, . and ..")
+    client = _client(address, "", address.ways[0])
+    return Bucket(client, name=address.bucket, url=address.shown, breaker=Breaker(clock)), prefix
+
+
+def _address(url: str) -> Address:
     parts = urllib.parse.urlsplit(url)
     given = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
     options = dict(given)
-    prefix = parts.path.strip("/")
     if "@" in parts.netloc:
         raise UsageError("the URL of a store carries no credentials", "give them by the environment, or name a profile")
-    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment or not all(map(is_part, filter(None, prefix.split("/")))):
+    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
         raise UsageError(f"s3://{parts.netloc}{parts.path} does not name a bucket", _HINT)
     if strange := [name for name in options if name not in _OPTIONS]:
         raise UsageError(f"the URL of a store has no {strange[0]!r}", _HINT)
-    wanted = options.get("congestion", congestion.WANTED)
-    if wanted not in congestion.CHOICES:
-        raise UsageError(f"congestion is one of {', '.join(congestion.CHOICES)}, not {wanted!r}", _HINT)
-    ways = [each for name, text in given if name == "endpoint" for each in text.split(",")]
-    endpoints = []
-    for way in ways or [""]:
-        client = S3Store(
-            parts.netloc,
-            prefix=prefix or None,
-            config=_config(way, options),
-            client_options={**_CLIENT, "allow_http": way.startswith("http://")},
-            retry_config=_RETRIES_OF_SEVERAL if len(ways) > 1 else _RETRIES,
-        )
-        shown = way or _endpoint_of_aws(options)
-        endpoints.append(Endpoint(shown, client, Breaker(clock), congestion.Congestion(shown, wanted, clock)))
-    url = _shown(parts)
-    store = CloudStore(Endpoints(endpoints, store_url=url, clock=clock), url=url)
-    store.probe()
-    return store
+    ways = tuple(each for name, text in given if name == "endpoint" for each in text.split(","))
+    return Address(parts.netloc, parts.path.strip("/"), options, ways or ("",), _shown(parts))
+
+
+def _client(address: Address, prefix: str, way: str) -> S3Store:
+    return S3Store(
+        address.bucket,
+        prefix=prefix or None,
+        config=_config(way, address.options),
+        client_options={**_CLIENT, "allow_http": way.startswith("http://")},
+        retry_config=_RETRIES_OF_SEVERAL if len(address.ways) > 1 else _RETRIES,
+    )
 
 
 def _endpoint_of_aws(options: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ from engine.repository.entry import FILE, Entry
 
 
 def _work(path: Path) -> FileWork:
-    item = WalkItem(bytes(path)[1:], None, path.name.encode(), os.lstat(path))  # type: ignore[arg-type]
+    item = WalkItem(bytes(path)[1:], None, path.name.encode(), os.lstat(path))
     return FileWork(item, item.path, Slot(), item.stat.st_size)
 
 

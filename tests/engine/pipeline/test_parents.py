@@ -51,6 +51,7 @@ def _commit(
 
 
 def _chosen(vault: WeddingVault, *sources: bytes) -> list[str]:
+    vault.refresh()  # as `Repository.vault` does for each job
     return [item.id for item in choose_parents(vault, sources)]
 
 
@@ -94,6 +95,7 @@ def test_of_a_path_in_two_parents_the_first_counts(vault: WeddingVault) -> None:
     """In one stream, in walk order."""
     _commit(vault, JOBS[0], 1, (b"/a",), paths=(b"a", b"a-", b"b", b"d"))
     _commit(vault, f"{JOBS[1]}-1", 2, (b"/a",), parent=JOBS[0], paths=(b"b", b"c", b"d"))
+    vault.refresh()
     parents = choose_parents(vault, (b"/a",))
     merged = [(entry.path, entry.mtime_ns) for entry in merged_entries(vault, parents)]
     assert merged == [(b"a", 1), (b"a-", 1), (b"b", 2), (b"c", 2), (b"d", 2)]

@@ -252,7 +252,7 @@ def test_a_wedding_is_opened_once_for_all_its_jobs() -> None:
             assert first is third
     with made.vault(WEDDING) as later:
         assert later is first
-    assert made._vaults == {}
+    assert made._used == {}
 
 
 def test_a_wedding_whose_key_has_changed_is_opened_anew() -> None:
