@@ -13,7 +13,7 @@ from blake3 import blake3
 from engine.base.entropy import SystemEntropy
 from engine.pipeline.excludes import Excludes
 from engine.pipeline.extents import DataMap
-from engine.pipeline.source import SourceFile, entry_of
+from engine.pipeline.source import SourceFile, entry_of, entry_of_file
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.targets.target import RestoreTarget
 from engine.pipeline.walk import WalkItem, WalkWarning, walk
@@ -33,9 +33,9 @@ class Read:
 def read_item(item: WalkItem) -> Read:
     """The entry of one item, its hash filled in. Raises SourceProblem."""
     if not stat.S_ISREG(item.stat.st_mode):
-        return Read(entry_of(item, None, now_ns=NOW_NS)[0])
+        return Read(entry_of(item, now_ns=NOW_NS)[0])
     with SourceFile(item) as source:
-        entry, _ = entry_of(item, source, now_ns=NOW_NS)
+        entry, _ = entry_of_file(item.path, source, now_ns=NOW_NS)
         buffer = bytearray(source.data_bytes)
         count = source.read_into(memoryview(buffer), 0)
         assert count == len(buffer)

@@ -16,12 +16,12 @@ import msgspec
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES, UNIT_FILES_MAX, WARNINGS_TOLD, EngineSettings
-from engine.pipeline import units
+from engine.pipeline import units, wholefile
 from engine.pipeline.census import Census, known_before
 from engine.pipeline.commit import JobCommits, Tally
 from engine.pipeline.fair import FILE_COST_BYTES
 from engine.pipeline.links import LinkGroups
-from engine.pipeline.objects import open_source, reading_ahead
+from engine.pipeline.objects import open_source
 from engine.pipeline.parents import check_selection, choose_parents, open_scan, open_walk, selection_of
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.reading import Reader, Reading
@@ -30,9 +30,9 @@ from engine.pipeline.request import BackupRequest as BackupRequest
 from engine.pipeline.request import head_of
 from engine.pipeline.rows import Row, in_rows
 from engine.pipeline.scan import Changed, Metadata
-from engine.pipeline.source import SourceFile, SourceProblem, entry_of
+from engine.pipeline.source import SourceFile, SourceProblem, entry_of_file
 from engine.pipeline.touched import Carried, Kept, Part, Reused, open_touched_scan
-from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
+from engine.pipeline.units import FileWork, SegmentTask, StreamSource
 from engine.pipeline.walk import WalkItem, WalkWarning
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.snapshot import WARNINGS_KEPT, Counts, Snapshot, SnapshotWarning
@@ -238,28 +238,24 @@ class BackupRun(Run[BackupOutcome]):
 
     def _files_unit(self, files: list[FileWork], buffers: Buffers) -> None:
         readings: list[Reading] = []
-        at = 0
+        read_bytes = 0
         begin_s = buffers.now_s()
-        with reading_ahead([work.item for work in files]):
-            for work in files:
-                try:
-                    reading = self._reader.read_whole(work, buffers.source, at)
-                except SourceProblem as problem:
-                    self._give_up(work, problem.what)
-                    continue
-                if reading is None:  # it has grown over the unit
-                    with self._lock:
-                        self._tasks.append(work)
-                    continue
-                readings.append(reading)
-                at += reading.length
-        buffers.spent("read", buffers.now_s() - begin_s, at)
+        for work, found in zip(files, self._reader.read_files(files, buffers), strict=True):
+            if isinstance(found, SourceProblem):
+                self._give_up(work, found.what)
+            elif found is None:
+                with self._lock:
+                    self._tasks.append(work)  # it has grown over the unit
+            else:
+                readings.append(Reading(work, found, read_bytes, found.entry))
+                read_bytes += found.length
+        buffers.spent("read", buffers.now_s() - begin_s, read_bytes)
         stored_bytes = self._reader.store(readings, buffers)
         for reading in readings:
-            for what in reading.problems:
+            for what in reading.file.problems:
                 self._warn(reading.work.path, what)
-        self._complete([(reading.work, reading.entry, reading.contents) for reading in readings])
-        self._advance(buffers, read_bytes=at, stored_bytes=stored_bytes)
+        self._complete([(reading.work, reading.entry) for reading in readings])
+        self._advance(buffers, read_bytes=read_bytes, stored_bytes=stored_bytes)
 
     # --- segments of large files ------------------------------------------------------------------------
 
@@ -269,7 +265,7 @@ class BackupRun(Run[BackupOutcome]):
             source = open_source(work.item)
             with self._lock:
                 self._sources.add(source)
-            entry, problems = entry_of(work.item, source, now_ns=self._clock.now_ns())
+            entry, problems = entry_of_file(work.path, source, now_ns=self._clock.now_ns())
         except SourceProblem as problem:
             self._give_up(work, problem.what)
             return
@@ -325,7 +321,7 @@ class BackupRun(Run[BackupOutcome]):
         work.source.close()
         with self._lock:
             self._sources.discard(work.source)
-        if changed and work.reads < units.READS_MAX:
+        if changed and work.reads < wholefile.READS_MAX:
             work.reads += 1
             with self._lock:
                 self._tasks.append(work)
@@ -339,16 +335,12 @@ class BackupRun(Run[BackupOutcome]):
         contents = units.whole(segments)
         entry = work.entry
         if work.is_short or isinstance(work.source, StreamSource):
-            entry = units.cut_to(entry, contents.length)
-        self._complete([(work, entry, contents)])
+            entry = wholefile.cut_to(entry, contents.length)
+        self._complete([(work, with_chunks(entry, contents.ids, contents.digest, self._transaction))])
 
     # --- ends of files ----------------------------------------------------------------------------------
 
-    def _complete(self, done: Sequence[tuple[FileWork, Entry, Contents]]) -> None:
-        finals = [
-            (work, with_chunks(entry, contents.ids, contents.digest, self._transaction))
-            for work, entry, contents in done
-        ]
+    def _complete(self, finals: Sequence[tuple[FileWork, Entry]]) -> None:
         followers: list[tuple[Entry, WalkItem, Slot]] = []
         with self._lock:
             self._count(files=len(finals), bytes_source=sum(final.size for _, final in finals))
@@ -359,7 +351,7 @@ class BackupRun(Run[BackupOutcome]):
                 followers += [(final, item, slot) for item, slot in own]
                 if heir is not None:
                     self._tasks.append(heir)
-        self._recorder.complete_all([(work.slot, final) for work, final in finals])
+        self._recorder.complete_all((work.slot, final) for work, final in finals)
         for final, item, slot in followers:
             self._complete_follower(final, item, slot)
 

@@ -51,6 +51,10 @@ class FolderPool:
         """
         return OpenFolder(self, None, path, _Descriptor(_open(path, _FOLDER | os.O_NOFOLLOW * is_new)))
 
+    def received(self, fd: int) -> OpenFolder:
+        """A folder that another process holds and has sent; the descriptor is the folder's from now on."""
+        return OpenFolder(self, None, b"", _Descriptor(fd))
+
     def _enter(self, parent: OpenFolder, name: bytes) -> OpenFolder:
         with parent.descriptor() as parent_fd:
             descriptor = _Descriptor(_open(name, _FOLDER | os.O_NOFOLLOW, parent_fd))
@@ -121,7 +125,7 @@ class Held:
 
 
 class OpenFolder:
-    """One folder. Made by `FolderPool.root` and `OpenFolder.enter`."""
+    """One folder. Made by `FolderPool.root`, `FolderPool.received` and `OpenFolder.enter`."""
 
     __slots__ = ("_pool", "identity", "key", "name", "own", "parent")
 

@@ -116,7 +116,7 @@ def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot],
     def describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
         if isinstance(item, ObjectItem):
             return item.describe(), ()
-        return entry_of(item, None, now_ns=clock.now_ns())
+        return entry_of(item, now_ns=clock.now_ns())
 
     return Scan(open_walk(vault, what), merged_entries(vault, parents), describe=describe)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from engine.base.clock import Clock
 from engine.base.errors import Unavailable
@@ -208,9 +209,9 @@ class StreamPool:
     # --- one stream -------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        buffers = Buffers(self._clock, self.compression_level)
-        while self._serve(self._next_run(), buffers):
-            pass
+        with closing(Buffers(self._clock, self.compression_level)) as buffers:
+            while self._serve(self._next_run(), buffers):
+                pass
 
     def _next_run(self) -> Run[object] | None:
         """The run whose turn it is; None when this stream is to end."""
@@ -307,9 +308,9 @@ class StreamPool:
     # --- the spare thread, and the closers ---------------------------------------------------------------
 
     def _work_as_spare(self) -> None:
-        buffers = Buffers(self._clock, self.compression_level)
-        while self._serve(self._next_urgent_run(), buffers):
-            pass
+        with closing(Buffers(self._clock, self.compression_level)) as buffers:
+            while self._serve(self._next_urgent_run(), buffers):
+                pass
 
     def _next_urgent_run(self) -> Run[object] | None:
         """The run whose turn it is, once every stream is at work and one of them for a lower class than that run's."""
@@ -324,9 +325,9 @@ class StreamPool:
         return None
 
     def _end_runs(self) -> None:
-        buffers = Buffers(self._clock, self.compression_level)
-        while self._end(self._next_over(), buffers):
-            pass
+        with closing(Buffers(self._clock, self.compression_level)) as buffers:
+            while self._end(self._next_over(), buffers):
+                pass
 
     def _next_over(self) -> Run[object] | None:
         """A run with nothing left to do; None when no further one will come."""

@@ -6,37 +6,40 @@ stream a call; the objects it holds may be shared by all streams of a run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+
 import msgspec
 from blake3 import blake3
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
-from engine.contract.settings import SEGMENT_BYTES, SMALL_FILE_BYTES
-from engine.pipeline import units
+from engine.contract.settings import SEGMENT_BYTES
 from engine.pipeline.chunk import Cutter
+from engine.pipeline.companion import FOLDERS_MAX, Companion, ReadUnit
 from engine.pipeline.compress import is_pressed_format
-from engine.pipeline.objects import open_source
+from engine.pipeline.folders import OpenFolder
+from engine.pipeline.objects import open_source, reading_ahead
 from engine.pipeline.pool import Buffers
+from engine.pipeline.recorder import with_chunks
 from engine.pipeline.seal import NamedChunk, store_chunks
-from engine.pipeline.source import SourceFile, entry_of
+from engine.pipeline.source import SourceFile, SourceProblem
 from engine.pipeline.units import Contents, FileWork, SegmentTask, StreamSource
+from engine.pipeline.wholefile import WholeFile, WholeReader
 from engine.repository.entry import Entry
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
-_NO_CONTENTS = Contents(b"", b"", 0)
-_HASH_OF_NOTHING = blake3().digest()
+Found = WholeFile | SourceProblem | None  # None: it no longer fits into the unit
 
 
 class Reading(msgspec.Struct):
-    """A whole file in the stream's buffer; `contents` are known once it is stored."""
+    """A whole file in the stream's buffer; its entry is final once it is stored."""
 
     work: FileWork
-    entry: Entry
+    file: WholeFile
     start: int
-    length: int
-    problems: list[str] = []
-    contents: Contents = _NO_CONTENTS
+    entry: Entry
 
 
 class Reader:
@@ -46,53 +49,76 @@ class Reader:
         self, vault: WeddingVault, transaction: Transaction, clock: Clock, entropy: Entropy, *, compare: bool
     ) -> None:
         self._keys = vault.keys
+        self._whole = WholeReader(open_source, vault.keys.chunk_key)
         self._transaction = transaction
         self._clock = clock
         self._entropy = entropy
         self._compare = compare
 
-    def read_whole(self, work: FileWork, buffer: memoryview, start: int) -> Reading | None:
-        """Read one file behind `start` of the buffer; None when it no longer fits there. Raises SourceProblem."""
-        assert work.item is not None
-        while True:
-            with open_source(work.item) as source:
-                size_bytes = source.data_bytes
-                if start + size_bytes > len(buffer):
-                    return None
-                entry, problems = entry_of(work.item, source, now_ns=self._clock.now_ns())
-                length = source.read_into(buffer[start : start + size_bytes], 0) if size_bytes else 0
-                changed = length < size_bytes or source.changed()
-            if not changed or work.reads >= units.READS_MAX:
-                break
-            work.reads += 1
-        reading = Reading(work, entry, start, length, list(problems))
-        if changed:
-            reading.problems.append("changed while it was read; kept as it was read")
-        if length < size_bytes:
-            reading.entry = units.cut_to(entry, length)
-        return reading
+    def read_files(self, files: Sequence[FileWork], buffers: Buffers) -> list[Found]:
+        """Read files end to end into the stream's buffer, as many as fit."""
+        if buffers.companion.is_ready_for(len(files)):
+            found = self._read_aside(files, buffers.companion)
+            if found is not None:
+                return found
+        found, at = [], 0
+        with reading_ahead([work.item for work in files]):
+            for work in files:
+                assert work.item is not None
+                try:
+                    file = self._whole.read(
+                        work.item, buffers.source[at:], reads=work.reads, now_ns=self._clock.now_ns()
+                    )
+                    found.append(file)
+                    at += file.length if file is not None else 0
+                except SourceProblem as problem:
+                    found.append(problem)
+        return found
 
-    def store(self, readings: list[Reading], buffers: Buffers) -> int:
-        """Chunk, name and store what was read; fills in each reading's contents. Returns the bytes written."""
+    def _read_aside(self, files: Sequence[FileWork], companion: Companion) -> list[Found] | None:
+        """The same by the companion; None when it cannot."""
+        numbers: dict[OpenFolder, int] = {}
+        prefixes: list[bytes] = []
+        wanted: list[tuple[int, bytes, int]] = []
+        with ExitStack() as held:
+            folders: list[int] = []
+            for work in files:
+                item = work.item
+                if item is None or item.folder is None:
+                    return None
+                number = numbers.setdefault(item.folder, len(folders))
+                if number == len(folders):
+                    if number == FOLDERS_MAX:
+                        return None
+                    try:
+                        folders.append(held.enter_context(item.folder.descriptor()))
+                    except OSError:
+                        return None  # what is wrong with it is found out file by file
+                    prefixes.append(item.path.removesuffix(item.name))
+                wanted.append((number, item.name, work.reads))
+            unit = ReadUnit(self._clock.now_ns(), self._keys.chunk_key, prefixes, wanted)
+            answer = companion.read(unit, folders)
+        if answer is None:
+            return None
+        return [SourceProblem(found) if isinstance(found, str) else found for found in answer]
+
+    def store(self, readings: Sequence[Reading], buffers: Buffers) -> int:
+        """Chunk, name and store what was read; makes each reading's entry final. Returns the bytes written."""
         begin_s = buffers.now_s()
         cutter, chunk_key = Cutter(self._keys.chunker_seed), self._keys.chunk_key
         chunks: list[NamedChunk] = []
         total = 0
         for reading in readings:
-            length = reading.length
-            total += length
-            data = buffers.source[reading.start : reading.start + length]
-            if length >= SMALL_FILE_BYTES:
+            file, start, entry = reading.file, reading.start, reading.entry
+            total += file.length
+            if not file.is_named:
+                data = buffers.source[start : start + file.length]
                 hasher = blake3()
                 lengths, ids = cutter.cut_and_name(data, chunk_key, hasher, is_end=True)
-                reading.contents = Contents(b"".join(ids), hasher.digest(), length)
-                chunks += _placed(ids, lengths, reading.start, is_pressed_format(reading.work.path))
-            elif length:
-                chunk_id = blake3(data, key=chunk_key).digest()
-                reading.contents = Contents(chunk_id, blake3(data).digest(), length)
-                chunks.append(NamedChunk(chunk_id, reading.start, length, is_pressed_format(reading.work.path)))
-            else:
-                reading.contents = Contents(b"", _HASH_OF_NOTHING, 0)
+                reading.entry = with_chunks(entry, b"".join(ids), hasher.digest(), self._transaction)
+                chunks += _placed(ids, lengths, start, is_pressed_format(entry.path))
+            elif file.length:
+                chunks.append(NamedChunk(entry.chunks, start, file.length, is_pressed_format(entry.path)))
         buffers.spent("chunk", buffers.now_s() - begin_s, total)
         return self._store_new(chunks, buffers, total)
 

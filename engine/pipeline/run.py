@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import mmap
+import os
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from engine.base.clock import Clock
 from engine.base.units import KIB, MIB
 from engine.contract.settings import UNIT_BYTES
 from engine.contract.weddings import JobClass
+from engine.pipeline.companion import Companion
 from engine.pipeline.stagetimes import Stage
 
 Outcome = TypeVar("Outcome")
@@ -42,7 +44,10 @@ class Buffers:
     """What one stream owns: memory, compression contexts, and the time its stages took."""
 
     def __init__(self, clock: Clock, compression_level: int) -> None:
-        self.source = _page_aligned(UNIT_BYTES)
+        self._source_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
+        os.ftruncate(self._source_fd, UNIT_BYTES)
+        self.source = memoryview(mmap.mmap(self._source_fd, UNIT_BYTES))
+        self.companion = Companion(self._source_fd, UNIT_BYTES)
         self.packs = (_page_aligned(PACK_BUFFER_BYTES), _page_aligned(PACK_BUFFER_BYTES))
         self.scratch = _page_aligned(SCRATCH_BYTES)
         self._level = 0
@@ -51,6 +56,11 @@ class Buffers:
         self.decompressor = zstandard.ZstdDecompressor()
         self.now_s = clock.monotonic_s
         self.stages: dict[Stage, tuple[float, int]] = {}
+
+    def close(self) -> None:
+        """The stream ends."""
+        self.companion.close()
+        os.close(self._source_fd)
 
     def compress_at(self, level: int) -> None:
         """Use another level of zstd from now on; asked before each unit."""

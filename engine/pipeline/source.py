@@ -13,12 +13,13 @@ import stat as st
 from bisect import bisect_left
 from itertools import pairwise
 from types import TracebackType
+from typing import Protocol
 
 import msgspec
 from blake3 import blake3
 
 from engine.pipeline.extents import ALL_HOLE, DataMap, Extents
-from engine.pipeline.folders import reason
+from engine.pipeline.folders import OpenFolder, reason
 from engine.pipeline.walk import WalkItem
 from engine.repository.entry import (
     BLOCK_DEVICE,
@@ -45,6 +46,25 @@ _KINDS = {
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
+class Named(Protocol):
+    """A name in a folder that is held, as a `WalkItem` is."""
+
+    @property
+    def path(self) -> bytes:
+        """What it is recorded under."""
+        ...
+
+    @property
+    def folder(self) -> OpenFolder | None:
+        """Where it is opened; None: it is no file of this machine."""
+        ...
+
+    @property
+    def name(self) -> bytes:
+        """In that folder."""
+        ...
+
+
 class SourceProblem(Exception):
     """The thing cannot be read; `what` is a short sentence for a warning, without the path."""
 
@@ -58,7 +78,7 @@ class SourceFile:
 
     __slots__ = ("_map", "extents", "fd", "stat")
 
-    def __init__(self, item: WalkItem) -> None:
+    def __init__(self, item: Named) -> None:
         """Raises SourceProblem."""
         try:
             self.fd = _open(item)
@@ -133,17 +153,22 @@ class SourceFile:
             self.fd = -1
 
 
-def entry_of(item: WalkItem, source: SourceFile | None, *, now_ns: int) -> tuple[Entry, tuple[str, ...]]:
-    """The metadata of `item`, and sentences on what of it could not be read. A regular file needs its `source`.
+def entry_of_file(path: bytes, source: SourceFile, *, now_ns: int) -> tuple[Entry, tuple[str, ...]]:
+    """The metadata of an open file, and sentences on what of it could not be read.
 
-    A ctime within a second of `now_ns` is recorded as 0: the thing may change again within the same tick. Raises
-    SourceProblem when it vanished or has become something else.
+    A ctime within a second of `now_ns` is recorded as 0: the thing may change again within the same tick.
     """
-    if source is not None:
-        xattrs, problems = source.xattrs()
-        now_ns = TIME_NS_MAX if source.is_versioned else now_ns
-        entry = _entry(item.path, source.stat, xattrs, source.extents, now_ns=now_ns)
-        return entry, (*problems, *_time_problem(source.stat))
+    xattrs, problems = source.xattrs()
+    now_ns = TIME_NS_MAX if source.is_versioned else now_ns
+    entry = _entry(path, source.stat, xattrs, source.extents, now_ns=now_ns)
+    return entry, (*problems, *_time_problem(source.stat))
+
+
+def entry_of(item: WalkItem, *, now_ns: int) -> tuple[Entry, tuple[str, ...]]:
+    """The metadata of anything but a regular file, as `entry_of_file` gives it.
+
+    Raises SourceProblem when it vanished or has become something else.
+    """
     assert item.folder is not None
     try:
         with item.folder.descriptor() as folder_fd:
@@ -233,7 +258,7 @@ def _time_problem(stat: os.stat_result) -> tuple[str, ...]:
     return ("its time of change is beyond what can be recorded; the nearest is kept",)
 
 
-def _open(item: WalkItem) -> int:
+def _open(item: Named) -> int:
     """O_NOATIME is only for the owner and for root; without it the read leaves a mark, and that is all."""
     assert item.folder is not None
     with item.folder.descriptor() as folder_fd:

@@ -113,7 +113,7 @@ def open_touched_scan(
         return None
 
     def describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
-        return entry_of(item, None, now_ns=clock.now_ns())
+        return entry_of(item, now_ns=clock.now_ns())
 
     only = Only.of([root[1:] for root in roots])
     scan = Scan(open_walk(vault, what, only), sorted_out.old, describe=describe)

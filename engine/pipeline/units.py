@@ -26,7 +26,6 @@ from engine.repository.index import Location
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
-READS_MAX = 2  # a file that changes while it is read is read again, then recorded with a warning
 UNFINISHED = b"\0"  # first byte of the hash of a file that a checkpoint holds a part of
 
 STOP_LOOKED_AT_MS = 200
@@ -170,20 +169,6 @@ def whole(segments: list[Contents]) -> Contents:
     if len(filled) > 1:
         digest = blake3(b"".join(contents.digest for contents in filled)).digest()
     return Contents(b"".join(contents.ids for contents in filled), digest, sum(c.length for c in filled))
-
-
-def cut_to(entry: Entry, length: int) -> Entry:
-    """`entry` as if its data had ended after `length` bytes: what could be read of a file that shrank."""
-    if not entry.extents:
-        return msgspec.structs.replace(entry, size=length)
-    kept: list[tuple[int, int]] = []
-    for offset, size in entry.extents:
-        take = min(size, length)
-        if take:
-            kept.append((offset, take))
-        length -= take
-    end = kept[-1][0] + kept[-1][1] if kept else 0
-    return msgspec.structs.replace(entry, size=end, extents=tuple(kept) if end else ())
 
 
 def resume(work: FileWork, entry: Entry, vault: WeddingVault) -> list[Contents]:

@@ -14,7 +14,7 @@ from tests.house.tree import PACKAGES, Module, files, modules, texts
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 450
 FILE_BYTES_MAX = 512 * 1024
-ENTRY_POINTS = ("wedsync_tui.cli", "wedsync_tui.__main__")
+ENTRY_POINTS = ("wedsync_tui.cli", "wedsync_tui.__main__", "engine.pipeline.companion_main")
 
 # Names that a base class of Textual, logging or msgspec gives: their meaning is documented there.
 _HOOKS = re.compile(r"__\w+__|(on|action|watch|validate|compute|key)_\w+|compose|render|render_line|get_content_\w+")

@@ -11,7 +11,7 @@ import pytest
 
 from engine.base.errors import LimitReached
 from engine.base.units import MIB
-from engine.pipeline import backup, reading, units, verify
+from engine.pipeline import backup, reading, units, verify, wholefile
 from engine.pipeline.source import SourceFile, SourceProblem
 from engine.pipeline.walk import WalkItem
 from engine.repository.entry import Entry
@@ -125,7 +125,7 @@ def test_a_file_that_is_saved_over_one_of_its_names_leaves_the_others_what_they_
             saved.rename(source / "a")
         return SourceFile(item)
 
-    monkeypatch.setattr(reading, "SourceFile", opened)
+    monkeypatch.setattr(reading, "open_source", opened)
     snapshot = bench.backup(source)
     assert _warnings(snapshot) == {}
     back = _back(bench, source, tmp_path / "back")
@@ -215,7 +215,7 @@ def test_a_sparse_file_that_shrinks_keeps_the_extents_that_are_left(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SourceFile, "read_into", hooked)
-        patch.setattr(units, "READS_MAX", 1)
+        patch.setattr(wholefile, "READS_MAX", 1)
         snapshot = bench.backup(source)
     assert _warnings(snapshot) == {b"victim": CHANGED}
     back = _back(bench, source, tmp_path / "back")
@@ -369,7 +369,7 @@ def test_a_large_file_that_shrinks_is_kept_as_far_as_it_goes(
         return read_into(file_read, buffer, data_offset)
 
     monkeypatch.setattr(SourceFile, "read_into", hooked)
-    monkeypatch.setattr(units, "READS_MAX", 1)
+    monkeypatch.setattr(wholefile, "READS_MAX", 1)
     snapshot = bench.backup(large)
     assert _warnings(snapshot) == {b"victim": CHANGED}
     assert _entry(bench, snapshot, b"victim").size == left

@@ -19,7 +19,8 @@ from engine.pipeline import units
 from engine.pipeline.backup import BackupRequest
 from engine.pipeline.pool import Cancelled
 from engine.pipeline.recorder import Slot
-from engine.pipeline.units import UNFINISHED, Contents, StreamSource, cut_to, resumed_segments, whole
+from engine.pipeline.units import UNFINISHED, Contents, StreamSource, resumed_segments, whole
+from engine.pipeline.wholefile import cut_to
 from engine.repository.entry import FILE, Entry
 from engine.repository.index import Location
 from engine.repository.pack import PackEntry

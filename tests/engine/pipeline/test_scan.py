@@ -22,7 +22,7 @@ from tests.trees import Node, Tree, build, file, folder, scratch, symlink
 
 
 def _describe(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:
-    return entry_of(item, None, now_ns=NOW_NS)
+    return entry_of(item, now_ns=NOW_NS)
 
 
 def _no_need(item: WalkItem) -> tuple[Entry, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.pipeline.excludes import Excludes
 from engine.pipeline.extents import ALL_HOLE
-from engine.pipeline.source import EXTENTS_MAX, SourceFile, SourceProblem, entry_of, link_group
+from engine.pipeline.source import EXTENTS_MAX, SourceFile, SourceProblem, entry_of, entry_of_file, link_group
 from engine.pipeline.walk import WalkItem, walk
 from engine.repository.entry import CHARACTER_DEVICE, FIFO, FILE, FOLDER, SOCKET, SYMLINK, Entry
 from tests.privileges import IS_ROOT, plain_user, shared_folder
@@ -35,7 +35,7 @@ def _item(root: Path, node: Node) -> WalkItem:
 
 
 def _entry(item: WalkItem) -> Entry:
-    entry, problems = entry_of(item, None, now_ns=LATER_NS)
+    entry, problems = entry_of(item, now_ns=LATER_NS)
     assert problems == ()
     return entry
 
@@ -142,7 +142,7 @@ def test_a_file_replaced_by_another_is_read_as_the_other(tmp_path: Path) -> None
     (tmp_path / "new").chmod(0o640)
     (tmp_path / "new").rename(tmp_path / "it")
     with SourceFile(item) as source:
-        entry, _ = entry_of(item, source, now_ns=LATER_NS)
+        entry, _ = entry_of_file(item.path, source, now_ns=LATER_NS)
         assert _read(source, 10) == b"newer"
     assert (entry.size, entry.mode, entry.inode) == (5, 0o640, (tmp_path / "it").stat().st_ino)
 
@@ -218,7 +218,7 @@ def test_extended_attributes_and_acls_are_sorted_bytes(tmp_path: Path) -> None:
         },
     )
     with SourceFile(items[b"file"]) as source:
-        entry, problems = entry_of(items[b"file"], source, now_ns=LATER_NS)
+        entry, problems = entry_of_file(items[b"file"].path, source, now_ns=LATER_NS)
     assert problems == ()
     assert entry.xattrs == (
         (b"system.posix_acl_access", acl(user=1)),
@@ -244,7 +244,7 @@ def test_a_fresh_ctime_is_not_trusted(tmp_path: Path) -> None:
     item = _item(tmp_path, folder())
     ctime_ns = item.stat.st_ctime_ns
     for now_ns, kept in ((ctime_ns + 10**9 + 1, True), (ctime_ns + 10**9, False), (ctime_ns - 10**12, False)):
-        entry, _ = entry_of(item, None, now_ns=now_ns)
+        entry, _ = entry_of(item, now_ns=now_ns)
         assert entry.ctime_ns == (ctime_ns if kept else 0)
 
 
@@ -275,15 +275,15 @@ def test_a_thing_that_becomes_another_kind_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "it").unlink()
     (tmp_path / "it").mkdir()
     with pytest.raises(SourceProblem, match="became something else"):
-        entry_of(item, None, now_ns=LATER_NS)
+        entry_of(item, now_ns=LATER_NS)
     (tmp_path / "it").rmdir()
     with pytest.raises(SourceProblem, match="vanished"):
-        entry_of(item, None, now_ns=LATER_NS)
+        entry_of(item, now_ns=LATER_NS)
 
 
 def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     """Of size 0, without extents."""
     item = _item(tmp_path, file())
     with SourceFile(item) as source:
-        entry, _ = entry_of(item, source, now_ns=LATER_NS)
+        entry, _ = entry_of_file(item.path, source, now_ns=LATER_NS)
     assert (entry.kind, entry.size, entry.extents) == (FILE, 0, ())

@@ -32,7 +32,7 @@ def test_attributes_are_kept_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.M
         os.setxattr(path, name, b"x" * 100)
     monkeypatch.setattr(source, "XATTR_BYTES_MAX", 250)
     with source.SourceFile(_only_item(path)) as opened:
-        entry, problems = source.entry_of(_only_item(path), opened, now_ns=LATER_NS)
+        entry, problems = source.entry_of_file(_only_item(path).path, opened, now_ns=LATER_NS)
     assert [name for name, _ in entry.xattrs] == [b"user.a", b"user.b"]
     assert len(problems) == 1
     assert "attributes" in problems[0]
@@ -46,7 +46,7 @@ def test_a_time_that_no_payload_can_hold_is_kept_as_the_nearest(
     path.symlink_to("nowhere")
     os.utime(path, ns=(7_000_000_000, 7_000_000_000), follow_symlinks=False)
     monkeypatch.setattr(source, "TIME_NS_MAX", 5_000_000_000)
-    entry, problems = source.entry_of(_only_item(path), None, now_ns=LATER_NS)
+    entry, problems = source.entry_of(_only_item(path), now_ns=LATER_NS)
     assert entry.mtime_ns == 5_000_000_000
     assert len(problems) == 1
     assert TIME_NS_MAX == 2**64 - 1

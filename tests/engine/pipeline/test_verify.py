@@ -106,7 +106,7 @@ def test_a_file_whose_recorded_hash_is_another_is_told(
     def wrong(entry: Entry, ids: bytes, digest: bytes, of: Transaction) -> Entry:
         return with_chunks(entry, ids, bytes(32) if entry.path.endswith(b"a.nef") else digest, of)
 
-    monkeypatch.setattr("engine.pipeline.backup.with_chunks", wrong)
+    monkeypatch.setattr("engine.pipeline.reading.with_chunks", wrong)
     bench.backup(source)
     assert bench.verify(all_files=False).problems == []
     (problem,) = bench.verify().problems

@@ -1,0 +1,152 @@
+"""A stream's companion: a process of its own that reads units of small files into the memory both share.
+
+A small file costs eight short system calls, and streams of one process that make them side by side hand the
+interpreter's lock to and fro at each. The companion makes them on a core of its own, and names what it has read, while
+streams compress and seal. It is given descriptors, not paths, and no secret but the key that names chunks. What it
+cannot do (it does not start, it was killed) the stream does itself. It ends with its stream, and with the engine,
+however that ends: it sees their end of the socket close. One stream each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.base.shapes import msgpack_decoder
+from engine.pipeline.wholefile import WholeFile
+
+FILES_MIN = 64  # of a unit; fewer are read sooner than asked for
+BEGUN_AFTER_FILES = 512  # of such units: it takes 50 ms of a core to start
+FOLDERS_MAX = 250  # descriptors that one message may carry
+_PLACES = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) + 1)  # companions at once in this process
+
+_LOG = logging.getLogger(__name__)
+_BEGINNING = (
+    "import sys; sys.path[:] = sys.argv[4:]; from engine.pipeline.companion_main import main; main(*sys.argv[1:4])"
+)
+HEADER_BYTES = 8
+
+
+class ReadUnit(msgspec.Struct, frozen=True, array_like=True):
+    """What the companion is asked for: files in folders whose descriptors come with the message, in their order."""
+
+    now_ns: int
+    chunk_key: bytes
+    folders: list[bytes]  # what the paths in it begin with
+    files: list[tuple[int, bytes, int]]  # (folder's number, name, how many readings there were)
+
+
+Read = list[WholeFile | str | None]  # a file, what is wrong with it, or that there is no room for it
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgpack_decoder(Read)
+
+
+class Companion:
+    """Begun when it pays; what it is asked for in vain is None."""
+
+    def __init__(self, memory_fd: int, memory_bytes: int) -> None:
+        """`memory_fd`: what it reads into; stays the caller's."""
+        self._memory = memory_fd, memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._door: socket.socket | None = None
+        self._is_ready = False
+        self._is_of_use = bool(sys.executable)
+        self._files = 0
+
+    def is_ready_for(self, files: int) -> bool:
+        """Whether to ask it for a unit of so many files."""
+        if not self._is_of_use or files < FILES_MIN:
+            return False
+        self._files += files
+        if self._door is None:
+            if self._files >= BEGUN_AFTER_FILES:
+                self._begin()
+        elif not self._is_ready:
+            self._is_ready = self._has_started(self._door)
+        return self._is_ready
+
+    def read(self, unit: ReadUnit, folders: Sequence[int]) -> Read | None:
+        """Read a unit into the shared memory, files end to end; `folders` are descriptors."""
+        assert self._door is not None
+        try:
+            payload = _encoder.encode(unit)
+            header = len(payload).to_bytes(HEADER_BYTES, "little")
+            socket.send_fds(self._door, [header], folders)
+            self._door.sendall(payload)
+            answer = received(self._door, int.from_bytes(received(self._door, HEADER_BYTES), "little"))
+        except (OSError, EOFError):
+            self.close()
+            return None
+        return _decoder.decode(answer)
+
+    def close(self) -> None:
+        """Let it end. Another one is begun when there is enough to do again."""
+        process, self._process, door, self._door = self._process, None, self._door, None
+        self._is_ready, self._files = False, 0
+        if door is not None:
+            door.close()
+        if process is not None:
+            process.kill()  # it may be waiting for a disk that does not answer
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+            _PLACES.release()
+
+    def _begin(self) -> None:
+        if not _PLACES.acquire(blocking=False):
+            return
+        door, theirs = socket.socketpair()
+        with theirs:
+            memory_fd, memory_bytes = self._memory
+            numbers = [theirs.fileno(), memory_fd]
+            words = [*map(str, numbers), str(memory_bytes), *map(os.path.abspath, sys.path)]
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _BEGINNING, *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=numbers,
+                    cwd="/",
+                    env={name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"},
+                    process_group=0,  # Ctrl-C is for the engine, which tells its streams
+                )
+            except OSError:
+                door.close()
+                _PLACES.release()
+                self._is_of_use = False
+                return
+        self._door = door
+
+    def _has_started(self, door: socket.socket) -> bool:
+        """Its first byte says that it is there. One that ends before that would end again."""
+        try:
+            if door.recv(1, socket.MSG_DONTWAIT):
+                return True
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        _LOG.warning("a companion process ended as it began; streams read small files themselves")
+        self._is_of_use = False
+        self.close()
+        return False
+
+
+def received(door: socket.socket, size_bytes: int) -> bytes:
+    """So many bytes. Raises EOFError when the other side has ended, OSError."""
+    data = bytearray(size_bytes)
+    view = memoryview(data)
+    while view:
+        count = door.recv_into(view)
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return bytes(data)
