@@ -9,16 +9,19 @@ from __future__ import annotations
 import errno
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+import msgspec
 
 from engine.base.errors import Conflict, NotFound, WedSyncError
 from engine.storage.stores import syscalls
-from engine.storage.stores.names import folders_of, parent_folder
+from engine.storage.stores.names import STAGING_FOLDER, folders_of, parent_folder
 from engine.storage.stores.staging import TemporaryFile
 
 SETTLED_MAX = 16_384
 MAKES_MAX = 10  # how often a folder is made anew that others remove before a name is in it
+_NAMING_LOCK = "naming.lock"  # beside the staging folders, which are folders
 _OWN_DEPTH = 2  # `leases/ID`: who makes such a folder is alone in it, so it goes with the last object
 
 
@@ -146,6 +149,34 @@ class PutCommit(_FileCommit):
             syscalls.link(self._file.path, self._target)
         except FileExistsError:
             self._declined = Conflict(f"{self._name} is in the store already")
+
+
+class SoleCommit(PutCommit):
+    """The same where the file system knows no hard links: who names an object holds the store's lock meanwhile."""
+
+    def _enter(self) -> None:
+        lock_fd = syscalls.open_lock(self._folders.path(f"{STAGING_FOLDER}/{_NAMING_LOCK}"))
+        try:
+            syscalls.wait_for_lock(lock_fd)
+            try:
+                syscalls.stat_name(self._target)
+            except FileNotFoundError:
+                syscalls.rename(self._file.path, self._target)
+                self._is_moved = True
+                return
+            self._declined = Conflict(f"{self._name} is in the store already")
+        finally:
+            syscalls.close(lock_fd)
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a file system under a store asks for beside the usual."""
+
+    put: type[PutCommit] = PutCommit
+    settle: Callable[[], None] | None = None  # what makes all new names last, in place of an fsync of each folder
+
+
+DISK = Rules()
 
 
 class DeleteCommit:

@@ -49,11 +49,15 @@ class Commit(Protocol):
 class Committer:
     """The queue and its thread, which starts with the first commit and ends with `close`. Any thread."""
 
-    def __init__(self, root: str, *, gate: Gate, group_max: int = GROUP_MAX) -> None:
+    def __init__(
+        self, root: str, *, gate: Gate, group_max: int = GROUP_MAX, settle: Callable[[], None] | None = None
+    ) -> None:
+        """`settle` makes all names of a group last, where no fsync of their folders does. Raises OSError."""
         check(1 <= group_max <= QUEUE_MAX, "a group is not larger than the queue")
         self._root = root  # for messages
         self._gate = gate
         self._group_max = group_max
+        self._settle = settle
         self._changed = threading.Condition()
         self._queue: deque[_Queued] = deque()  # with the two below, guarded by `_changed`
         self._thread: threading.Thread | None = None
@@ -120,6 +124,8 @@ class Committer:
             self._step(queued, queued.commit.sync)
         for queued in group:
             self._step(queued, queued.reveal)
+        if self._settle is not None:
+            self._settle_all([queued for queued in group if queued.touched], self._settle)
         for folder in dict.fromkeys(folder for queued in group for folder in queued.touched):
             touching = [queued for queued in group if folder in queued.touched]
             needed = any(queued.commit.needs_folders for queued in touching)
@@ -128,6 +134,12 @@ class Committer:
                 queued.error = queued.error or error
         for queued in group:
             queued.finish()
+
+    def _settle_all(self, touching: Sequence[_Queued], settle: Callable[[], None]) -> None:
+        error = self._failure(settle) if touching else None
+        for queued in touching:
+            queued.error = queued.error or error
+            queued.touched = ()
 
     def _sync_folder(self, folder: str, *, needed: bool) -> None:
         """Fsync a folder, or, if it is gone and that is as good, the one it was in. Raises OSError."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from engine.base.errors import IntegrityError, NotFound, UsageError, WedSyncError
 from engine.base.invariants import check
 from engine.storage.stores import syscalls
-from engine.storage.stores.commits import DeleteCommit, Folders, PublishCommit, PutCommit
+from engine.storage.stores.commits import DISK, DeleteCommit, Folders, PublishCommit, Rules
 from engine.storage.stores.committer import Committer
 from engine.storage.stores.descriptors import Descriptors
 from engine.storage.stores.failures import explain, shown, store_closed
@@ -40,10 +40,11 @@ _NO_OBJECT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}) 
 class LocalStore:
     """A store in a folder. Any thread but an event loop's. See `ObjectStore` for what the methods promise."""
 
-    def __init__(self, root: Path, *, create: bool, direct_io: bool = True) -> None:
+    def __init__(self, root: Path, *, create: bool, direct_io: bool = True, rules: Rules = DISK) -> None:
         """Open the folder `root` (absolute), made with its parents if `create`.
 
-        `direct_io=False` never asks for O_DIRECT. Raises UsageError, NotFound, NotPermitted, LimitReached, Unavailable.
+        `direct_io=False` never asks for O_DIRECT; `rules` are those of the file system. Raises UsageError, NotFound,
+        NotPermitted, LimitReached, Unavailable.
         """
         check(root.is_absolute(), "the folder of a store is absolute")
         self._root = str(root)
@@ -52,7 +53,8 @@ class LocalStore:
             self._identity = _open_root(self._root, create=create)
         remove_leftovers(self._root)
         self._gate = Gate()
-        self._committer = Committer(self._root, gate=self._gate)
+        self._rules = rules
+        self._committer = Committer(self._root, gate=self._gate, settle=rules.settle)
         self._folders = Folders(self._root)
         self._staging = Staging(self._root, direct_io=direct_io)
         self._descriptors = Descriptors()
@@ -75,7 +77,7 @@ class LocalStore:
         except BaseException:
             file.close(remove=True)
             raise
-        self._committer.submit(PutCommit(file, name, self._folders)).result()
+        self._committer.submit(self._rules.put(file, name, self._folders)).result()
 
     def stage(self) -> LocalStagedObject:
         """See `ObjectStore.stage`."""

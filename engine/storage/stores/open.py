@@ -12,9 +12,10 @@ from engine.base.errors import NotFound, UsageError
 from engine.storage.stores.local import LocalStore
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
 from engine.storage.stores.store import ObjectStore
+from engine.storage.stores.tape import TapeStore
 
-_SUPPORTED = "use file:///an/absolute/path, s3://bucket/prefix, or memory:// for a trial"
-_SCHEMES = ("file", "memory", "s3")
+_SUPPORTED = "use file:///an/absolute/path, s3://bucket/prefix, tape:///mount/point, or memory:// for a trial"
+_SCHEMES = ("file", "memory", "s3", "tape")
 
 _memory_mutex = threading.Lock()
 _memory: dict[str, MemoryObjects] = {}  # by URL, for the life of the process; guarded by `_memory_mutex`
@@ -24,8 +25,9 @@ def open_store(url: str, *, create: bool) -> ObjectStore:
     """The store at `url`, made if it is missing and `create`.
 
     `file:///path` is a folder (percent-encoded; a plain path is no URL). `s3://bucket/prefix` is a bucket, which is
-    never made (docs/stores.md). `memory://NAME` is shared in this process, `memory://` fresh each time. Raises
-    UsageError for any other, NotFound, NotPermitted, LimitReached, Unavailable.
+    never made (docs/stores.md). `tape:///mount/point?volume=NAME` is where LTFS mounts a cartridge, which need not be
+    there yet. `memory://NAME` is shared in this process, `memory://` fresh each time. Raises UsageError for any other,
+    NotFound, NotPermitted, LimitReached, Unavailable.
     """
     scheme, found, rest = url.partition("://")
     if not found or scheme.lower() not in _SCHEMES:
@@ -34,6 +36,9 @@ def open_store(url: str, *, create: bool) -> ObjectStore:
         from engine.storage.stores.buckets import open_bucket  # its library is loaded only where it is needed
 
         return open_bucket(url, SystemClock())
+    if scheme.lower() == "tape":
+        place, _, query = rest.partition("?")
+        return TapeStore(_folder(url, place), volume=_volume(url, query))
     if "?" in rest or "#" in rest:
         raise UsageError(f"the URL of a store has no ? and no #: {url!r}", "write them as %3F and %23")
     if scheme.lower() == "file":
@@ -49,6 +54,16 @@ def _folder(url: str, rest: str) -> Path:
     if b"\0" in raw or b".." in raw.split(b"/"):
         raise UsageError(f"{url!r} is not a plain path", "write it without .. and without %00")
     return Path(os.path.normpath(os.fsdecode(raw)))
+
+
+def _volume(url: str, query: str) -> str:
+    options = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    volume = options.pop("volume", "")
+    if options or "#" in query or not volume.isprintable():
+        raise UsageError(
+            f"the URL of a tape has no option but volume: {url!r}", "write tape:///mount/point?volume=NAME"
+        )
+    return volume
 
 
 def _memory_objects(name: str, *, create: bool) -> MemoryObjects:

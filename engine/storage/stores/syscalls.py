@@ -147,6 +147,21 @@ def open_lock(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE)
 
 
+def wait_for_lock(fd: int) -> None:
+    """Take the exclusive lock of an open lock file, whoever has it now."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def attribute(path: str, name: str) -> bytes:
+    """An extended attribute, without following a symlink. ENODATA: it has none of that name."""
+    return os.getxattr(path, name, follow_symlinks=False)
+
+
+def set_attribute(path: str, name: str, value: bytes) -> None:
+    """Set an extended attribute; to some file systems that is a command."""
+    os.setxattr(path, name, value)
+
+
 def try_lock(fd: int) -> bool:
     """Take the exclusive lock of an open lock file unless somebody has it; the kernel lets go when the owner dies."""
     try:
