@@ -50,6 +50,7 @@ from engine.operations.rationing import Rationing
 from engine.operations.regions import Regional
 from engine.operations.standing import Standing
 from engine.operations.streams import Streams, default_streams
+from engine.operations.tiering import Tiering
 from engine.pipeline.pool import StreamPool
 
 PUBLISH_S = 0.25
@@ -301,11 +302,9 @@ class _Life:
             server.hang_up()
             self.document = msgspec.structs.replace(self.document, seq=self.document.seq + 1, status="stopped")
 
-    # --- parts ------------------------------------------------------------------------------------------
-
     def _means(self, offload: Offload) -> Means:
-        seed = int.from_bytes(self._entropy.token(8), "big")
-        return Means(self._clock, self._entropy, offload, self._spawn, random.Random(seed))
+        chance = random.Random(int.from_bytes(self._entropy.token(8), "big"))
+        return Means(self._clock, self._entropy, offload, self._spawn, chance)
 
     def _assemble(self, means: Means, sampler: Sampler) -> Engine:
         wanted = self._streams or self._settings.engine.streams
@@ -335,6 +334,7 @@ class _Life:
             dispatcher=dispatcher,
             kept=kept,
             rationing=Rationing(pool, dispatcher, opening.meters),
+            tiering=Tiering(self._home, opening, kept, self._clock, lambda: self._engine.settings),
             events=self.events,
             facts=facts,
             measured=Measured(sampler.sample(engine_lag_s=0.0)),

@@ -18,7 +18,7 @@ from engine.base import units
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import events as ev
 from engine.contract import operations as ops
-from engine.contract import receipts, recovery, steering
+from engine.contract import placements, receipts, recovery, steering
 from engine.contract import status as st
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
@@ -381,6 +381,14 @@ class FakeEngine:
     def _verify(self, operation: ops.Verify) -> ops.Result:
         job = self._new_job("verify", operation.wedding).job
         return ops.VerifyReport(job=job, snapshots=1, packs=120, blobs=4_000, files=200, bytes_checked=4_000_000_000)
+
+    def _tiers(self, _: placements.ListTiers) -> ops.Result:
+        return placements.TierList(tiers=self.status().storage.tiers, copies=())
+
+    def _migrate(self, operation: placements.Migrate) -> ops.Result:
+        if operation.dry_run:
+            return placements.MigrationPlan(moves=(), stays=(), packs=0, bytes=0, saves_month=0.0, cost=0.0)
+        return placements.MigrationReport(jobs=(self._new_job("migrate", operation.wedding or "smith-jones").job,))
 
     def _scale_infrastructure(self, operation: ops.ScaleInfrastructure) -> ops.Result:
         if operation.target == "auto":

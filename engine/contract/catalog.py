@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import drills, receipts, recovery, steering
+from engine.contract import drills, placements, receipts, recovery, steering
 from engine.contract import operations as ops
 
 
@@ -80,6 +80,16 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
+    OperationSpec("tiers", "tiers", _V, placements.ListTiers, (placements.TierList,)),
+    OperationSpec(
+        "migrate",
+        "migrate",
+        _O,
+        placements.Migrate,
+        (placements.MigrationReport, placements.MigrationPlan),
+        confirm=True,
+        changes=True,
+    ),
     OperationSpec(
         "receipt",
         "receipt",

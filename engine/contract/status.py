@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.contract.tiers import RecallKind
 from engine.contract.tiers import Tier as Tier
 from engine.contract.weddings import JobClass, PriorityClass
 
@@ -19,7 +20,7 @@ STATUS_VERSION = 1
 
 JobState = Literal["queued", "running", "paused", "done", "warnings", "failed", "cancelled", "interrupted"]
 JOB_STATES_ENDED: frozenset[JobState] = frozenset({"done", "warnings", "failed", "cancelled", "interrupted"})
-JobKind = Literal["backup", "store", "retrieve", "verify", "repair", "drill"]
+JobKind = Literal["backup", "store", "retrieve", "verify", "repair", "drill", "migrate", "recall"]
 JobTurn = Literal[
     "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted",
     "done", "warnings", "failed", "cancelled", "interrupted",
@@ -219,6 +220,38 @@ class TierRow(_Document, frozen=True, kw_only=True):
     capacity_bytes: int | None
     moved_bytes_per_s: float = 0.0  # written and read, over the last 10 s
     limit_bytes_per_s: float | None = None  # in force now; None: no limit
+    full_ns: int | None = None  # when it will be full, as it has grown over the last days; None: not soon, or not known
+    price_gb_month: float = 0.0
+    packs: int | None = None  # good copies that the catalog knows; None: there is one tier, and no catalog
+    packs_bytes: int | None = None
+    recall: RecallKind = "none"
+
+
+class MovingRow(_Document, frozen=True, kw_only=True):
+    """A migration at work."""
+
+    job: str
+    wedding: str
+    source: Tier
+    target: Tier
+    packs_done: int
+    packs_total: int
+    bytes_done: int
+    bytes_total: int
+    reason: str
+
+
+class RecallRow(_Document, frozen=True, kw_only=True):
+    """Packs of a wedding that are being recalled."""
+
+    wedding: str
+    tier: Tier
+    speed: str
+    packs_ready: int
+    packs_total: int
+    bytes_total: int
+    begun_ns: int
+    eta_ns: int | None  # when all are expected to be readable
 
 
 class EndpointRow(_Document, frozen=True, kw_only=True):
@@ -290,6 +323,8 @@ class Storage(_Document, frozen=True, kw_only=True):
     cache: CacheStatus | None = None  # None: none is needed, or none is wanted
     replication: Replication | None = None  # None: no regions are named, so there is one copy
     repository: str  # its id, or empty when there is none yet
+    moving: tuple[MovingRow, ...] = ()
+    recalls: tuple[RecallRow, ...] = ()
 
 
 class HealthArea(_Document, frozen=True, kw_only=True):

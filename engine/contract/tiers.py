@@ -98,9 +98,6 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     critical_copies: Annotated[
         int, msgspec.Meta(ge=1, le=9, description="copies of packs with photographs, each in a region of its own")
     ] = 3
-    other_copies: Annotated[
-        int, msgspec.Meta(ge=1, le=9, description="copies of all other packs, each in a region of its own")
-    ] = 2
 
 
 # Read once at start, as the stores are opened then.

@@ -19,7 +19,11 @@ WARNING_STANDS_NS = 86_400 * 10**9
 _AGAIN: dict[JobKind, str] = {
     "backup": "back it up again", "store": "store it again", "retrieve": "retrieve it again",
     "verify": "the repository may be damaged", "repair": "back up again what is lost",
-    "drill": "what is kept may not come back",
+    "drill": "what is kept may not come back", "migrate": "what was not moved stays where it was",
+    "recall": "recall it again",
+}  # fmt: skip
+_WARNED: dict[JobKind, str] = {
+    "backup": "could not be kept", "store": "could not be kept", "migrate": "could not be moved",
 }  # fmt: skip
 
 
@@ -66,9 +70,9 @@ def job_alerts(jobs: Iterable[Job], *, now_ns: int) -> Iterator[AlertRow]:
             words = f"{job.kind} failed: {reason}; {_AGAIN[job.kind]}"
             yield _alert(job, "critical", words)
         elif job.state == "warnings" and job.kind != "verify" and age_ns < WARNING_STANDS_NS:
-            what = "could not be kept" if job.kind in ("backup", "store") else "could not be brought back"
-            count = job.counts.warnings
-            files = format_count(count, "file") if count else "some files"
+            what = _WARNED.get(job.kind, "could not be brought back")
+            count, noun = job.counts.warnings, "pack" if job.kind in ("migrate", "recall") else "file"
+            files = format_count(count, noun) if count else f"some {noun}s"
             yield _alert(job, "warning", f"{files} {what} as they were; the warnings of job {job.id[:8]} name them")
 
 

@@ -30,6 +30,7 @@ from engine.operations.rationing import Rationing
 from engine.operations.regions import Regional
 from engine.operations.room import Room
 from engine.operations.streams import Streams
+from engine.operations.tiering import Tiering
 from engine.pipeline.pool import StreamPool
 
 HISTORY_POINTS = 120
@@ -82,6 +83,7 @@ class Engine(msgspec.Struct):
     dispatcher: Dispatcher
     kept: Kept
     rationing: Rationing
+    tiering: Tiering
     events: EventLog
     facts: Facts
     measured: Measured

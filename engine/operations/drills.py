@@ -58,6 +58,7 @@ def drill_spec(
     def opened(job: Job) -> Iterator[Prepared]:
         above = Path(operation.to).expanduser() if operation.to else engine.home.path
         with (
+            engine.tiering.readers.reading(job.wedding_id),
             open_repository(engine).vault(job.wedding_id) as vault,
             scratch(above.absolute() / f"drill-{job.id}") as root,
             contextlib.closing(FolderTarget(root, entropy=engine.entropy)) as target,

@@ -29,6 +29,18 @@ class WatchDocument(msgspec.Struct, frozen=True, array_like=True):
     created_ns: int
 
 
+class ReadDocument(msgspec.Struct, frozen=True, array_like=True):
+    """When something of a wedding was last retrieved."""
+
+    read_ns: int
+
+
+class UseDocument(msgspec.Struct, frozen=True, array_like=True):
+    """How much of a tier was used: (nanoseconds since 1970, bytes), oldest first."""
+
+    samples: tuple[tuple[int, int], ...]
+
+
 class ScheduleDocument(msgspec.Struct, frozen=True, array_like=True):
     """A schedule that was added. `arguments` are those of the operation, as JSON."""
 
@@ -74,6 +86,8 @@ class Kept(msgspec.Struct):
     jobs: JobTable
     sources: Documents[SourceDocument]
     watches: Documents[WatchDocument]
+    reads: Documents[ReadDocument]
+    uses: Documents[UseDocument]
     schedules: Documents[ScheduleDocument]
     schedule_states: Documents[ScheduleState]
     safe: Documents[SafeDocument]
@@ -87,6 +101,8 @@ class Kept(msgspec.Struct):
             jobs=JobTable(journal),
             sources=Documents(journal, "source", SourceDocument),
             watches=Documents(journal, "watch", WatchDocument),
+            reads=Documents(journal, "read", ReadDocument),
+            uses=Documents(journal, "tier-use", UseDocument),
             schedules=Documents(journal, "schedule", ScheduleDocument),
             schedule_states=Documents(journal, "schedule-state", ScheduleState),
             safe=Documents(journal, "safe", SafeDocument),

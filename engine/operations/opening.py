@@ -209,7 +209,8 @@ class Opening:
     def _home(self) -> Home:
         if self._known is None:
             self._known = self._read_known()
-        return Home(self._clock, self._entropy, *self._known)
+        recheck = self.stack.recheck if self.stack is not None else None
+        return Home(self._clock, self._entropy, *self._known, recheck)
 
     def _ask(self) -> str:
         passphrase = self._passphrase() if callable(self._passphrase) else self._passphrase

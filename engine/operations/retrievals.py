@@ -28,6 +28,7 @@ from engine.operations.accepting import kept, open_repository
 from engine.operations.browsing import below, no_snapshot, with_vault
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
+from engine.operations.keeping import ReadDocument
 from engine.operations.outcomes import carried_out
 from engine.operations.rows import path_bytes
 from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
@@ -139,21 +140,23 @@ def retrieval_job(
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
-        with open_repository(engine).vault(job.wedding_id) as vault:
+        with engine.tiering.readers.reading(job.wedding_id), open_repository(engine).vault(job.wedding_id) as vault:
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
             with opened_target(destination, engine.entropy) as target:
-                yield _prepared(RestoreRun(vault, snapshot, selection, target), snapshot.id, target)
+                run = RestoreRun(vault, snapshot, selection, target)
+                yield _prepared(engine, job, run, target)
 
     parts = [os.fsdecode(part) for part in destination.path.split(b"/") if part]
     turn = ("retrieve", *parts) if destination.path else ()
     return JobSpec("retrieve", wedding, "retrieval", True, opened, turn=turn)
 
 
-def _prepared(run: RestoreRun, snapshot_id: str, target: RestoreTarget) -> Prepared:
+def _prepared(engine: Engine, job: Job, run: RestoreRun, target: RestoreTarget) -> Prepared:
     def conclude() -> Conclusion:
         run.done.result()
-        return Conclusion(snapshot=snapshot_id, warnings=len(target.warnings))
+        engine.kept.reads.put(job.wedding_id, ReadDocument(engine.clock.now_ns()))
+        return Conclusion(snapshot=job.snapshot, warnings=len(target.warnings))
 
     return Prepared(run, conclude)
 

@@ -11,7 +11,7 @@ import msgspec
 from engine.base.clock import Clock
 from engine.base.units import parse_bytes
 from engine.contract.settings import StorageSettings
-from engine.contract.status import TierRow
+from engine.contract.status import Tier, TierRow
 from engine.jobs.offload import Offload
 from engine.storage.stores.store import ObjectStore, Space
 
@@ -53,11 +53,16 @@ class Room(msgspec.Struct):
 
 def tier_row(url: str, space: Space, settings: StorageSettings, *, used_bytes: int | None) -> TierRow:
     """The hot tier as shown. A capacity that was set bounds what the disk would hold."""
+    return row_of("hot", url, space, settings.capacity, used_bytes=used_bytes)
+
+
+def row_of(tier: Tier, url: str, space: Space, capacity_text: str, *, used_bytes: int | None) -> TierRow:
+    """A tier as shown. `capacity_text`: what may be used of it, as `20TB`; empty: all there is."""
     capacity, free = space.capacity_bytes, space.free_bytes
     used = space.used_bytes if space.used_bytes is not None else used_bytes
-    if settings.capacity:
-        capacity = parse_bytes(settings.capacity)
+    if capacity_text:
+        capacity = parse_bytes(capacity_text)
         if used is not None:
             room = max(0, capacity - used)
             free = room if free is None else min(free, room)
-    return TierRow(tier="hot", url=url, used_bytes=used, free_bytes=free, capacity_bytes=capacity)
+    return TierRow(tier=tier, url=url, used_bytes=used, free_bytes=free, capacity_bytes=capacity)

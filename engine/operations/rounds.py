@@ -11,7 +11,7 @@ from engine.base.errors import Conflict, NotPermitted
 from engine.contract.settings import STATUS_ROWS
 from engine.jobs.totals import Totals
 from engine.monitor.sampler import Sampler
-from engine.operations import capacity, safety, weddings
+from engine.operations import capacity, safety, tierrows, weddings
 from engine.operations.context import Engine
 from engine.operations.room import tier_row
 from engine.operations.status import rate_point
@@ -58,19 +58,25 @@ class Measuring:
 
 
 async def measure_room(engine: Engine) -> None:
-    """Ask the store how much room it has, and now and then count what is used of it."""
-    store = engine.opening.store
-    if store is None:
+    """Ask the stores how much room they have, and now and then count what is used of hot."""
+    stack = engine.opening.stack
+    if stack is None:
         return
+    store = stack.tiers["hot"]
     space = await engine.offload.run("room", store.space)
     room = engine.measured.room
-    stored_total = engine.dispatcher.figures.totals().bytes_stored
-    used = room.used_bytes(stored_total) if room.url == store.url else None
-    engine.measured.tiers = (tier_row(store.url, space, engine.settings.storage, used_bytes=used),)
+    used = room.used_bytes(engine.dispatcher.figures.totals().bytes_stored) if room.url == store.url else None
+    others = await tierrows.other_rows(engine)
+    engine.measured.tiers = tierrows.with_forecast(
+        engine, (tier_row(store.url, space, engine.settings.storage, used_bytes=used), *others)
+    )
     if space.used_bytes is None:
+        stored_total = engine.dispatcher.figures.totals().bytes_stored
         await room.walk_if_due(store, engine.offload, engine.clock, stored_total=stored_total)
         used = room.used_bytes(engine.dispatcher.figures.totals().bytes_stored)
-        engine.measured.tiers = (tier_row(store.url, space, engine.settings.storage, used_bytes=used),)
+        engine.measured.tiers = tierrows.with_forecast(
+            engine, (tier_row(store.url, space, engine.settings.storage, used_bytes=used), *others)
+        )
 
 
 async def renew_lease(engine: Engine) -> None:

@@ -14,11 +14,12 @@ from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
 from engine.operations import dispatch, resuming, setback, watching
 from engine.operations.context import Engine
+from engine.operations.migrating import Migrating
 from engine.operations.regions import HEAL_S
 from engine.operations.scheduling import Scheduler
 
-_MINUTE_NS = 60 * 10**9
 _LOG = logging.getLogger(__name__)
+_MINUTE_NS = 60 * 10**9
 
 
 class Standing:
@@ -28,6 +29,8 @@ class Standing:
         self._engine = engine
         self._watcher: Watcher = watching.make_watcher(engine, means)
         self._scheduler = Scheduler(engine, means, dispatch.run)
+        self._migrating = Migrating(engine)
+        self._spawn = means.spawn
         self._is_open = False
         self._classed_minute = 0
         engine.kept.watcher = self._watcher
@@ -51,6 +54,14 @@ class Standing:
         finally:
             self._engine.went_on.set()
         watching.begin(self._engine)
+        self._spawn(self._learn_copies())
+
+    async def _learn_copies(self) -> None:
+        """What the copy catalog lacks, listings tell; meanwhile packs are looked for where they may be."""
+        try:
+            await self._engine.offload.run("copies", self._engine.tiering.learn)
+        except WedSyncError as error:
+            _LOG.warning("the copies in a place could not be listed: %s", error.line())
 
     async def round(self) -> None:
         """Once a second: schedules that are due, and once a minute the classes that a new day gives."""
@@ -60,6 +71,9 @@ class Standing:
         if not self._is_open or engine.stopping:
             return
         self._scheduler.round()
+        self._engine.tiering.round()
+        if self._migrating.is_time():
+            self._spawn(self._migrating.look())
         minute = engine.clock.now_ns() // _MINUTE_NS
         if minute != self._classed_minute:
             self._classed_minute = minute

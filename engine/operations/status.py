@@ -53,6 +53,7 @@ def build(engine: Engine) -> Status:
             cache=cache_of(engine.opening.stack),
             replication=engine.regional.shown(engine.settings),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
+            moving=engine.tiering.moving_rows(),
         ),
         health=health_of(
             engine.measured.infrastructure,

@@ -50,7 +50,7 @@ def verify_spec(
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
-        with open_repository(engine).vault(job.wedding_id) as vault:
+        with engine.tiering.readers.reading(wedding.id), open_repository(engine).vault(job.wedding_id) as vault:
             yield judged(VerifyRun(vault, all_files=operation.all), found, refuse_problems)
 
     turn = ("verify", wedding.id, "all" if operation.all else "")
@@ -97,7 +97,7 @@ def repair_spec(
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
-        with open_repository(engine).vault(job.wedding_id) as vault:
+        with engine.tiering.readers.reading(wedding.id), open_repository(engine).vault(job.wedding_id) as vault:
             run = RepairRun(vault, engine.entropy, contents=operation.all, dry_run=operation.dry_run)
             yield judged(run, found, refuse_losses)
 

@@ -127,6 +127,14 @@ class Run(Generic[Outcome]):
         """
         return True
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no unit now though it is not at its end, since something outside of it has yet to come.
+
+        No stream stands still for it; whoever knows that it has come calls `look_again`, and does so now and then.
+        """
+        return False
+
     def conclude(self, buffers: Buffers) -> Outcome:
         """All units have ended well: finish the work."""
         raise NotImplementedError
@@ -158,6 +166,10 @@ class Run(Generic[Outcome]):
         self.priority = priority
         self._wake()
 
+    def look_again(self) -> None:
+        """Ask it again for a unit, if it waits. Any thread."""
+        self._wake()
+
     def _wake(self) -> None:
         if self._tell is not None:
             self._tell(self)
@@ -180,7 +192,7 @@ class Run(Generic[Outcome]):
                 if self.is_due_by_first_unit and self.cost:
                     self.accepted_s = -math.inf  # it needs no further turn for its deadline
                 return unit
-        self.is_over = idle
+        self.is_over = idle and (self.is_stopping or not self.is_waiting)
         return None
 
     @property

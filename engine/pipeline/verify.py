@@ -150,15 +150,12 @@ class VerifyRun(Run[VerifyOutcome]):
 
     def _check_pack(self, entry: PackEntry, buffers: Buffers) -> None:
         """The pack's bytes have the hash in its name, its footer agrees, its blobs open, its chunks have their ids."""
-        wrong: list[str] = []
-        try:
-            packcheck.check_name(self._vault, entry, buffers)
-            footer = read_footer(self._vault.store, self._vault.keys, entry.name)
-            if (footer.salt, footer.epoch, footer.pack_type) != (entry.salt, entry.epoch, entry.pack_type):
-                raise IntegrityError("the index and the pack do not agree on its key")
-            wrong += self._check_blobs(footer, buffers)
-        except (IntegrityError, NotFound) as error:
-            wrong.append(f"pack {entry.name.hex()}: {error.message}")
+        wrong, blobs = self._wrong_in(entry, buffers)
+        if wrong and self._vault.has_good_copy(entry.name):
+            wrong, blobs = self._wrong_in(entry, buffers)
+            if not wrong:
+                what = f"pack {entry.name.hex()} has a copy that is damaged; a good one is read in its place"
+                self._outcome.healed.append(what)
         if wrong:
             self._vault.mark_damaged(entry.name, wrong[0])
         else:
@@ -169,10 +166,26 @@ class VerifyRun(Run[VerifyOutcome]):
             if wrong:
                 self._bad[entry.name] = wrong
             self._outcome.packs += 1
+            self._outcome.blobs += blobs
             self._outcome.bytes_checked += entry.size
             self.progress.bytes_read += entry.size
 
-    def _check_blobs(self, footer: PackEntry, buffers: Buffers) -> list[str]:
+    def _wrong_in(self, entry: PackEntry, buffers: Buffers) -> tuple[list[str], int]:
+        """What is wrong with a pack, as it is read now, and how many blobs were looked at."""
+        wrong: list[str] = []
+        blobs = 0
+        try:
+            packcheck.check_name(self._vault, entry, buffers)
+            footer = read_footer(self._vault.store, self._vault.keys, entry.name)
+            if (footer.salt, footer.epoch, footer.pack_type) != (entry.salt, entry.epoch, entry.pack_type):
+                raise IntegrityError("the index and the pack do not agree on its key")
+            found, blobs = self._check_blobs(footer, buffers)
+            wrong += found
+        except (IntegrityError, NotFound) as error:
+            wrong.append(f"pack {entry.name.hex()}: {error.message}")
+        return wrong, blobs
+
+    def _check_blobs(self, footer: PackEntry, buffers: Buffers) -> tuple[list[str], int]:
         """Open every blob of the footer's records; the id of each chunk is the keyed hash of its bytes."""
         wrong: list[str] = []
         blobs = 0
@@ -181,9 +194,7 @@ class VerifyRun(Run[VerifyOutcome]):
             for _, data, what in fetch(self._vault, wanted, buffers):
                 if data is None:
                     wrong.append(what)
-        with self._lock:
-            self._outcome.blobs += blobs
-        return wrong
+        return wrong, blobs
 
     def _acquit_healed(self) -> None:
         """A damaged pack is no problem when sound ones hold all that is in it, as after the backup that follows."""

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -76,6 +76,7 @@ class Home(msgspec.Struct, frozen=True):
     entropy: Entropy
     seen: SeenNumbers
     damaged: DamagedPacks = msgspec.field(default_factory=DamagedPacks)
+    recheck: Callable[[str], bool] | None = None  # see `WeddingVault`
 
 
 class _Held(msgspec.Struct):
@@ -99,6 +100,7 @@ class Repository:
         self._sealed = sealed
         self._clock = home.clock
         self._damaged = home.damaged
+        self._recheck = home.recheck
         self._slot = slot
         self._lock = threading.Lock()
         self._used: dict[bytes, _Held] = {}  # each guarded by the lock of its wedding's opening
@@ -316,7 +318,8 @@ class Repository:
 
     def _newly_opened(self, wedding: bytes) -> _Held:
         number, keys = self._wedding_keys(wedding)
-        return _Held(WeddingVault(self.store, keys, self._sealed.entropy, self._damaged), number)
+        vault = WeddingVault(self.store, keys, self._sealed.entropy, self._damaged, self._recheck)
+        return _Held(vault, number)
 
     def _rested(self, wedding: bytes) -> _Held | None:
         """The vault as the last user left it; None when there is none, or its key has changed since."""

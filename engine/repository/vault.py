@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -34,13 +34,22 @@ class WeddingVault:
     """What can be read of one wedding; `Transaction` writes."""
 
     def __init__(
-        self, store: ObjectStore, keys: WeddingKeys, entropy: Entropy, damaged: DamagedPacks | None = None
+        self,
+        store: ObjectStore,
+        keys: WeddingKeys,
+        entropy: Entropy,
+        damaged: DamagedPacks | None = None,
+        recheck: Callable[[str], bool] | None = None,
     ) -> None:
-        """`damaged`: the packs that this home has found damaged; without, what is found is known here only."""
+        """`damaged`: the packs that this home has found damaged; without, what is found is known here only.
+
+        `recheck` looks at every copy of a pack that was read in vain; whether there is a good one, which is then read.
+        """
         self.store = store
         self.keys = keys
         self.entropy = entropy
         self._damaged_packs = damaged or DamagedPacks()
+        self._recheck = recheck
         self.index = Index(self._damaged_packs.names())
         self.recovered: list[PackEntry] = []  # from footers, because a fragment was unreadable
         self._lock = threading.Lock()
@@ -351,8 +360,11 @@ class WeddingVault:
     def read_elsewhere(self, chunk_id: bytes, damaged: PackEntry, what: str) -> bytes | None:
         """A chunk out of any pack but the one where it was found damaged (`what`); None: nowhere is a good copy.
 
-        Packs that no index names are asked too, as for a chunk that is nowhere.
+        Another copy of the same pack comes first. Packs that no index names are asked too, as for what is nowhere.
         """
+        found = self._read_other_copy(chunk_id, damaged)
+        if found is not None:
+            return found
         self.mark_damaged(damaged.name, what)
         tried = {damaged.name}
         while (location := self._untried(chunk_id, damaged.pack_type, tried)) is not None:
@@ -361,6 +373,24 @@ class WeddingVault:
                 return self.take_chunk(chunk_id, location, self.read_blob(location))
             except (IntegrityError, NotFound) as error:
                 self.mark_damaged(location.pack.name, error.message)
+        return None
+
+    def has_good_copy(self, pack: bytes) -> bool:
+        """Whether a pack that was read in vain has another copy, which is good; it is the one that is read then.
+
+        Not asked again of packs that are marked as damaged. Reads every copy.
+        """
+        if self._recheck is None or pack in self._damaged_packs.names():
+            return False
+        return self._recheck(layout.pack(self.keys.wedding, pack))
+
+    def _read_other_copy(self, chunk_id: bytes, pack: PackEntry) -> bytes | None:
+        if not self.has_good_copy(pack.name):
+            return None
+        for location in self.index.places(chunk_id, pack.pack_type):
+            if location.pack.name == pack.name:
+                with contextlib.suppress(IntegrityError, NotFound):
+                    return self.take_chunk(chunk_id, location, self.read_blob(location))
         return None
 
     def _untried(self, chunk_id: bytes, pack_type: int, tried: set[bytes]) -> Location | None:

@@ -12,8 +12,6 @@ failure it is whole, and may lack its last moments. Times are kept in whole seco
 from __future__ import annotations
 
 import heapq
-import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,14 +23,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.base.errors import IntegrityError, LimitReached, NotPermitted, Unavailable, WedSyncError
 from engine.base.invariants import check
+from engine.storage.catalogfile import explained, opened
 from engine.storage.stores.store import ObjectInfo
 
 CACHE_BYTES = 32 * 1024 * 1024  # of SQLite's pages, for the whole catalog
-WAL_BYTES_MAX = 64 * 1024 * 1024
 PAGE_ROWS = 4096  # read or written at once, between two others who want the connection
-VERSION = 1
 _NS = 10**9
 _INT32_MAX = 2**31 - 1
 
@@ -40,41 +36,12 @@ CopyState = Literal["good", "writing", "bad", "missing"]
 _STATES: tuple[CopyState, ...] = ("good", "writing", "bad", "missing")  # by their numbers in the table
 _NUMBERS: dict[CopyState, int] = {state: number for number, state in enumerate(_STATES)}
 
-_SCHEMA = """
-CREATE TABLE places (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE weddings (id INTEGER PRIMARY KEY, token BLOB NOT NULL UNIQUE);
-CREATE TABLE copies (
-    wedding INTEGER NOT NULL, pack BLOB NOT NULL, place INTEGER NOT NULL, size INTEGER NOT NULL,
-    state INTEGER NOT NULL, written INTEGER NOT NULL, verified INTEGER NOT NULL,
-    PRIMARY KEY (wedding, pack, place)
-) WITHOUT ROWID;
-CREATE INDEX copies_ailing ON copies (state, wedding, pack, place) WHERE state <> 0;
-CREATE TABLE totals (
-    place INTEGER NOT NULL, wedding INTEGER NOT NULL, packs INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    oldest INTEGER NOT NULL, PRIMARY KEY (place, wedding)
-) WITHOUT ROWID;
-CREATE TRIGGER copy_added AFTER INSERT ON copies BEGIN
-    INSERT INTO totals VALUES (new.place, new.wedding, new.state = 0, (new.state = 0) * new.size, new.verified)
-    ON CONFLICT (place, wedding) DO UPDATE SET packs = packs + excluded.packs, bytes = bytes + excluded.bytes,
-        oldest = min(oldest, excluded.oldest);
-END;
-CREATE TRIGGER copy_changed AFTER UPDATE ON copies BEGIN
-    UPDATE totals SET packs = packs + (new.state = 0) - (old.state = 0),
-        bytes = bytes + (new.state = 0) * new.size - (old.state = 0) * old.size, oldest = min(oldest, new.verified)
-    WHERE place = new.place AND wedding = new.wedding;
-END;
-CREATE TRIGGER copy_gone AFTER DELETE ON copies BEGIN
-    UPDATE totals SET packs = packs - (old.state = 0), bytes = bytes - (old.state = 0) * old.size
-    WHERE place = old.place AND wedding = old.wedding;
-END;
-"""
 _PUT = (
     "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (wedding, pack, place) DO UPDATE SET "
     "size = excluded.size, state = excluded.state, written = excluded.written, verified = excluded.verified"
 )
 _COLUMNS = "pack, place, size, state, written, verified"
 Row = tuple[Any, ...]  # of `_COLUMNS`
-_LOG = logging.getLogger(__name__)
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -106,13 +73,13 @@ class Locations:
     """One catalog. Names are those of packs: `weddings/ID/packs/HASH`; others are nobody's business here."""
 
     def __init__(self, path: Path | None, *, cache_bytes: int = CACHE_BYTES) -> None:
-        """Open or make it; blocks. One that is damaged is made anew (`is_new`): the listings tell the rest.
+        """Open or make it; blocks. One that is damaged is made anew: the listings tell the rest (`listed_ns`).
 
         None: in memory. Raises NotPermitted, LimitReached, Unavailable; IntegrityError for one of a newer program.
         """
         self._path = path
         self._lock = threading.RLock()  # of the connection and the two tables of ids
-        self._connection, self.is_new = _opened(path, cache_bytes)
+        self._connection = opened(path, cache_bytes)
         self._places: dict[str, int] = {}
         self._place_names: dict[int, str] = {}
         for number, name in self._connection.execute("SELECT id, name FROM places"):
@@ -258,7 +225,15 @@ class Locations:
             missing += self._miss(wedding, gone, begun_ns)
         for wedding in unseen:
             missing += self._miss(wedding, [row for row in self._rows_of(wedding) if row[1] == number], begun_ns)
+        with self._use() as connection, self._transaction():
+            connection.execute("UPDATE places SET listed = ? WHERE id = ?", (begun_ns // _NS, number))
         return Rebuilt(listed, added, missing)
+
+    def listed_ns(self, place: str) -> int:
+        """When the last listing of a place that was taken in whole had begun; 0: never, so the catalog lacks some."""
+        with self._use() as connection:
+            found = connection.execute("SELECT listed FROM places WHERE name = ?", (place,)).fetchone()
+            return found[0] * _NS if found else 0
 
     # --- inside -----------------------------------------------------------------------------------------
 
@@ -349,7 +324,7 @@ class Locations:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise _explained(error, self._path) from None
+                raise explained(error, self._path) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -390,60 +365,3 @@ def pack_name(wedding_id: str, pack: bytes) -> str:
 def _tells_something(known: Row | None, info: ObjectInfo) -> bool:
     """Whether a listed object is news: not known, known as missing, or of another size."""
     return known is None or _STATES[known[3]] == "missing" or (known[2] != info.size_bytes and known[3] == 0)
-
-
-# --- the file -------------------------------------------------------------------------------------------
-
-
-def _opened(path: Path | None, cache_bytes: int) -> tuple[sqlite3.Connection, bool]:
-    """The catalog, and whether it is new. One that is damaged is put aside, and a new one made."""
-    try:
-        return _connected(path, cache_bytes)
-    except IntegrityError as error:
-        if path is None or "newer" in error.message:
-            raise
-        _LOG.warning("%s; it is made anew from listings", error.message)
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return _connected(path, cache_bytes)
-
-
-def _connected(path: Path | None, cache_bytes: int) -> tuple[sqlite3.Connection, bool]:
-    try:
-        if path is not None:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-    except PermissionError as error:
-        raise NotPermitted(f"the copy catalog {path} cannot be used: {error.strerror}") from None
-    except OSError as error:
-        raise LimitReached(f"the copy catalog {path} cannot be made: {error.strerror}") from None
-    try:
-        for pragma in (
-            "busy_timeout = 2000", "journal_mode = WAL", "synchronous = NORMAL", "mmap_size = 0",
-            f"journal_size_limit = {WAL_BYTES_MAX}", f"cache_size = -{max(1, cache_bytes // 1024)}",
-        ):  # fmt: skip
-            connection.execute(f"PRAGMA {pragma}")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise IntegrityError(f"the copy catalog {path} is of a newer WedSync")
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
-        return connection, version == 0
-    except sqlite3.Error as error:
-        connection.close()
-        raise _explained(error, path) from None
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _explained(error: sqlite3.Error, path: Path | None) -> WedSyncError:
-    words = str(error)
-    if "disk is full" in words:
-        return LimitReached(f"there is no room for the copy catalog {path}", "make room there")
-    if "readonly" in words:
-        return NotPermitted(f"the copy catalog {path} cannot be written")
-    if "malformed" in words or "not a database" in words:
-        return IntegrityError(f"the copy catalog {path} is damaged")
-    return Unavailable(f"the copy catalog {path} cannot be used: {words}")

@@ -24,6 +24,7 @@ from engine.storage.distance import WhereaboutsOf, placing
 from engine.storage.healqueue import HealQueue
 from engine.storage.locations import Locations
 from engine.storage.placed import PlacedStore
+from engine.storage.recheck import Rechecker
 from engine.storage.region import Region
 from engine.storage.regional import RegionalStore, noting_in
 from engine.storage.replicas import ReplicatedStore
@@ -45,6 +46,8 @@ class Stack(msgspec.Struct, frozen=True):
     cache: BlockCache | None = None  # in front of warm and cold, for what the repository reads
     cached: Mapping[Tier, CachedStore] = {}
     replicated: Mapping[Tier, ReplicatedStore] = {}  # where regions are named
+
+    recheck: Callable[[str], bool] | None = None  # see `Rechecker.recheck`; None: there is one copy of everything
 
     def close(self) -> None:
         """Close every store, and the cache."""
@@ -110,7 +113,8 @@ def _cached_stack(
     cached: dict[Tier, CachedStore] = {}
     if cache is not None:
         cached = {tier: CachedStore(store, cache, wanted.clock) for tier, store in tiers.items() if tier != "hot"}
-    return Stack(TieredStore({**tiers, **cached}, locations), tiers, places, cache, cached)
+    rechecker = Rechecker(places, locations, wanted.clock)
+    return Stack(TieredStore({**tiers, **cached}, locations), tiers, places, cache, cached, recheck=rechecker.recheck)
 
 
 def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import drills, receipts, recovery, steering
+from engine.contract import drills, placements, receipts, recovery, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -168,6 +168,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("schedule remove", lambda _: steering.RemoveSchedule(name="nightly"), steering.ScheduleList),
     Scenario("schedule remove again", lambda _: steering.RemoveSchedule(name="nightly"), NotFound, "nightly"),
     Scenario("verify", lambda _: ops.Verify(wedding=SMITH, all=True), ops.VerifyReport),
+    Scenario("tiers", lambda _: placements.ListTiers(), placements.TierList),
+    Scenario("tiers of nobody", lambda _: placements.ListTiers(wedding="nobody"), NotFound, "nobody"),
+    Scenario("migrate", lambda _: placements.Migrate(wedding=SMITH), placements.MigrationReport),
+    Scenario("migrate dry", lambda _: placements.Migrate(dry_run=True), placements.MigrationPlan),
+    Scenario(
+        "migrate to nowhere", lambda _: placements.Migrate(wedding=SMITH, tier="cold"), UsageError, "no cold tier"
+    ),
+    Scenario("migrate nobody", lambda _: placements.Migrate(wedding="nobody"), NotFound, "nobody"),
     Scenario("drill", lambda _: drills.Drill(wedding=SMITH), drills.DrillReport),
     Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
     Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),

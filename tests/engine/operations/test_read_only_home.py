@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import Conflict, NotFound, NotPermitted
-from engine.contract import drills, steering
+from engine.contract import drills, placements, recovery, steering
 from engine.contract import operations as ops
 from engine.contract.catalog import CATALOG
 from engine.operations.home import Home
@@ -91,7 +91,10 @@ CHANGES: tuple[ops.Operation, ...] = (
     steering.AddSchedule(name="nightly", when="every 6h", run="verify smith-jones"),
     steering.RemoveSchedule(name="nightly"),
     ops.Repair(wedding="smith-jones"),
+    placements.Migrate(wedding="smith-jones"),
+    recovery.Recover(),
     ops.AddKey(passphrase_file="/etc/hostname"),
+    recovery.MakePaperKey(out="paper"),
     ops.RemoveKey(key="0"),
     ops.Configure(key="engine.streams", value="2"),
 )

@@ -120,7 +120,9 @@ def test_a_listing_tells_what_the_catalog_lost_and_keeps_what_it_knows(catalog: 
         ObjectInfo("config/1", 1, S),
         *(ObjectInfo(name(number), number * 10, 3 * S) for number in (1, 4, 5, 6)),
     ]
+    assert catalog.listed_ns("warm/a") == 0
     assert catalog.rebuild("warm/a", listing, begun_ns=50 * S) == Rebuilt(listed=4, added=2, missing=2)
+    assert (catalog.listed_ns("warm/a"), catalog.listed_ns("hot/a")) == (50 * S, 0)
     states = {n: next(c.state for c in catalog.copies(name(n)) if c.place == "warm/a") for n in range(1, 7)}
     assert states == {1: "good", 2: "missing", 3: "good", 4: "good", 5: "bad", 6: "good"}
     assert catalog.copies(name(1)) == (Copy("hot/a", 10), known)
@@ -131,16 +133,13 @@ def test_a_listing_tells_what_the_catalog_lost_and_keeps_what_it_knows(catalog: 
 def test_it_outlives_the_process_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "copies.db"
     first = Locations(path)
-    assert first.is_new
     first.record(name(1), Copy("hot/a", 1))
     first.close()
     second = Locations(path)
-    assert not second.is_new
     assert second.copies(name(1)) == (Copy("hot/a", 1),)
     second.close()
     path.write_bytes(b"not a database at all" * 100)
     third = Locations(path)
-    assert third.is_new
     assert third.copies(name(1)) == ()
     third.close()
     assert (tmp_path / "copies.db.damaged").exists()

@@ -1,0 +1,116 @@
+"""One migration as a run: a wedding's packs, one after the other, from tier to tier.
+
+One unit is in flight at a time, and none while a tier has moved more than it may: so whatever else there is goes first.
+What is wrong with a pack is a warning, and the others are moved; a store that does not answer ends the attempt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from engine.base.errors import IntegrityError, NotFound
+from engine.contract.settings import WARNINGS_TOLD
+from engine.pipeline.pool import Buffers, Run, Unit
+from engine.repository.snapshot import WARNINGS_KEPT
+from engine.storage.moving import Move, Mover
+
+
+class MigrateOutcome(msgspec.Struct):
+    """What was moved. `left`: packs that lie at the target, and whose other copies stay while somebody reads them."""
+
+    packs: int = 0
+    bytes: int = 0
+    left: int = 0
+
+
+class Readable(Protocol):
+    """Which packs can be read now; the others are being recalled."""
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a pack, by the name of its object, can be read now. Any thread; does not block."""
+        ...
+
+
+class MigrateRun(Run[MigrateOutcome]):
+    """One migration of a wedding."""
+
+    def __init__(
+        self,
+        mover: Mover,
+        moves: Iterable[Move],
+        *,
+        may_drop: Callable[[], bool],
+        wait_s: Callable[[], float],
+        readable: Readable | None = None,
+    ) -> None:
+        """`may_drop`: whether nobody reads the wedding now; `wait_s`: how long a tier's limit holds. Any thread."""
+        super().__init__()
+        self._mover = mover
+        self._moves = deque(moves)
+        self._may_drop = may_drop
+        self._wait_s = wait_s
+        self._readable = readable
+        self._lock = threading.Lock()
+        self._warnings: list[str] = []  # under the lock
+        self._outcome = MigrateOutcome()
+        self.progress.files_total = len(self._moves)
+        self.progress.bytes_total = sum(move.size_bytes for move in self._moves)
+
+    def next_unit(self, *, idle: bool) -> Unit | None:
+        """See `Run.next_unit`."""
+        if not idle or not self._moves or self._wait_s() > 0:
+            return None
+        move = self._next_ready()
+        if move is None:
+            self.progress.current = f"{len(self._moves)} packs wait to be recalled"
+            return None
+        self.cost = move.size_bytes
+        self.progress.current = f"{move.source or move.target} → {move.target}: {move.reason}"
+        return partial(self._move, move)
+
+    @property
+    def is_waiting(self) -> bool:
+        """See `Run.is_waiting`: for the limit of a tier, or for packs that are recalled."""
+        return bool(self._moves)
+
+    def _next_ready(self) -> Move | None:
+        """The first that can be read; those that cannot go to the end of the line."""
+        for _ in range(len(self._moves)):
+            move = self._moves.popleft()
+            if move.source != "cold" or self._readable is None or self._readable.is_ready(move.name):
+                return move
+            self._moves.append(move)
+        return None
+
+    def _move(self, move: Move, buffers: Buffers) -> None:
+        try:
+            begin_s = buffers.now_s()
+            self._mover.copy(move, buffers.source)
+            buffers.spent("write", buffers.now_s() - begin_s, move.size_bytes)
+            gone = not move.drops or (self._may_drop() and self._mover.drop(move))
+        except (IntegrityError, NotFound) as error:
+            with self._lock:
+                self._warnings.append(f"/{move.name}: {error.message}")
+                self.progress.warnings += 1
+                self.progress.first_warnings = tuple(self._warnings[:WARNINGS_TOLD])
+        else:
+            self._outcome.packs += 1
+            self._outcome.bytes += move.size_bytes
+            self._outcome.left += not gone
+        self.progress.files_done += 1
+        self.progress.bytes_read += move.size_bytes
+
+    def warning_lines(self) -> tuple[str, ...]:
+        """See `Run.warning_lines`."""
+        with self._lock:
+            return tuple(self._warnings[:WARNINGS_KEPT])
+
+    def conclude(self, buffers: Buffers) -> MigrateOutcome:
+        """See `Run.conclude`."""
+        return self._outcome

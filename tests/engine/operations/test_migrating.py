@@ -1,0 +1,159 @@
+"""migrate and tiers: what an operator sees beforehand, what then lies where, and that everything comes back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import filecmp
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import UsageError
+from engine.contract import operations as ops
+from engine.contract import placements
+from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
+from tests.engine.operations.tiered import packs_in, tiered_engine
+
+LONG_AGO = dt.date(2020, 6, 20)
+
+
+@pytest.fixture(scope="module")
+def tiered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    with tiered_engine(tmp_path_factory.mktemp("tiers")) as asking:
+        yield asking
+
+
+def old_wedding(asking: Asking, name: str) -> str:
+    """One of long ago, with a source of its own under `name`."""
+    source = asking.folder / f"{name}-source"
+    source.mkdir()
+    (source / "dance.jpg").write_bytes(name.encode() * 9000)
+    fresh_wedding(asking, name, LONG_AGO)
+    asking.ask(backup_of(name, source), ops.JobResult)
+    return name
+
+
+def retrieved(asking: Asking, name: str) -> bool:
+    """Whether the wedding comes back byte for byte."""
+    to = asking.folder / f"{name}-back"
+    shutil.rmtree(to, ignore_errors=True)
+    source = asking.folder / f"{name}-source"
+    operation = ops.RetrieveWeddingData(wedding=name, to=str(to), strip_prefix=str(source), overwrite="always")
+    assert asking.ask(operation, ops.JobResult).job.state == "done"
+    return filecmp.cmp(source / "dance.jpg", to / "dance.jpg", shallow=False)
+
+
+def test_a_dry_run_says_what_would_move_why_and_what_it_saves(tiered: Asking) -> None:
+    name = old_wedding(tiered, "dry-old")
+    before = packs_in(tiered, "hot", name)
+    plan = tiered.ask(placements.Migrate(wedding=name, dry_run=True), placements.MigrationPlan)
+    (move,) = plan.moves
+    assert (move.source, move.target, move.packs) == ("hot", "cold", 1)
+    assert "from 180 on cold" in move.reason
+    assert plan.saves_month == pytest.approx(move.bytes / 1e9 * 0.019)
+    assert packs_in(tiered, "hot", name) == before
+    assert packs_in(tiered, "cold", name) == []
+
+
+def test_the_data_of_an_old_wedding_goes_cold_what_lists_it_stays_hot_and_all_of_it_comes_back(tiered: Asking) -> None:
+    name = old_wedding(tiered, "old")
+    report = tiered.ask(placements.Migrate(wedding=name), placements.MigrationReport)
+    assert [(job.kind, job.state) for job in report.jobs] == [("migrate", "done")]
+    assert (report.packs, report.left) == (1, 0)
+    assert len(packs_in(tiered, "cold", name)) == 1
+    assert not set(packs_in(tiered, "cold", name)) & set(packs_in(tiered, "hot", name))
+    assert retrieved(tiered, name)
+    again = tiered.ask(placements.Migrate(wedding=name), placements.MigrationReport)
+    assert again.packs == 0
+    (row,) = (row for row in tiered.ask(placements.ListTiers(wedding=name), placements.TierList).copies
+              if row.place == "cold/home")  # fmt: skip
+    assert row.packs == 1
+    verified = tiered.ask(ops.Verify(wedding=name, all=True), ops.VerifyReport)
+    assert verified.problems == ()
+
+
+def test_a_wedding_that_was_just_read_stays_and_nothing_moves_of_it(tiered: Asking) -> None:
+    name = old_wedding(tiered, "read")
+    assert retrieved(tiered, name)
+    plan = tiered.ask(placements.Migrate(wedding=name, dry_run=True), placements.MigrationPlan)
+    assert plan.moves == ()
+    assert plan.stays[0].reason.startswith("read on ")
+    named = tiered.ask(placements.Migrate(wedding=name, tier="warm"), placements.MigrationReport)
+    assert named.packs == 1
+    assert packs_in(tiered, "warm", name)
+
+
+def test_a_damaged_copy_gives_way_to_a_good_one_in_another_tier(tiered: Asking) -> None:
+    """Moved up, the copy below stays; when the upper one rots, the file still comes back, and verify finds it sound."""
+    name = old_wedding(tiered, "rotten")
+    tiered.ask(placements.Migrate(wedding=name, tier="cold"), placements.MigrationReport)
+    tiered.ask(placements.Migrate(wedding=name, tier="warm"), placements.MigrationReport)
+    (pack,) = packs_in(tiered, "warm", name)
+    assert packs_in(tiered, "cold", name) == [pack]
+    (path,) = (tiered.folder / "warm").glob(f"weddings/*/packs/{pack}")
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    assert retrieved(tiered, name)
+    assert tiered.ask(ops.Verify(wedding=name), ops.VerifyReport).problems == ()
+
+
+def test_without_a_name_each_that_is_due_moves_and_only_those(tiered: Asking) -> None:
+    old, new = old_wedding(tiered, "due"), fresh_wedding(tiered, "ahead", dt.date(2126, 6, 20))
+    tiered.ask(backup_of(new, tiered.folder / "due-source"), ops.JobResult)
+    report = tiered.ask(placements.Migrate(), placements.MigrationReport)
+    moved = {job.wedding for job in report.jobs}
+    assert old in moved
+    assert new not in moved
+    assert packs_in(tiered, "cold", old)
+    assert not packs_in(tiered, "cold", new)
+
+
+def test_the_tiers_are_told_with_price_and_what_lies_in_each(tiered: Asking) -> None:
+    old_wedding(tiered, "told")
+    tiered.ask(placements.Migrate(wedding="told"), placements.MigrationReport)
+    rows = {row.tier: row for row in tiered.ask(placements.ListTiers(), placements.TierList).tiers}
+    assert list(rows) == ["hot", "warm", "cold"]
+    assert rows["cold"].price_gb_month == 0.001
+    assert (rows["cold"].packs or 0) >= 1
+    assert rows["cold"].url == f"file://{tiered.folder}/cold"
+
+
+def test_a_copy_is_not_let_go_while_a_job_reads_the_wedding(tiered: Asking) -> None:
+    name = old_wedding(tiered, "being-read")
+    rows = tiered.ask(ops.ListWeddings(match=name), ops.WeddingList).weddings
+    tiering = tiered.engine._life._engine.tiering
+    with tiering.readers.reading(rows[0].wedding.id):
+        report = tiered.ask(placements.Migrate(wedding=name), placements.MigrationReport)
+    assert (report.packs, report.left) == (1, 1)
+    (cold,) = packs_in(tiered, "cold", name)
+    assert cold in packs_in(tiered, "hot", name)
+    report = tiered.ask(placements.Migrate(wedding=name), placements.MigrationReport)
+    assert (report.packs, report.left) == (1, 0)
+    assert cold not in packs_in(tiered, "hot", name)
+
+
+def test_a_lost_catalog_is_told_again_by_listings_at_the_next_start(tmp_path: Path) -> None:
+    with tiered_engine(tmp_path) as asking:
+        name = old_wedding(asking, "forgotten")
+        asking.ask(placements.Migrate(wedding=name), placements.MigrationReport)
+    for path in (tmp_path / "home").glob("copies.db*"):
+        path.unlink()
+    with tiered_engine(tmp_path) as asking:
+        assert retrieved(asking, name)
+        places: dict[str, int] = {}
+        for _ in range(1000):  # it is listed in the background
+            rows = asking.ask(placements.ListTiers(wedding=name), placements.TierList).copies
+            places = {row.place: row.packs for row in rows}
+            if "cold/home" in places:
+                break
+        assert places["cold/home"] == 1
+        assert asking.ask(placements.Migrate(wedding=name), placements.MigrationReport).packs == 0
+
+
+def test_a_tier_that_is_not_there_is_said(asking: Asking) -> None:
+    with pytest.raises(UsageError, match="no warm tier"):
+        asking.ask(placements.Migrate(wedding="smith-jones", tier="warm"), placements.MigrationReport)
+    assert asking.ask(placements.Migrate(), placements.MigrationReport).jobs == ()
