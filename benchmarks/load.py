@@ -90,6 +90,11 @@ class Report:
         sys.stdout.write(f"{name:<58} {wanted:>12} {measured:>12.2f} {unit:<6} {verdict:<6} load {load:.1f}\n")
         sys.stdout.flush()
 
+    def say(self, sentence: str) -> None:
+        """What is no figure."""
+        sys.stdout.write(f"{sentence}\n")
+        sys.stdout.flush()
+
     @property
     def is_met(self) -> bool:
         """Whether no target was missed."""

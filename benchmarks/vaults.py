@@ -10,7 +10,10 @@ from engine.base.clock import SystemClock
 from engine.base.entropy import SystemEntropy
 from engine.contract.settings import EngineSettings
 from engine.pipeline.backup import BackupRequest, BackupRun
+from engine.pipeline.plan import Selection
 from engine.pipeline.pool import StreamPool
+from engine.pipeline.restore import RestoreRun
+from engine.pipeline.targets.archive import TarTarget
 from engine.repository.keyring import KdfCost
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
@@ -41,6 +44,13 @@ class Vaults:
         self._pool.close()
         self.repository.close()
         self.store.close()
+
+    def restore_to_nowhere(self, wedding_id: str) -> None:
+        """Read, open and check the newest snapshot of a wedding; as an archive, which nobody keeps."""
+        with self.repository.vault(wedding_id) as vault, Path(os.devnull).open("wb", buffering=0) as nowhere:
+            run = RestoreRun(vault, vault.find_snapshot("latest"), Selection(), TarTarget(nowhere))
+            self._pool.submit(run)
+            run.done.result()
 
     def back_up(self, wedding_id: str, source: Path) -> Counts:
         """One backup of `source`, committed; its counts."""

@@ -2,8 +2,8 @@
 
 obstore gives no socket away, so this process's own descriptors are looked through for connections to the host (Linux,
 /proc/self/fd), again every few seconds, since new ones begin with the system's choice. BBR is what a line with losses
-wants: at 50 ms and 1 % loss it moved 40 times what cubic did (docs/performance.md). What cannot be set stays the
-system's. Any thread.
+wants: at 50 ms and 1 % loss one stream moves many times what cubic does (docs/performance.md). What cannot be set
+stays the system's. Any thread.
 """
 
 from __future__ import annotations
