@@ -2,7 +2,8 @@
 
 In: the rows of an operation's arguments, or of the program's own options, and words. Out: values by field name.
 Raises `UsageError` with one line that says what to write. cyclopts reads a signature made of the rows; values are
-converted here, so that messages speak of dates and choices and not of types. Pure; rich is never loaded.
+converted here, so that messages speak of dates and choices and not of types. It is loaded only for a line that is not
+plain: to import it takes a sixth of a start. Pure; rich is never loaded.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
-import cyclopts
 import msgspec
-from cyclopts import exceptions as wrong
 
 from engine.base import units
 from engine.base.errors import UsageError
 from wedsync_tui.arguments import Argument
 
 if TYPE_CHECKING:
+    import cyclopts
+    from cyclopts import exceptions as wrong
     from rich.console import Console
 
 RawValue = str | bool | tuple[str, ...]
@@ -50,12 +51,61 @@ class Form(msgspec.Struct, frozen=True):
 
 def bind_values(form: Form, words: Sequence[str]) -> dict[str, RawValue]:
     """Sort words to the fields of a form, without looking at the values. Raises UsageError."""
+    plain = plain_values(form, words)
+    return sorted_values(form, words) if plain is None else plain
+
+
+def sorted_values(form: Form, words: Sequence[str]) -> dict[str, RawValue]:
+    """What cyclopts makes of any line. Raises UsageError."""
+    from cyclopts import exceptions as wrong
+
     tied = _tied(list(words))
     try:
         _, bound, _ = _reader(form).parse_args(tied, print_error=False, exit_on_error=False, error_console=_NOBODY)
     except wrong.CycloptsError as problem:
         raise _explained(form, tied, problem) from None
     return dict(bound.arguments)
+
+
+def plain_values(form: Form, words: Sequence[str]) -> dict[str, RawValue] | None:
+    """The same for a line that can mean one thing only; None for any other, also for every mistake."""
+    flags = {name: row for row in form.rows for name in (row.flag, row.negative) if name}
+    values: dict[str, RawValue] = {}
+    places: list[str] = []
+    left = list(reversed(words))
+    while left:
+        if not left[-1].startswith("-"):
+            if places:
+                return None  # with a flag between them
+            while left and not left[-1].startswith("-"):
+                places.append(left.pop())
+            continue
+        word = left.pop()
+        name, sign, value = word.partition("=")
+        row = flags.get(name)
+        if row is None or (row.field in values and row.kind != "list") or (sign and row.kind == "switch"):
+            return None
+        if row.kind == "switch":
+            values[row.field] = name == row.flag
+            continue
+        taken = [value] if sign else []
+        while left and not left[-1].startswith("-") and (row.kind == "list" or not taken):
+            taken.append(left.pop())
+        if not taken:
+            return None
+        before = cast("tuple[str, ...]", values.get(row.field, ()))
+        values[row.field] = (*before, *taken) if row.kind == "list" else taken[0]
+    return _with_places(form, values, places)
+
+
+def _with_places(form: Form, values: dict[str, RawValue], places: list[str]) -> dict[str, RawValue] | None:
+    for row in form.rows:
+        if not row.flag and places:
+            values[row.field] = tuple(places) if row.kind == "list" else places[0]
+            places = [] if row.kind == "list" else places[1:]
+        if row.required and row.field not in values:
+            return None
+    return None if places else values
 
 
 def convert_values(form: Form, values: Mapping[str, RawValue]) -> dict[str, object]:
@@ -97,6 +147,8 @@ _NOBODY = cast("Console", object())
 
 @functools.cache
 def _reader(form: Form) -> cyclopts.App:
+    import cyclopts
+
     def accept(**_: object) -> None:
         """Never called: only its signature is read."""
 
@@ -115,6 +167,8 @@ def _parameter(row: Argument) -> inspect.Parameter:
 
 
 def _annotation(row: Argument) -> object:
+    import cyclopts
+
     name = row.flag or None
     if row.kind == "switch":
         return Annotated[bool, cyclopts.Parameter(name, negative=row.negative or ())]
@@ -124,6 +178,8 @@ def _annotation(row: Argument) -> object:
 
 
 def _explained(form: Form, words: list[str], problem: wrong.CycloptsError) -> UsageError:
+    from cyclopts import exceptions as wrong
+
     unknown = _unknown_flag(words, form.flags)
     if unknown:
         guess = nearest(unknown, form.flags)

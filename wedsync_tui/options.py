@@ -46,7 +46,7 @@ OPTIONS: tuple[Argument, ...] = (
     _option("version", "switch", "", "the version", default=False),
     _option("help", "switch", "", "this page; help VERB tells of one command", default=False),
 )
-_FORM = Form("the program", OPTIONS, f"{PROGRAM} --help lists its options")
+PROGRAM_FORM = Form("the program", OPTIONS, f"{PROGRAM} --help lists its options")
 _WITH_VALUE = frozenset(row.flag for row in OPTIONS if row.kind != "switch")
 
 
@@ -71,7 +71,7 @@ class Options(msgspec.Struct, frozen=True):
 def read_options(argv: Sequence[str]) -> Options:
     """The options in `argv`. Raises UsageError."""
     own, command = _divided(argv)
-    values = convert_values(_FORM, bind_values(_FORM, own))
+    values = convert_values(PROGRAM_FORM, bind_values(PROGRAM_FORM, own))
     given = {row.field: values.get(row.field, row.default) for row in OPTIONS}
     commands = tuple(cast("tuple[str, ...]", given["command"] or ()))
     if command and commands:

@@ -60,7 +60,6 @@ class SocketServer:
 
     def __init__(self, served: Served, changed: Callable[[int], None]) -> None:
         """`changed` is told how many doors are open, each time that changes. May block: it asks for users' names."""
-        wire.argument_decoders()
         self._served = served
         self._changed = changed
         self._users = {uid: user_name(uid) for uid in (0, os.geteuid())}

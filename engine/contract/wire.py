@@ -185,7 +185,7 @@ def arguments_raw(operation: Operation) -> msgspec.Raw:
 
 def operation_from(call: Call) -> Operation:
     """The operation that a call asks for. Raises UsageError."""
-    decoder = argument_decoders().get(call.operation)
+    decoder = argument_decoder(call.operation)
     if decoder is None:
         raise UsageError(f"there is no operation {call.operation!r} here", "use the same version as the engine's")
     try:
@@ -241,18 +241,19 @@ def _error_kinds() -> dict[str, type[WedSyncError]]:
 
 
 # --- encoding and decoding ------------------------------------------------------------------------------
-# Each side makes its decoders before its thread starts, so that no answer waits for them: `argument_decoders` the
-# engine, `result_decoders` the door.
+# The engine makes a decoder when it is first asked for what it decodes: most starts are asked for little. The door
+# makes its own before its thread starts, so that no answer waits for them.
+
+
+def argument_decoder(name: str) -> MsgpackDecoder[Operation] | None:
+    """A decoder for the arguments of the operation of this name; None when there is none."""
+    spec = BY_NAME.get(name)
+    return None if spec is None else _decoder_of(spec.arguments)
 
 
 @functools.cache
-def argument_decoders() -> dict[str, MsgpackDecoder[Operation]]:
-    """A decoder for the arguments of each operation."""
-    _requests()
-    decoders: dict[str, MsgpackDecoder[Operation]] = {}
-    for name, spec in BY_NAME.items():
-        decoders[name] = msgpack_decoder(spec.arguments, _extension)
-    return decoders
+def _decoder_of(arguments: type[Operation]) -> MsgpackDecoder[Operation]:
+    return msgpack_decoder(arguments, _extension)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import mmap
 import os
 import socket
 import subprocess
@@ -52,9 +53,11 @@ _decoder = msgpack_decoder(Read)
 class Companion:
     """Begun when it pays; what it is asked for in vain is None."""
 
-    def __init__(self, memory_fd: int, memory_bytes: int) -> None:
-        """`memory_fd`: what it reads into; stays the caller's."""
-        self._memory = memory_fd, memory_bytes
+    def __init__(self, memory_bytes: int) -> None:
+        """Nothing is begun yet."""
+        self._memory_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
+        os.ftruncate(self._memory_fd, memory_bytes)
+        self.memory = memoryview(mmap.mmap(self._memory_fd, memory_bytes))  # what it reads into; page-aligned
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
         self._is_ready = False
@@ -83,11 +86,17 @@ class Companion:
             self._door.sendall(payload)
             answer = received(self._door, int.from_bytes(received(self._door, HEADER_BYTES), "little"))
         except (OSError, EOFError):
-            self.close()
+            self._let_go()
             return None
         return _decoder.decode(answer)
 
     def close(self) -> None:
+        """Its stream ends."""
+        self._let_go()
+        self._is_of_use = False
+        os.close(self._memory_fd)
+
+    def _let_go(self) -> None:
         """Let it end. Another one is begun when there is enough to do again."""
         process, self._process, door, self._door = self._process, None, self._door, None
         self._is_ready, self._files = False, 0
@@ -104,9 +113,8 @@ class Companion:
             return
         door, theirs = socket.socketpair()
         with theirs:
-            memory_fd, memory_bytes = self._memory
-            numbers = [theirs.fileno(), memory_fd]
-            words = [*map(str, numbers), str(memory_bytes), *map(os.path.abspath, sys.path)]
+            numbers = [theirs.fileno(), self._memory_fd]
+            words = [*map(str, numbers), str(len(self.memory)), *map(os.path.abspath, sys.path)]
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", "-c", _BEGINNING, *words],
@@ -136,7 +144,7 @@ class Companion:
             pass
         _LOG.warning("a companion process ended as it began; streams read small files themselves")
         self._is_of_use = False
-        self.close()
+        self._let_go()
         return False
 
 

@@ -57,7 +57,8 @@ class StreamPool:
         self._over: deque[Run[object]] = deque()  # runs that wait for a closer
         self._target = 0
         self._streams: set[threading.Thread] = set()
-        self._beside: list[threading.Thread] = []  # the spare thread and the closers
+        self._beside: list[threading.Thread] = []  # the spare thread, and the closers that were needed so far
+        self._closers_resting = 0
         self._resting = 0  # streams that wait for work
         self._at_work: dict[threading.Thread, JobClass] = {}  # streams with a unit, and its class
         self._closed = False
@@ -116,7 +117,6 @@ class StreamPool:
                 self._streams.add(_started(self._work, "wedsync-stream"))
             if not self._beside:
                 self._beside.append(_started(self._work_as_spare, "wedsync-spare"))
-                self._beside += (_started(self._end_runs, "wedsync-closer") for _ in range(CLOSERS))
             self._work_came.notify_all()
 
     def submit(self, run: Run[Outcome]) -> None:
@@ -195,6 +195,8 @@ class StreamPool:
         self._turns.forget(run)
         run.in_flight += 1
         self._over.append(run)
+        if len(self._over) > self._closers_resting and len(self._beside) <= CLOSERS:
+            self._beside.append(_started(self._end_runs, "wedsync-closer"))
         self._end_came.notify()
 
     def _is_worth_asking(self, run: Run[object]) -> bool:
@@ -332,7 +334,9 @@ class StreamPool:
     def _next_over(self) -> Run[object] | None:
         """A run with nothing left to do; None when no further one will come."""
         with self._end_came:
+            self._closers_resting += 1
             self._end_came.wait_for(lambda: self._over or self._streams_ended)
+            self._closers_resting -= 1
             return self._over.popleft() if self._over else None
 
     def _end(self, run: Run[object] | None, buffers: Buffers) -> bool:

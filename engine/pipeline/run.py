@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import math
 import mmap
-import os
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -41,32 +41,58 @@ def _page_aligned(size_bytes: int) -> memoryview:
 
 
 class Buffers:
-    """What one stream owns: memory, compression contexts, and the time its stages took."""
+    """What one stream owns: memory, compression contexts, and the time its stages took. Made when first needed."""
 
     def __init__(self, clock: Clock, compression_level: int) -> None:
-        self._source_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
-        os.ftruncate(self._source_fd, UNIT_BYTES)
-        self.source = memoryview(mmap.mmap(self._source_fd, UNIT_BYTES))
-        self.companion = Companion(self._source_fd, UNIT_BYTES)
-        self.packs = (_page_aligned(PACK_BUFFER_BYTES), _page_aligned(PACK_BUFFER_BYTES))
-        self.scratch = _page_aligned(SCRATCH_BYTES)
-        self._level = 0
-        self.compress_at(compression_level)
-        self.prober = zstandard.ZstdCompressor(level=1)
-        self.decompressor = zstandard.ZstdDecompressor()
+        self._level = compression_level
         self.now_s = clock.monotonic_s
         self.stages: dict[Stage, tuple[float, int]] = {}
 
+    @cached_property
+    def companion(self) -> Companion:
+        """Who reads into `source` for the stream."""
+        return Companion(UNIT_BYTES)
+
+    @cached_property
+    def source(self) -> memoryview:
+        """A unit of the source, or of a pack."""
+        return self.companion.memory
+
+    @cached_property
+    def packs(self) -> tuple[memoryview, memoryview]:
+        """What is sealed of a unit."""
+        return _page_aligned(PACK_BUFFER_BYTES), _page_aligned(PACK_BUFFER_BYTES)
+
+    @cached_property
+    def scratch(self) -> memoryview:
+        """One blob."""
+        return _page_aligned(SCRATCH_BYTES)
+
+    @cached_property
+    def compressor(self) -> zstandard.ZstdCompressor:
+        """At the level asked for last."""
+        return zstandard.ZstdCompressor(level=self._level)
+
+    @cached_property
+    def prober(self) -> zstandard.ZstdCompressor:
+        """At the quickest level, to see whether anything can be compressed."""
+        return zstandard.ZstdCompressor(level=1)
+
+    @cached_property
+    def decompressor(self) -> zstandard.ZstdDecompressor:
+        """Of any level."""
+        return zstandard.ZstdDecompressor()
+
     def close(self) -> None:
         """The stream ends."""
-        self.companion.close()
-        os.close(self._source_fd)
+        if "companion" in self.__dict__:
+            self.companion.close()
 
     def compress_at(self, level: int) -> None:
         """Use another level of zstd from now on; asked before each unit."""
         if level != self._level:
             self._level = level
-            self.compressor = zstandard.ZstdCompressor(level=level)
+            self.__dict__.pop("compressor", None)
 
     def spent(self, stage: Stage, seconds: float, size_bytes: int) -> None:
         """Note time and bytes of a stage; called a few times a unit."""

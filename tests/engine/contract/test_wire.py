@@ -96,7 +96,8 @@ def test_an_error_of_a_kind_that_is_not_known_is_a_failure() -> None:
 
 
 def test_every_operation_and_result_of_the_catalog_can_be_carried() -> None:
-    assert set(wire.argument_decoders()) == {spec.name for spec in CATALOG}
+    assert all(wire.argument_decoder(spec.name) is not None for spec in CATALOG)
+    assert wire.argument_decoder("none-such") is None
     assert set(wire.result_decoders()) == {kind.__name__ for spec in CATALOG for kind in spec.results}
 
 
