@@ -18,9 +18,12 @@ class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     disk: Annotated[
         str, msgspec.Meta(description="room in the home for what was read from warm and cold, as 10GiB; 0: none")
     ] = "10GiB"
+    region: Annotated[
+        str, msgspec.Meta(description="region that this machine stands in; weddings bound to others are not cached")
+    ] = ""
 
 
-COLD_CACHE_SETTINGS = frozenset({"cache.memory", "cache.disk"})
+COLD_CACHE_SETTINGS = frozenset({"cache.memory", "cache.disk", "cache.region"})
 
 
 def check_cache(settings: CacheSettings) -> None:

@@ -18,6 +18,7 @@ from engine.operations import safety, watching
 from engine.operations.backups import checked_sources
 from engine.operations.context import Engine, Handler
 from engine.operations.keeping import SourceDocument
+from engine.repository import layout
 from engine.repository.entry import path_text
 from engine.repository.repository import Repository
 
@@ -101,7 +102,11 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
             return ops.WeddingResult(wedding=engine.facts.find(operation.name))
     if not changes:
         raise UsageError("nothing to change", "give --date, --tz, --venue, --at, --region, --source or --rename")
-    return await _change(engine, operation.name, changes, "changed")
+    result = await _change(engine, operation.name, changes, "changed")
+    if operation.regions and engine.opening.stack is not None and engine.opening.stack.cache is not None:
+        cache, folder = engine.opening.stack.cache, layout.wedding_folder(bytes.fromhex(result.wedding.id))
+        await engine.offload.run(result.wedding.id, lambda: cache.forget(folder))
+    return result
 
 
 async def archive(engine: Engine, operation: ops.ArchiveWedding) -> ops.WeddingResult:

@@ -9,7 +9,7 @@ serves all slow tiers of an engine, within one bound. Any thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -113,8 +113,17 @@ class BlockCache:
 class CachedStore:
     """A store whose parts are read through a cache. See `ObjectStore` for what the methods promise."""
 
-    def __init__(self, store: ObjectStore, cache: BlockCache, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        cache: BlockCache,
+        clock: Clock,
+        *,
+        may_keep: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`may_keep`: whether parts of an object may lie on this machine at all; None: of every object."""
         self._store = store
+        self._may_keep = may_keep
         self._cache = cache
         self._clock = clock
         self._is_closed = False
@@ -139,6 +148,9 @@ class CachedStore:
         """See `ObjectStore.read_into`."""
         begin_s = self._clock.monotonic_s()
         target = buffer.cast("B")
+        if self._may_keep is not None and not self._may_keep(name):
+            self._store.read_into(name, offset, target)
+            return
         number, start = divmod(offset, BLOCK_BYTES)
         if 0 < len(target) <= BLOCK_BYTES - start and not self._is_closed and not getattr(_past, "on", False):
             block = self._cache.memory.find((name, number))

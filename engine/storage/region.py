@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from engine.base.clock import Clock
 from engine.base.errors import NotFound, Unavailable, WedSyncError
+from engine.contract.status import EndpointRow
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.store import ObjectStore
 
@@ -81,6 +82,13 @@ class Region:
     def begin_upload(self, use: Callable[[ObjectStore], _T]) -> Future[_T]:
         """As `call`, on one of its threads for packs."""
         return _submitted(self._uploads, lambda: self.call(use))
+
+    def endpoints(self) -> tuple[EndpointRow, ...]:
+        """The ways to its store, where that lies in a bucket and was opened; none for any other."""
+        with self._lock:
+            store = self._store
+        ways: tuple[EndpointRow, ...] = getattr(store, "endpoints", tuple)()
+        return ways
 
     @property
     def url(self) -> str:

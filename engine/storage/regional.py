@@ -9,6 +9,7 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import WedSyncError
+from engine.contract.status import EndpointRow
 from engine.storage.locations import Copy, Locations, pack_of
 from engine.storage.region import Region
 from engine.storage.replication import CopyEvent, NoteCopy, as_seen
@@ -27,6 +28,10 @@ class RegionalStore:
     def url(self) -> str:
         """See `ObjectStore.url`."""
         return self._region.url
+
+    def endpoints(self) -> tuple[EndpointRow, ...]:
+        """See `Region.endpoints`."""
+        return self._region.endpoints()
 
     def put(self, name: str, data: bytes) -> None:
         """See `ObjectStore.put`."""

@@ -20,7 +20,7 @@ from engine.contract.tiers import TIERS, Tier, TiersSettings, place_of
 from engine.storage.cache.blocks import MemoryBlocks
 from engine.storage.cache.slots import open_disk_blocks
 from engine.storage.cached import BlockCache, CachedStore
-from engine.storage.distance import WhereaboutsOf, placing
+from engine.storage.distance import WhereaboutsOf, placing, wedding_of
 from engine.storage.healqueue import HealQueue
 from engine.storage.locations import Locations
 from engine.storage.placed import PlacedStore
@@ -112,7 +112,11 @@ def _cached_stack(
     cache = _open_cache(wanted)
     cached: dict[Tier, CachedStore] = {}
     if cache is not None:
-        cached = {tier: CachedStore(store, cache, wanted.clock) for tier, store in tiers.items() if tier != "hot"}
+        cached = {
+            tier: CachedStore(store, cache, wanted.clock, may_keep=_keeping(wanted))
+            for tier, store in tiers.items()
+            if tier != "hot"
+        }
     rechecker = Rechecker(places, locations, wanted.clock)
     return Stack(TieredStore({**tiers, **cached}, locations), tiers, places, cache, cached, recheck=rechecker.recheck)
 
@@ -151,6 +155,20 @@ def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
 
 def _opener(url: str, create: bool) -> Callable[[], ObjectStore]:
     return lambda: open_store(url, create=create)
+
+
+def _keeping(wanted: Wanted) -> Callable[[str], bool] | None:
+    """Whether parts of an object may be cached here; None: of every object. A wedding may be bound to regions."""
+    if wanted.regional is None:
+        return None
+    whereabouts = wanted.regional.whereabouts
+
+    def may_keep(name: str) -> bool:
+        wedding_id = wedding_of(name)
+        bound = whereabouts(wedding_id).regions if wedding_id is not None else ()
+        return not bound or wanted.cache.region in bound
+
+    return may_keep
 
 
 def _open_cache(wanted: Wanted) -> BlockCache | None:

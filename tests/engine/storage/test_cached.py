@@ -201,6 +201,22 @@ def test_a_verification_of_good_bytes_costs_the_cache_nothing(tmp_path: Path) ->
     assert bench.reads_of_store() == 2
 
 
+def test_what_may_not_lie_on_this_machine_is_read_and_not_kept(tmp_path: Path) -> None:
+    bench, bound = Bench(tmp_path), {PACK}
+    store = CachedStore(bench.faulty, bench.cache, FakeClock(), may_keep=lambda name: name not in bound)
+    buffer = bytearray(1000)
+    for _ in range(2):
+        store.read_into(PACK, 0, memoryview(buffer))
+        assert buffer == bench.data[:1000]
+    assert bench.reads_of_store() == 2
+    assert bench.cache.peek((PACK, 0)) is None
+    bound.clear()
+    store.read_into(PACK, 0, memoryview(buffer))
+    bound.add(PACK)
+    store.read_into(PACK, 0, memoryview(buffer))
+    assert bench.reads_of_store() == 4
+
+
 def test_a_store_that_fails_leaves_nothing_in_the_cache() -> None:
     bench = Bench()
     bench.faulty.add(Rule("read_into", Fail(Unavailable("gone", "wait"))))

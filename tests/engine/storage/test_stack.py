@@ -10,9 +10,12 @@ import pytest
 from engine.base.clock import FakeClock
 from engine.base.errors import NotFound, UsageError
 from engine.contract.caching import CacheSettings
+from engine.contract.regions import RegionSettings, ReplicationSettings
 from engine.contract.tiers import TIERS, TierSettings, TiersSettings
+from engine.storage.distance import Whereabouts
+from engine.storage.healqueue import HealQueue
 from engine.storage.locations import Locations, pack_name
-from engine.storage.stack import Wanted, build_stack
+from engine.storage.stack import Regions, Wanted, build_stack
 from engine.storage.stores.metered import Meter, MeteredStore
 from engine.storage.tiered import TieredStore
 from tests.suites.object_store import publish
@@ -68,6 +71,31 @@ def test_warm_and_cold_are_read_through_one_cache_whose_hits_no_meter_counts(tmp
     stack.store.delete(PACK)
     with pytest.raises(NotFound):
         stack.store.read_into(PACK, 0, memoryview(bytearray(1)))
+    stack.close()
+    locations.close()
+
+
+@pytest.mark.parametrize(("bound_to", "kept"), [((), True), (("eu-west",), True), (("us-east",), False)])
+def test_a_wedding_that_is_bound_to_other_regions_is_not_cached_here(
+    tmp_path: Path, bound_to: tuple[str, ...], kept: bool
+) -> None:
+    locations = Locations(None)
+    regions = tuple(
+        RegionSettings(name=name, hot=f"memory://hot-{name}-{tmp_path}", warm=f"memory://warm-{name}-{tmp_path}")
+        for name in ("eu-west", "us-east")
+    )
+    wanted = msgspec.structs.replace(
+        _wanted(tmp_path, TiersSettings(), locations),
+        cache=CacheSettings(region="eu-west"),
+        regional=Regions(
+            regions, ReplicationSettings(), lambda _: Whereabouts(regions=bound_to), lambda _: HealQueue(None)
+        ),
+    )
+    stack = build_stack(wanted, create=True)
+    publish(stack.tiers["warm"], PACK, b"x" * 4096)
+    stack.cached["warm"].read_into(PACK, 0, memoryview(bytearray(4096)))
+    assert stack.cache is not None
+    assert (stack.cache.peek((PACK, 0)) is not None) == kept
     stack.close()
     locations.close()
 
