@@ -74,7 +74,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "verify": ("verify smith-jones --all",),
-    "drill": ("drill smith-jones", "drill smith-jones --files 200 --to /mnt/new-disk"),
+    "drill": (
+        "drill smith-jones",
+        "drill smith-jones --size album",
+        "drill smith-jones --files 200 --to /mnt/new-disk",
+    ),
     "tiers": ("tiers", "tiers smith-jones"),
     "migrate": ("migrate --dry-run", "migrate", "migrate smith-jones --tier warm"),
     "scale": ("scale 8", "scale auto"),

@@ -147,6 +147,8 @@ def _drilled(report: drills.DrillReport) -> Iterator[str]:
         f"{format_span(report.restored_s)} ({format_rate(rate)}), the first after {format_span(report.first_file_s)}; "
         f"{report.compared_with_source} also equal their source, {format_count(len(report.problems), 'problem')}"
     )
+    if report.projected_100gb_s is not None:
+        yield f"PROJECTED for a wedding of 100 GB from {report.tier}: {format_span(report.projected_100gb_s)}"
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
 
@@ -205,6 +207,9 @@ def _status(status: Status) -> Iterator[str]:
         free = "" if tier.free_bytes is None else f", {format_bytes(tier.free_bytes)} free"
         limit = "" if tier.limit_bytes_per_s is None else f", limit {format_rate(tier.limit_bytes_per_s)}"
         yield f"{tier.tier}: {used}{free}{limit}, {clean(tier.url)}"
+    for row in status.storage.recovery[:1]:
+        what = f"{row.size}, {format_bytes(row.bytes_restored)} from {row.tier}"
+        yield f"last drill: {what} in {format_span(row.restored_s)}, first file after {format_span(row.first_file_s)}"
     for area in status.health:
         if area.health != "ok":
             yield f"{area.area}: {area.health}, {clean(area.reason)}"

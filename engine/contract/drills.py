@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.contract.operations import Operation, Result, WeddingName, _words
-from engine.contract.status import JobRow
+from engine.contract.status import DrillSize, JobRow, Tier
 
 
 class Drill(Operation, frozen=True, kw_only=True):
@@ -13,6 +13,9 @@ class Drill(Operation, frozen=True, kw_only=True):
 
     wedding: WeddingName
     files: Annotated[int, _words("how many files")] = 20
+    size: Annotated[DrillSize, _words("instead of so many files: one file; an album of 2 GB; the whole wedding")] = (
+        "files"
+    )
     snapshot: Annotated[str, _words("latest, an id or its first digits", title="SNAPSHOT")] = "latest"
     to: Annotated[
         str, _words("where the scratch folder is made, for its disk's speed (default: the home)", title="DIR")
@@ -33,4 +36,7 @@ class DrillReport(Result, frozen=True, kw_only=True):
     first_file_s: float
     restored_s: float
     compared_with_source: int
+    size: DrillSize = "files"
+    tier: Tier = "hot"  # the slowest that any of it was read from
+    projected_100gb_s: float | None = None  # PROJECTED: a wedding of 100 GB at this rate
     problems: tuple[str, ...] = ()

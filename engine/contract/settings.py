@@ -113,6 +113,12 @@ class HookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     timeout: Annotated[str, msgspec.Meta(description="how long one may take, as 60s")] = "60s"
 
 
+class DrillSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often it is to be proven that what is kept comes back."""
+
+    every: Annotated[str, msgspec.Meta(description="a newest drill that is older is an alert, as 30d")] = "30d"
+
+
 class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the screen looks."""
 
@@ -145,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limits: LimitSettings = LimitSettings()
     watch: WatchSettings = WatchSettings()
     hooks: HookSettings = HookSettings()
+    drills: DrillSettings = DrillSettings()
     schedules: tuple[ScheduleSetting, ...] = ()
     console: ConsoleSettings = ConsoleSettings()
 

@@ -93,6 +93,9 @@ class WeddingRow(_Document, frozen=True, kw_only=True):
     watch: WeddingWatch | None = None
 
 
+DrillSize = Literal["files", "first-file", "album", "wedding"]
+
+
 class AlertRow(_Document, frozen=True, kw_only=True):
     """Something that wants a person."""
 
@@ -315,6 +318,20 @@ class Replication(_Document, frozen=True, kw_only=True):
     weddings_not_safe: int  # committed, and a copy of something is owed
 
 
+class RecoveryRow(_Document, frozen=True, kw_only=True):
+    """What the newest drill of its size and tier measured. Seconds are since the drill's first read."""
+
+    size: DrillSize
+    tier: Tier  # the slowest that any of it was read from
+    wedding: str
+    measured_ns: int
+    files: int
+    bytes_restored: int
+    first_file_s: float
+    restored_s: float
+    projected_100gb_s: float | None  # PROJECTED: a wedding of 100 GB at this rate; None where too little was read
+
+
 class Storage(_Document, frozen=True, kw_only=True):
     """Where the bytes lie."""
 
@@ -322,6 +339,7 @@ class Storage(_Document, frozen=True, kw_only=True):
     endpoints: tuple[EndpointRow, ...] = ()  # of stores in buckets
     cache: CacheStatus | None = None  # None: none is needed, or none is wanted
     replication: Replication | None = None  # None: no regions are named, so there is one copy
+    recovery: tuple[RecoveryRow, ...] = ()  # measured by drills, the newest first
     repository: str  # its id, or empty when there is none yet
     moving: tuple[MovingRow, ...] = ()
     recalls: tuple[RecallRow, ...] = ()

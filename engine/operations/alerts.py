@@ -12,6 +12,7 @@ from engine.base.units import format_count
 from engine.contract.settings import STATUS_ROWS
 from engine.contract.status import AlertRow, JobKind
 from engine.jobs.job import Job
+from engine.operations import recoverytimes
 from engine.operations.context import Engine
 
 FAILURE_STANDS_NS = 7 * 86_400 * 10**9
@@ -34,6 +35,7 @@ def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
         *_of_the_engine(engine),
         *engine.coverage.alerts(engine),
         *engine.regional.alerts(engine.settings),
+        *recoverytimes.alerts(engine),
         *of_jobs,
     )
 

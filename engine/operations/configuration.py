@@ -31,7 +31,7 @@ from engine.operations.scheduling import check_schedule
 SETTINGS_BYTES_MAX = 1 << 20
 SPANS = (  # settings that are spans of time
     "classes.same_day_deadline", "classes.retrieval_deadline", "classes.next_day_deadline", "classes.standard_deadline",
-    "watch.settle", "watch.busy", "watch.rescan", "watch.poll", "hooks.timeout",
+    "watch.settle", "watch.busy", "watch.rescan", "watch.poll", "hooks.timeout", "drills.every",
 )  # fmt: skip
 UNSET_WORDS = frozenset({"", "unset", "default"})
 

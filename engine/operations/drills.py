@@ -16,11 +16,15 @@ from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations import recoverytimes
 from engine.operations.accepting import kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.outcomes import carried_out, judged
-from engine.pipeline.drill import DrillOutcome, DrillRun, sample
+from engine.pipeline.drill import DrillOutcome, DrillRun, album, files_of, sample
 from engine.pipeline.targets.folder import FolderTarget
+from engine.repository.entry import Entry
+
+ALBUM_BYTES = 2_000_000_000
 
 
 async def drill(engine: Engine, operation: drills.Drill) -> ops.Result:
@@ -44,6 +48,9 @@ async def drill(engine: Engine, operation: drills.Drill) -> ops.Result:
         first_file_s=outcome.first_file_s,
         restored_s=outcome.restored_s,
         compared_with_source=outcome.compared_with_source,
+        size=operation.size,
+        tier=outcome.tier,
+        projected_100gb_s=recoverytimes.projected_s(outcome),
         problems=outcome.problems,
         warnings=outcome.source_changes,
     )
@@ -65,18 +72,30 @@ def drill_spec(
         ):
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
-            entries = sample(vault.entries(snapshot), operation.files, random.Random(engine.entropy.token(16)))
+            entries = _chosen(vault.entries(snapshot), operation, random.Random(engine.entropy.token(16)))
             refuse_to_fill(above, sum(entry.data_bytes for entry in entries))
+            run = DrillRun(vault, snapshot, entries, target, root=root)
+            run.tier = recoverytimes.tier_of_packs(engine, vault, entries)
 
             def judge(outcome: DrillOutcome) -> Conclusion:
                 refuse_problems(outcome)
+                recoverytimes.keep(engine, wedding.name, operation.size, outcome)
                 warnings = len(target.warnings) + len(outcome.source_changes)
                 return Conclusion(snapshot=snapshot.id, warnings=warnings, message=outcome_line(outcome))
 
-            yield judged(DrillRun(vault, snapshot, entries, target, root=root), found, judge)
+            yield judged(run, found, judge)
 
     spec = JobSpec("drill", wedding, "standard", True, opened, turn=("drill", wedding.id))
     return kept(spec, operation)
+
+
+def _chosen(entries: Iterator[Entry], operation: drills.Drill, chance: random.Random) -> list[Entry]:
+    """The files of a drill of this size."""
+    if operation.size == "wedding":
+        return files_of(entries)
+    if operation.size == "album":
+        return album(files_of(entries), ALBUM_BYTES, chance)
+    return sample(entries, 1 if operation.size == "first-file" else operation.files, chance)
 
 
 @contextlib.contextmanager
@@ -107,7 +126,8 @@ def outcome_line(outcome: DrillOutcome) -> str:
     rate = outcome.bytes_restored / outcome.restored_s if outcome.restored_s > 0 else 0.0
     return (
         f"{format_count(outcome.files, 'file')}, {format_bytes(outcome.bytes_restored)} came back in "
-        f"{format_span(outcome.restored_s)} ({format_rate(rate)}), the first after {format_span(outcome.first_file_s)}"
+        f"{format_span(outcome.restored_s)} ({format_rate(rate)}) from {outcome.tier}, the first after "
+        f"{format_span(outcome.first_file_s)}"
     )
 
 

@@ -79,6 +79,17 @@ class SafeDocument(msgspec.Struct, frozen=True, array_like=True):
     safe_ns: int
 
 
+class DrillDocument(msgspec.Struct, frozen=True, array_like=True):
+    """What the newest drill of its size and tier measured."""
+
+    wedding: str
+    measured_ns: int
+    files: int
+    bytes_restored: int
+    first_file_s: float
+    restored_s: float
+
+
 class Kept(msgspec.Struct):
     """Everything that is kept."""
 
@@ -91,6 +102,7 @@ class Kept(msgspec.Struct):
     schedules: Documents[ScheduleDocument]
     schedule_states: Documents[ScheduleState]
     safe: Documents[SafeDocument]
+    drills: Documents[DrillDocument]  # by size and tier
     watcher: Watcher | None = None  # of the engine, once it watches
 
     @classmethod
@@ -106,6 +118,7 @@ class Kept(msgspec.Struct):
             schedules=Documents(journal, "schedule", ScheduleDocument),
             schedule_states=Documents(journal, "schedule-state", ScheduleState),
             safe=Documents(journal, "safe", SafeDocument),
+            drills=Documents(journal, "drill", DrillDocument),
         )
 
     def sources_of(self, wedding_id: str) -> tuple[bytes, ...]:

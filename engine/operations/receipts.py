@@ -98,7 +98,8 @@ class _Making(msgspec.Struct):
         return self._facts(snapshot, count, size_bytes, copies, card), files
 
     def _facts(self, snapshot: Snapshot, count: int, size_bytes: int, copies: CopyCount, card: CardOutcome) -> Facts:
-        needed = self.engine.settings.policy.critical_copies
+        settings = self.engine.settings
+        needed = settings.replication.copies if settings.regions else settings.policy.critical_copies
         reasons = list(copies.problems)
         if copies.fewest < needed:
             exist = "copy exists" if copies.fewest == 1 else "copies exist"

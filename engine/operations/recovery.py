@@ -20,6 +20,7 @@ from engine.contract.recovery import MakePaperKey, PaperKeyMade, Recover, Recove
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import JobSpec
+from engine.operations import recoverytimes
 from engine.operations.accepting import accept, kept
 from engine.operations.browsing import with_vault
 from engine.operations.configuration import change_setting, with_value
@@ -68,6 +69,7 @@ async def recover(engine: Engine, operation: Recover) -> Recovery:
         restored=tuple(rows),
         bytes_restored=bytes_restored,
         bytes_fetched=sum(row.bytes_fetched for row in rows),
+        eta_s=recoverytimes.eta_s(engine, bytes_restored) if operation.dry_run else None,
         warnings=tuple(warnings),
     )
 

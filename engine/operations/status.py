@@ -22,7 +22,7 @@ from engine.contract.status import (
 )
 from engine.jobs.totals import Totals
 from engine.monitor.health import JobFacts, health_of
-from engine.operations import watching
+from engine.operations import recoverytimes, watching
 from engine.operations.alerts import alerts_of
 from engine.operations.context import Engine
 from engine.operations.streams import percentiles_of
@@ -52,6 +52,7 @@ def build(engine: Engine) -> Status:
             endpoints=endpoints_of(engine.opening.stack),
             cache=cache_of(engine.opening.stack),
             replication=engine.regional.shown(engine.settings),
+            recovery=recoverytimes.rows(engine),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
             moving=engine.tiering.moving_rows(),
         ),

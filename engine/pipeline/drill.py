@@ -11,13 +11,12 @@ import os
 import random
 import stat as st
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
-from blake3 import blake3
-
-from engine.contract.settings import SEGMENT_BYTES
+from engine.contract.tiers import Tier
 from engine.pipeline.extents import DataMap
+from engine.pipeline.filehash import hash_of_data
 from engine.pipeline.plan import Selection
 from engine.pipeline.pool import Buffers, Unit
 from engine.pipeline.restore import RestoreOutcome, RestoreRun
@@ -37,6 +36,7 @@ class DrillOutcome(RestoreOutcome, frozen=True):
     first_file_s: float
     restored_s: float
     compared_with_source: int
+    tier: Tier  # the slowest that any of it was read from
     problems: tuple[str, ...]  # files that differ from what was backed up
     source_changes: tuple[str, ...]  # files whose source has other bytes behind the same size and time
 
@@ -65,6 +65,33 @@ def sample(entries: Iterable[Entry], count: int, chance: random.Random) -> list[
     return chosen
 
 
+def album(entries: Sequence[Entry], size_bytes: int, chance: random.Random) -> list[Entry]:
+    """Files that lie one after the other from anywhere on, as many as come to `size_bytes`; all if they are fewer."""
+    total_bytes = sum(entry.size for entry in entries)
+    first, at_bytes = 0, chance.randrange(max(1, total_bytes - size_bytes + 1))
+    while first < len(entries) and at_bytes >= entries[first].size:
+        at_bytes -= entries[first].size
+        first += 1
+    chosen: list[Entry] = []
+    for entry in entries[first:]:
+        if size_bytes <= 0:
+            break
+        chosen.append(entry)
+        size_bytes -= entry.size
+    return chosen
+
+
+def files_of(entries: Iterable[Entry]) -> list[Entry]:
+    """The files; of several names of one file the first."""
+    groups: set[int] = set()
+    found = []
+    for entry in entries:
+        if entry.kind == FILE and not (entry.link_group and entry.link_group in groups):
+            groups.add(entry.link_group)
+            found.append(entry)
+    return found
+
+
 class DrillRun(RestoreRun):
     """One drill: a retrieval of `entries` into `root`, and then the comparison."""
 
@@ -74,6 +101,7 @@ class DrillRun(RestoreRun):
         """`target` restores into the folder `root`, which is empty."""
         super().__init__(vault, snapshot, Selection(tuple(entry.path for entry in entries)), target)
         self._root = root
+        self.tier: Tier = "hot"  # the slowest that any of it lies in; for the outcome
         self._uncompared = deque(entries)
         self._began_s = self._first_s = self._restored_s = -1.0
         self._compared = 0
@@ -124,6 +152,7 @@ class DrillRun(RestoreRun):
             first_file_s=max(0.0, self._first_s),
             restored_s=max(0.0, self._restored_s),
             compared_with_source=self._compared,
+            tier=self.tier,
             problems=tuple(sorted(self._differ)),
             source_changes=tuple(sorted(self._sources_differ)),
         )
@@ -152,26 +181,9 @@ def _is_unchanged(path: bytes, entry: Entry) -> bool:
 
 
 def _hash_of(path: bytes, entry: Entry, buffers: Buffers) -> bytes:
-    """The hash of a file's data as the manifest has it (docs/format.md, section 6.5). Empty when it ends too early."""
-    segments: list[bytes] = []
-    hasher, in_segment = blake3(), 0
+    """The hash of a file's data as the manifest has it. Empty when it ends too early."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        for offset, length in DataMap(entry.size, entry.extents).pieces(0, entry.data_bytes):
-            end = offset + length
-            while offset < end:
-                room = buffers.source[: min(end - offset, SEGMENT_BYTES - in_segment)]
-                count = os.preadv(fd, [room], offset)
-                if not count:
-                    return b""
-                hasher.update(room[:count])
-                offset += count
-                in_segment += count
-                if in_segment == SEGMENT_BYTES:
-                    segments.append(hasher.digest())
-                    hasher, in_segment = blake3(), 0
+        return hash_of_data(fd, DataMap(entry.size, entry.extents), buffers.source)
     finally:
         os.close(fd)
-    if in_segment or not segments:
-        segments.append(hasher.digest())
-    return segments[0] if len(segments) == 1 else blake3(b"".join(segments)).digest()

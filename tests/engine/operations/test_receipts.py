@@ -16,6 +16,7 @@ from engine.local import LocalEngine
 from engine.repository.receipt import verify_receipt
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
+from tests.wedsync_tui.processes import eventually
 
 SMITH = "smith-jones"
 
@@ -118,6 +119,36 @@ def test_places_are_counted_by_region(tmp_path: Path) -> None:
         shutil.copytree(home / "repository" / "weddings", tmp_path / "warm" / "weddings", dirs_exist_ok=True)
         made = asking.ask(MakeReceipt(wedding=wedding), ReceiptResult)
         assert (made.copies, made.places) == (1, ("hot/home", "warm/home"))
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_three_regions_are_three_copies(tmp_path: Path) -> None:
+    """And one that lost a pack, or does not answer, is none."""
+    regions = "".join(
+        f'[[regions]]\nname = "{name}"\nhot = "file://{tmp_path}/{name}"\n' for name in ("london", "paris", "rome")
+    )
+    home = tmp_path / "home"
+    for name in ("home", "london", "paris", "rome"):
+        (tmp_path / name).mkdir()
+    (home / "config.toml").write_text(regions)
+    engine = LocalEngine.start(home, PASSPHRASE, streams=1)
+    asking = Asking(engine, tmp_path)
+
+    def counted() -> ReceiptResult:
+        return asking.ask(MakeReceipt(wedding=wedding), ReceiptResult)
+
+    try:
+        asking.ask(ops.InitRepository(), ops.RepositoryInfo)
+        wedding = fresh_wedding(asking, SMITH)
+        asking.ask(backup_of(wedding, make_source(tmp_path / "source")), ops.JobResult)
+        assert eventually(lambda: counted().copies == 3)  # the last of the three comes after the job
+        made = counted()
+        assert (made.level, made.safe_to_format, len(made.places)) == ("safe", True, 3)
+        packs = sorted((tmp_path / "rome" / "weddings").glob("*/packs/*"))
+        packs[0].unlink()
+        made = counted()
+        assert (made.level, made.copies, made.safe_to_format) == ("committed", 2, False)
     finally:
         engine.close(drain_s=0.0).result(ANSWER_S)
 

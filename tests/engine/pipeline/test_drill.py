@@ -8,9 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from engine.base.entropy import SystemEntropy
 from engine.pipeline import drill
-from engine.pipeline.drill import DrillOutcome, DrillRun, sample
+from engine.pipeline.drill import DrillOutcome, DrillRun, album, sample
 from engine.pipeline.targets.folder import FolderTarget
 from engine.pipeline.targets.target import FileWriter
 from engine.repository.entry import FILE, FOLDER, Entry
@@ -145,3 +148,27 @@ def test_a_source_that_rotted_in_silence_is_told(tmp_path: Path) -> None:
     assert outcome.source_changes == (
         f"{image} has other bytes than when it was backed up, behind the same size and time",
     )
+
+
+def _files(*sizes: int) -> list[Entry]:
+    return [Entry(b"%03d" % number, FILE, 0o644, 0, 0, 0, size=size) for number, size in enumerate(sizes)]
+
+
+@given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 200), st.integers(0, 2**32))
+def test_an_album_is_files_that_lie_together(sizes: list[int], wanted: int, seed: int) -> None:
+    """As much as is asked for, or all there is; without its last file it would be too little."""
+    entries = _files(*sizes)
+    chosen = album(entries, wanted, random.Random(seed))
+    if chosen:
+        first = entries.index(chosen[0])
+        assert chosen == entries[first : first + len(chosen)]
+    total = sum(entry.size for entry in chosen)
+    assert total >= min(wanted, sum(sizes))
+    assert not chosen or total - chosen[-1].size < wanted
+
+
+def test_an_album_begins_anywhere() -> None:
+    """Not at the first file of the card alone."""
+    entries = _files(*[10] * 20)
+    firsts = {album(entries, 50, random.Random(seed))[0].path for seed in range(200)}
+    assert len(firsts) >= 14
