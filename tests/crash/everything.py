@@ -7,6 +7,7 @@ trial failed, which is told with what brings it back.
 from __future__ import annotations
 
 import errno
+import logging
 import random
 import sys
 import traceback
@@ -122,6 +123,7 @@ def damages(seed: int) -> int:
 def main(arguments: list[str]) -> int:
     """See the module's words."""
     seed = int(arguments[1]) if len(arguments) > 1 else SEED
+    logging.getLogger().addHandler(logging.NullHandler())  # thousands of lines that say what was done to a trial
     failures = {"kills": kills, "damage": damages}[arguments[0]](seed)
     say(f"{failures} failures" if failures else "all held")
     return int(failures > 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import logging
 import os
 import random
 import signal
@@ -315,6 +316,7 @@ def prepare(name: str, place: Place) -> None:
 def carry_out(name: str, place: Place, cut: Cut) -> None:
     """Child: the work of a scenario behind the seam, dying at `cut`; tried once more if a call is refused there."""
     tighten()
+    logging.getLogger().addHandler(logging.NullHandler())  # what a refused call is warned of in
     place.logs.mkdir(exist_ok=True)
     promised = Log(place.logs / "promised")
     record_seals(place.logs / "seals")

@@ -379,3 +379,15 @@ async def test_slow_frames_make_the_screen_pull_less_often(engine: FakeEngine) -
         for _ in range(40):
             app._frame_took(loop.time())
         assert app._interval_s == 0.25
+
+
+async def test_a_toast_of_one_line_stands_over_the_newest_line_of_the_log_and_no_other_row() -> None:
+    """On the smallest screen, where the log has the same words."""
+    async with opened(FakeEngine(), (80, 24)) as (app, pilot):
+        before = shown(app).splitlines()
+        app.tell("backup of smith-jones has ended: 1,234 files, 20.1 GB in 41 s")
+        await settled(pilot)
+        after = shown(app).splitlines()
+        (row,) = (row for row in range(24) if before[row] != after[row])
+        assert "Nothing has happened" in before[row]
+        assert "20.1 GB in 41 s" in after[row]
