@@ -332,6 +332,30 @@ class RecoveryRow(_Document, frozen=True, kw_only=True):
     projected_100gb_s: float | None  # PROJECTED: a wedding of 100 GB at this rate; None where too little was read
 
 
+class ScrubAges(_Document, frozen=True, kw_only=True):
+    """When the copies in one place were verified; each wedding's count as the one verified longest ago."""
+
+    place: str  # as hot/london
+    within_day: int
+    within_week: int
+    within_month: int
+    within_quarter: int
+    longer_ago: int
+    never: int
+
+
+class Scrub(_Document, frozen=True, kw_only=True):
+    """The scrub: every copy is read again in the background. Figures since the start."""
+
+    enabled: bool
+    limit_bytes_per_s: float
+    copies_read: int
+    bytes_read: int
+    bad_found: int
+    problem: str  # why a copy could not be read, the last time
+    ages: tuple[ScrubAges, ...]
+
+
 class Storage(_Document, frozen=True, kw_only=True):
     """Where the bytes lie."""
 
@@ -340,6 +364,7 @@ class Storage(_Document, frozen=True, kw_only=True):
     cache: CacheStatus | None = None  # None: none is needed, or none is wanted
     replication: Replication | None = None  # None: no regions are named, so there is one copy
     recovery: tuple[RecoveryRow, ...] = ()  # measured by drills, the newest first
+    scrub: Scrub | None = None  # None: there is one copy of everything, which verify reads
     repository: str  # its id, or empty when there is none yet
     moving: tuple[MovingRow, ...] = ()
     recalls: tuple[RecallRow, ...] = ()

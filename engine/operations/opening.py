@@ -16,7 +16,7 @@ from engine.contract.settings import Settings
 from engine.contract.tiers import TIERS, Tier
 from engine.jobs.offload import Means
 from engine.operations.home import Home as EngineHome
-from engine.repository.damaged import DamagedPacks
+from engine.repository.damaged import Copies, DamagedPacks
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
 from engine.storage.distance import WhereaboutsOf, nowhere
@@ -209,8 +209,11 @@ class Opening:
     def _home(self) -> Home:
         if self._known is None:
             self._known = self._read_known()
-        recheck = self.stack.recheck if self.stack is not None else None
-        return Home(self._clock, self._entropy, *self._known, recheck)
+        stack = self.stack
+        copies = None
+        if stack is not None and stack.recheck is not None and stack.verified is not None:
+            copies = Copies(stack.recheck, stack.verified)
+        return Home(self._clock, self._entropy, *self._known, copies)
 
     def _ask(self) -> str:
         passphrase = self._passphrase() if callable(self._passphrase) else self._passphrase

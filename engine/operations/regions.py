@@ -11,7 +11,6 @@ from functools import partial
 
 import msgspec
 
-from engine.base.clock import Clock
 from engine.base.errors import Unavailable
 from engine.base.units import format_count, format_span, parse_span
 from engine.contract.regions import RegionSettings
@@ -19,10 +18,11 @@ from engine.contract.settings import STATUS_ROWS, Settings
 from engine.contract.status import AlertRow, RegionRow, Replication, WeddingRow
 from engine.contract.tiers import Tier, place_of
 from engine.contract.weddings import Wedding
-from engine.jobs.offload import Offload
+from engine.jobs.offload import Means
 from engine.jobs.records import Documents
 from engine.operations.facts import Facts, whereabouts_of
 from engine.operations.keeping import SafeDocument
+from engine.operations.scrubbing import Scrubbing
 from engine.storage.distance import by_distance
 from engine.storage.healing import Healer
 from engine.storage.healqueue import Backlog
@@ -62,11 +62,12 @@ class View(msgspec.Struct, frozen=True):
 class Regional:
     """The regions of one engine. Engine loop only."""
 
-    def __init__(self, facts: Facts, safe: Documents[SafeDocument], *, clock: Clock, offload: Offload) -> None:
+    def __init__(self, facts: Facts, safe: Documents[SafeDocument], means: Means) -> None:
+        self.scrubbing = Scrubbing(means)
         self._facts = facts
         self._safe = safe
-        self._clock = clock
-        self._offload = offload
+        self._clock = means.clock
+        self._offload = means.offload
         self._healers: dict[Tier, Healer] = {}
         self._stack: Stack | None = None
         self._try_again_s = 0.0

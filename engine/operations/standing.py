@@ -17,6 +17,7 @@ from engine.operations.context import Engine
 from engine.operations.migrating import Migrating
 from engine.operations.regions import HEAL_S
 from engine.operations.scheduling import Scheduler
+from engine.operations.scrubbing import SCRUB_S
 
 _LOG = logging.getLogger(__name__)
 _MINUTE_NS = 60 * 10**9
@@ -41,7 +42,7 @@ class Standing:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What runs as long as the engine does."""
-        return self._watcher.tend(), self._watcher.walk(), self._tend_regions()
+        return self._watcher.tend(), self._watcher.walk(), self._tend_regions(), self._tend_copies()
 
     async def go_on(self) -> None:
         """The repository is open and the register known: go on from where the last engine on this home was."""
@@ -95,6 +96,21 @@ class Standing:
                 _LOG.warning("regions could not be tended: %s", error.line())
             except Exception:
                 _LOG.exception("tending the regions met a bug")
+
+    async def _tend_copies(self) -> None:
+        """Read copies again, for ever. What goes wrong is logged, and tried again."""
+        engine = self._engine
+        while True:
+            await engine.clock.sleep(SCRUB_S)
+            stack = engine.opening.stack
+            if engine.opening.repository is None or engine.stopping or stack is None or len(stack.places) < 2:
+                continue
+            try:
+                await engine.regional.scrubbing.round(stack, engine.home.locations(), engine.settings)
+            except WedSyncError as error:
+                _LOG.warning("copies could not be read again: %s", error.line())
+            except Exception:
+                _LOG.exception("the scrub met a bug")
 
     def close(self) -> None:
         """Watch nothing any more."""

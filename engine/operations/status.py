@@ -51,6 +51,7 @@ def build(engine: Engine) -> Status:
             tiers=engine.rationing.shown(engine.measured.tiers),
             endpoints=endpoints_of(engine.opening.stack),
             cache=cache_of(engine.opening.stack),
+            scrub=engine.regional.scrubbing.shown(engine.settings),
             replication=engine.regional.shown(engine.settings),
             recovery=recoverytimes.rows(engine),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ from engine.repository.pack import PackEntry, read_footer, split_records
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
+_T = TypeVar("_T")
 LOSSES_KEPT = 1000
 _UNIT_BYTES = 12 * MIB  # of what is saved, sealed at a time
 
@@ -74,7 +76,7 @@ class RepairRun(Run[RepairOutcome]):
     def _look_at(self, name: bytes, buffers: Buffers) -> None:
         known = self._indexed.get(name)
         try:
-            footer = read_footer(self._vault.store, self._vault.keys, name)
+            footer = self._from_a_good_copy(name, lambda: read_footer(self._vault.store, self._vault.keys, name))
         except (IntegrityError, NotFound) as error:
             self._note_bad(name, known, error.message)
         else:
@@ -87,17 +89,29 @@ class RepairRun(Run[RepairOutcome]):
             self.progress.files_done += 1
 
     def _look_inside(self, footer: PackEntry, known: PackEntry | None, buffers: Buffers) -> None:
-        try:
+        def look() -> None:
             packcheck.check_name(self._vault, footer, buffers)
             spoilt = next((what for _, data, what in packcheck.open_all(self._vault, footer, buffers) if not data), "")
             if spoilt:
                 raise IntegrityError(spoilt)
+
+        try:
+            self._from_a_good_copy(footer.name, look)
         except (IntegrityError, NotFound) as error:
             self._note_bad(footer.name, footer if known is not None else None, error.message)
         else:
             self._vault.mark_sound(footer.name)
             if known is None or footer.name in self._fresh:
                 self._note_good(footer)
+
+    def _from_a_good_copy(self, name: bytes, read: Callable[[], _T]) -> _T:
+        """What is read of a pack; once more, where what was read is wrong and another copy of it is good."""
+        try:
+            return read()
+        except (IntegrityError, NotFound):
+            if not self._vault.has_good_copy(name):
+                raise
+        return read()
 
     def _note_good(self, footer: PackEntry) -> None:
         with self._lock:

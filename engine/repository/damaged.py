@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,13 @@ from engine.base.shapes import from_json
 from engine.repository import layout
 
 _LOG = logging.getLogger(__name__)
+
+
+class Copies(msgspec.Struct, frozen=True):
+    """What those who keep several copies are asked and told, by a pack's object name."""
+
+    recheck: Callable[[str], bool]  # after it was read in vain: whether there is a good copy, which is then read
+    verified: Callable[[str], None]  # it was read whole, and is good
 
 
 class DamagedPacks:

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -26,7 +26,7 @@ from engine.base.errors import (
 )
 from engine.base.ids import WEDDING_ID_BYTES
 from engine.repository import codec, crypto, keyring, layout, numbered, paper, snapshot
-from engine.repository.damaged import DamagedPacks
+from engine.repository.damaged import Copies, DamagedPacks
 from engine.repository.leases import Lease
 from engine.repository.register import Register
 from engine.repository.seen import SeenNumbers
@@ -76,7 +76,7 @@ class Home(msgspec.Struct, frozen=True):
     entropy: Entropy
     seen: SeenNumbers
     damaged: DamagedPacks = msgspec.field(default_factory=DamagedPacks)
-    recheck: Callable[[str], bool] | None = None  # see `WeddingVault`
+    copies: Copies | None = None  # None: there is one copy of everything
 
 
 class _Held(msgspec.Struct):
@@ -100,7 +100,7 @@ class Repository:
         self._sealed = sealed
         self._clock = home.clock
         self._damaged = home.damaged
-        self._recheck = home.recheck
+        self._copies = home.copies
         self._slot = slot
         self._lock = threading.Lock()
         self._used: dict[bytes, _Held] = {}  # each guarded by the lock of its wedding's opening
@@ -318,7 +318,7 @@ class Repository:
 
     def _newly_opened(self, wedding: bytes) -> _Held:
         number, keys = self._wedding_keys(wedding)
-        vault = WeddingVault(self.store, keys, self._sealed.entropy, self._damaged, self._recheck)
+        vault = WeddingVault(self.store, keys, self._sealed.entropy, self._damaged, self._copies)
         return _Held(vault, number)
 
     def _rested(self, wedding: bytes) -> _Held | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from engine.base.entropy import Entropy
 from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.repository import codec, crypto, fragment, layout, snapshot
-from engine.repository.damaged import DamagedPacks
+from engine.repository.damaged import Copies, DamagedPacks
 from engine.repository.entry import Entry
 from engine.repository.index import Index, Location
 from engine.repository.keyring import WeddingKeys
@@ -39,17 +39,14 @@ class WeddingVault:
         keys: WeddingKeys,
         entropy: Entropy,
         damaged: DamagedPacks | None = None,
-        recheck: Callable[[str], bool] | None = None,
+        copies: Copies | None = None,
     ) -> None:
-        """`damaged`: the packs that this home has found damaged; without, what is found is known here only.
-
-        `recheck` looks at every copy of a pack that was read in vain; whether there is a good one, which is then read.
-        """
+        """`damaged`: the packs that this home has found damaged (else known here only); `copies`: None: one of each."""
         self.store = store
         self.keys = keys
         self.entropy = entropy
         self._damaged_packs = damaged or DamagedPacks()
-        self._recheck = recheck
+        self._copies = copies
         self.index = Index(self._damaged_packs.names())
         self.recovered: list[PackEntry] = []  # from footers, because a fragment was unreadable
         self._lock = threading.Lock()
@@ -189,6 +186,8 @@ class WeddingVault:
         """A pack was read whole, and is good."""
         self.index.mark_sound(pack)
         self._damaged_packs.forget([pack])
+        if self._copies is not None:
+            self._copies.verified(layout.pack(self.keys.wedding, pack))
 
     def known_damaged(self) -> frozenset[bytes]:
         """The packs that were found damaged, of whatever wedding."""
@@ -380,9 +379,9 @@ class WeddingVault:
 
         Not asked again of packs that are marked as damaged. Reads every copy.
         """
-        if self._recheck is None or pack in self._damaged_packs.names():
+        if self._copies is None or pack in self._damaged_packs.names():
             return False
-        return self._recheck(layout.pack(self.keys.wedding, pack))
+        return self._copies.recheck(layout.pack(self.keys.wedding, pack))
 
     def _read_other_copy(self, chunk_id: bytes, pack: PackEntry) -> bytes | None:
         if not self.has_good_copy(pack.name):

@@ -200,6 +200,21 @@ class Locations:
             ).fetchall()
             return [token.hex() for (token,) in rows]
 
+    def ages(self, now_ns: int, bounds_s: Sequence[int]) -> dict[str, list[int]]:
+        """By place: how many good copies were verified within each of these spans, then longer ago, then never.
+
+        Each wedding's copies count as the one that was verified longest ago.
+        """
+        found: dict[str, list[int]] = {}
+        with self._use() as connection:
+            rows = connection.execute("SELECT place, oldest, packs FROM totals WHERE packs > 0").fetchall()
+            for place, oldest, packs in rows:
+                counts = found.setdefault(self._place_names[place], [0] * (len(bounds_s) + 2))
+                age_s = now_ns // _NS - oldest
+                at = next((at for at, bound_s in enumerate(bounds_s) if age_s <= bound_s), len(bounds_s))
+                counts[at if oldest else -1] += packs
+        return found
+
     def rebuild(self, place: str, listing: Iterable[ObjectInfo], *, begun_ns: int) -> Rebuilt:
         """Learn from a listing of a place (whole, sorted by name, begun at `begun_ns`) what lies there.
 

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import NotFound, WedSyncError
+from engine.contract.tiers import TIERS, tier_of
 from engine.storage.locations import Copy, CopyState, Locations, pack_of
 from engine.storage.stores.store import ObjectStore
 from engine.storage.whole import PIECE_BYTES, is_whole
@@ -50,6 +51,13 @@ class Rechecker:
             if found.state != "good":
                 _LOG.warning("the copy of %s in %s is %s", name, place, found.state)
         return good
+
+    def verified(self, name: str) -> None:
+        """A pack was read whole and is good: the copy that reads come to first."""
+        for copy in sorted(self._locations.copies(name), key=lambda copy: TIERS.index(tier_of(copy.place))):
+            if copy.state == "good":
+                self._locations.record(name, msgspec.structs.replace(copy, verified_ns=self._clock.now_ns()))
+                return
 
     def _looked_at(self, name: str, place: str, store: ObjectStore, piece: memoryview) -> Copy | None:
         """A copy as it is now; None where there is none."""

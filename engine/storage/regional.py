@@ -92,10 +92,13 @@ def _record(locations: Locations, name: str, copy: Copy, event: CopyEvent, now_n
         locations.forget(name, copy.place)
         return
     known = next((found for found in locations.copies(name) if found.place == copy.place), copy)
+    size_bytes = copy.size_bytes or known.size_bytes
+    if not size_bytes:
+        return  # of a copy that nobody has written down nothing is known that could be kept
     if event == "written":
         found = msgspec.structs.replace(copy, written_ns=now_ns)
     elif event == "verified":
-        found = msgspec.structs.replace(known, size_bytes=copy.size_bytes, state="good", verified_ns=now_ns)
+        found = msgspec.structs.replace(known, size_bytes=size_bytes, state="good", verified_ns=now_ns)
     else:
         found = msgspec.structs.replace(known, state="bad")
     locations.record(name, found)

@@ -34,6 +34,8 @@ from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedOb
 
 SPOOLS_MAX = 16  # packs on their way at once
 _DOUBTED_MAX = 10_000
+_SERVED_MAX = 4096
+_SEVERAL = ""
 _HIDDEN_FOLDER = TOMBSTONES.rstrip("/")
 _T = TypeVar("_T")
 
@@ -45,7 +47,8 @@ class ReplicatedStore:
         """The regions and the healing queue are this store's from now on."""
         self.shared = shared
         self._publications = Publications(shared, spools_max=SPOOLS_MAX)
-        self._distrusting = threading.Lock()
+        self._rechecking = threading.Lock()
+        self._served: dict[str, str] = {}  # pack → the region that all its parts came from; a few of them
         self._doubted: set[tuple[str, str]] = set()  # copies that are to be looked at; written once each
 
     @property
@@ -130,10 +133,10 @@ class ReplicatedStore:
         check_name(name)
         self._check_open()
         if is_hash_name(name):
-            return self._first(name, lambda store: _hashed(store, name, limit_bytes))
+            return self._first(name, lambda store, _: _hashed(store, name, limit_bytes))
         voters = self.shared.voters(name)
         if len(voters) == 1:
-            return self._first(name, lambda store: store.get(name, limit_bytes=limit_bytes), ranked=voters)
+            return self._first(name, lambda store, _: store.get(name, limit_bytes=limit_bytes), ranked=voters)
         ranked = sorted(voters, key=lambda region: not region.is_usable)
         enough = agreement.majority_of(len(voters))
         answers = self._read(name, ranked[:enough], limit_bytes)
@@ -149,20 +152,30 @@ class ReplicatedStore:
             )
         if values and Reply.ABSENT in answers and self.shared.is_buried(name):
             raise NotFound(f"{name} is not in the store")
-        return self._first(name, lambda store: store.get(name, limit_bytes=limit_bytes))
+        return self._first(name, lambda store, _: store.get(name, limit_bytes=limit_bytes))
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """See `ObjectStore.read_into`."""
         check_name(name)
         check(offset >= 0, "an offset is not negative")
         self._check_open()
-        self._first(name, lambda store: store.read_into(name, offset, buffer))
+
+        def read(store: ObjectStore, region: Region) -> str:
+            store.read_into(name, offset, buffer)
+            return region.name
+
+        served = self._first(name, read)
+        if is_hash_name(name):
+            if len(self._served) >= _SERVED_MAX:
+                self._served.clear()
+            is_one_copy = offset == 0 or self._served.get(name) == served
+            self._served[name] = served if is_one_copy else _SEVERAL
 
     def stat(self, name: str) -> ObjectInfo:
         """See `ObjectStore.stat`."""
         check_name(name)
         self._check_open()
-        return self._first(name, lambda store: store.stat(name))
+        return self._first(name, lambda store, _: store.stat(name))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `ObjectStore.list`: what any region tells of, without what is deleted."""
@@ -201,25 +214,31 @@ class ReplicatedStore:
         found, _ = self._vote(name, voters, agreement.settle(len(voters)))
         return found if isinstance(found, bytes) else None
 
-    def distrust(self, name: str) -> bool:
+    def recheck(self, name: str) -> bool:
         """What was read of a pack does not open: compare its copies with its name, nearest first, up to a good one.
 
-        Bad ones are never read again, and are healed. Whether reading again will give other bytes.
+        Bad ones are never read again, and are healed. Whether there is a good one, which is then read.
         """
         if not is_hash_name(name):
             return False
-        with self._distrusting:
+        with self._rechecking:
             for region in self.shared.to_read(name):
                 try:
                     size_bytes = region.call(partial(hash_copy, name))
-                except (IntegrityError, NotFound):
+                except IntegrityError:
                     self.shared.mark_bad(name, region.name)
                 except WedSyncError:
                     continue
                 else:
                     self.shared.note(name, region.name, "verified", size_bytes)
-                    return bool(self.shared.bad(name))
+                    return True
         return False
+
+    def verified(self, name: str) -> None:
+        """All of a pack was read, and is good: so is the copy in the region that gave it."""
+        served = self._served.get(name, _SEVERAL)
+        if served != _SEVERAL:
+            self.shared.note(name, served, "verified", 0)
 
     def _vote(
         self, name: str, voters: Sequence[Region], votes: agreement.Votes, first: Future[Answer] | None = None
@@ -269,14 +288,14 @@ class ReplicatedStore:
 
     # --- asking -----------------------------------------------------------------------------------------
 
-    def _first(self, name: str, use: Callable[[ObjectStore], _T], ranked: Sequence[Region] = ()) -> _T:
+    def _first(self, name: str, use: Callable[[ObjectStore, Region], _T], ranked: Sequence[Region] = ()) -> _T:
         """What the first region says that has the object."""
         if self.shared.was_buried(name):
             raise NotFound(f"{name} is not in the store")
         errors: list[WedSyncError] = []
         for region in [*ranked, *(each for each in self.shared.to_read(name) if each not in ranked)]:
             try:
-                found = region.call(use)
+                found = region.call(lambda store, region=region: use(store, region))  # type: ignore[misc]
             except (IntegrityError, NotFound, NotPermitted, Unavailable) as error:
                 if isinstance(error, IntegrityError) and is_hash_name(name):
                     self._doubt(name, region)

@@ -33,7 +33,7 @@ _BURIED_MAX = 100_000
 _PIECE_BYTES = MIB
 
 CopyEvent = Literal["written", "verified", "bad", "gone"]
-NoteCopy = Callable[[str, str, CopyEvent, int], None]  # object, region, what happened, its size
+NoteCopy = Callable[[str, str, CopyEvent, int], None]  # object, region, what happened, its size; 0: as it was
 
 
 class Policy(msgspec.Struct, frozen=True):

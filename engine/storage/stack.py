@@ -46,8 +46,8 @@ class Stack(msgspec.Struct, frozen=True):
     cache: BlockCache | None = None  # in front of warm and cold, for what the repository reads
     cached: Mapping[Tier, CachedStore] = {}
     replicated: Mapping[Tier, ReplicatedStore] = {}  # where regions are named
-
     recheck: Callable[[str], bool] | None = None  # see `Rechecker.recheck`; None: there is one copy of everything
+    verified: Callable[[str], None] | None = None  # a pack was read whole, and is good: the catalog remembers
 
     def close(self) -> None:
         """Close every store, and the cache."""
@@ -118,7 +118,8 @@ def _cached_stack(
             if tier != "hot"
         }
     rechecker = Rechecker(places, locations, wanted.clock)
-    return Stack(TieredStore({**tiers, **cached}, locations), tiers, places, cache, cached, recheck=rechecker.recheck)
+    store = TieredStore({**tiers, **cached}, locations)
+    return Stack(store, tiers, places, cache, cached, recheck=rechecker.recheck, verified=rechecker.verified)
 
 
 def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
@@ -148,9 +149,18 @@ def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
         replicated[tier] = ReplicatedStore(shared)
         places |= {place_of(tier, region.name): RegionalStore(region) for region in regions}
     tiers = {tier: MeteredStore(store, wanted.meters[tier]) for tier, store in replicated.items()}
-    if list(tiers) == ["hot"]:
-        return Stack(tiers["hot"], tiers, places, replicated=replicated)
-    return msgspec.structs.replace(_cached_stack(wanted, tiers, places, locations), replicated=replicated)
+    stores = list(replicated.values())
+
+    def recheck(name: str) -> bool:
+        return any(store.recheck(name) for store in stores)
+
+    def verified(name: str) -> None:
+        for store in stores:
+            store.verified(name)
+
+    alone = Stack(tiers["hot"], tiers, places)
+    stack = alone if list(tiers) == ["hot"] else _cached_stack(wanted, tiers, places, locations)
+    return msgspec.structs.replace(stack, replicated=replicated, recheck=recheck, verified=verified)
 
 
 def _opener(url: str, create: bool) -> Callable[[], ObjectStore]:

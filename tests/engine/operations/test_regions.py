@@ -16,7 +16,7 @@ from engine.contract.status import RegionRow
 from engine.repository.crypto import DATA_PACK
 from tests.engine.homes import home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding, make_source
-from tests.engine.operations.test_damage import engine_on
+from tests.engine.operations.test_damage import engine_on, flip
 from tests.trees import describe
 
 NAMES = ("london", "paris", "sydney")
@@ -111,3 +111,44 @@ def test_packs_go_to_the_regions_that_are_nearest_to_the_venue(tmp_path: Path) -
 def data_packs(folder: Path) -> set[str]:
     """The packs of data in a region."""
     return {path.name for path in folder.glob("weddings/*/packs/*") if path.read_bytes()[5] == DATA_PACK}
+
+
+def test_the_scrub_finds_a_bad_copy_and_it_is_healed_from_a_good_one(tmp_path: Path) -> None:
+    home, source = home_in_regions(tmp_path, more='[scrub]\nevery = "1s"\n'), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: data_packs(tmp_path / "paris") == data_packs(tmp_path / "london") != set())
+        (pack,) = (tmp_path / "paris").glob(f"weddings/*/packs/{min(data_packs(tmp_path / 'paris'))}")
+        before = pack.read_bytes()
+        flip(pack)
+        soon(lambda: pack.exists() and pack.read_bytes() == before)
+        scrub = asking.engine.status().storage.scrub
+        assert scrub is not None
+        assert scrub.bad_found >= 1
+        asking.ask(ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True), ops.JobResult)
+
+
+@pytest.mark.parametrize("look", ["retrieve", "verify", "repair"])
+def test_a_copy_that_is_spoilt_costs_nothing_and_is_healed(tmp_path: Path, look: str) -> None:
+    home, source = home_in_regions(tmp_path, more="[scrub]\nenabled = false\n"), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: objects_in(tmp_path / "paris") == objects_in(tmp_path / "london"))
+        packs = sorted((tmp_path / "london").glob("weddings/*/packs/*"))
+        before = [pack.read_bytes() for pack in packs]
+        for pack in packs:
+            flip(pack, 60)  # in its first blob
+        if look == "retrieve":
+            back = ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True)
+            assert asking.ask(back, ops.JobResult).job.warnings == 0
+            assert describe(tmp_path / "back" / source.relative_to("/")) == describe(source)
+        elif look == "verify":
+            report = asking.ask(ops.Verify(wedding="smith-jones", all=True), ops.VerifyReport)
+            assert report.problems == ()
+            assert len(report.warnings) == len(packs)
+        else:
+            repaired = asking.ask(ops.Repair(wedding="smith-jones", all=True), ops.RepairReport)
+            assert (repaired.packs_dropped, repaired.losses) == (0, ())
+        soon(lambda: all(pack.exists() for pack in packs) and [pack.read_bytes() for pack in packs] == before)

@@ -11,7 +11,7 @@ from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable
 from engine.storage.healing import Healer
 from engine.storage.replicas import ReplicatedStore
 from tests.engine.storage.regions import World, heal_all, world
-from tests.faults import FlipBit, Lie, Rule
+from tests.faults import Fail, FlipBit, Lie, Rule
 from tests.suites.object_store import ObjectStoreSuite, OpenEngine, names_in, pattern, publish
 
 FOLDER = "weddings/" + "0f" * 16 + "/packs/"
@@ -214,7 +214,7 @@ def test_a_part_that_does_not_open_is_read_from_another_region(three: World) -> 
     buffer = bytearray(4096)
     store.read_into(name, 0, memoryview(buffer))
     assert buffer != data[:4096]
-    assert store.distrust(name)
+    assert store.recheck(name)
     store.read_into(name, 0, memoryview(buffer))
     assert buffer == data[:4096]
     assert store.shared.bad(name) == {"alpha"}
@@ -223,11 +223,30 @@ def test_a_part_that_does_not_open_is_read_from_another_region(three: World) -> 
     assert store.shared.bad(name) == frozenset()
 
 
-def test_a_pack_whose_copies_are_all_good_gains_nothing_by_reading_again(three: World) -> None:
+def test_looking_at_good_copies_again_marks_none(three: World) -> None:
     store = three.open()
     name, data = hashed(8192)
     publish(store, name, data)
-    assert not store.distrust(name)
+    assert store.recheck(name)
+    assert store.shared.bad(name) == frozenset()
+    assert store.shared.queue.is_quiet(30.0)
+    assert store.shared.queue.backlog() == {}
+
+
+def test_what_was_read_whole_counts_as_verified_where_one_region_gave_all_of_it(three: World) -> None:
+    store, told = three.open(), []
+    name, data = hashed(8192)
+    publish(store, name, data)
+    store.shared.note = lambda *event: told.append(event)
+    for offset in (0, 4096):
+        store.read_into(name, offset, memoryview(bytearray(4096)))
+    store.verified(name)
+    assert told == [(name, "alpha", "verified", 0)]
+    store.read_into(name, 0, memoryview(bytearray(4096)))
+    three.doors[0]["alpha"].add(Rule("read_into", Fail(Unavailable("gone"))))
+    store.read_into(name, 4096, memoryview(bytearray(4096)))
+    store.verified(name)
+    assert len(told) == 1
 
 
 def test_bytes_that_are_wrong_in_one_region_are_outvoted(three: World) -> None:
@@ -245,7 +264,7 @@ def test_a_pack_that_is_bad_everywhere_stays_owed_and_is_told(three: World) -> N
     for region in three.names:
         three.media[region].remove(name)
         three.media[region].add(name, b"\1" + data[1:], 0)
-    assert not store.distrust(name)
+    assert not store.recheck(name)
     with pytest.raises((NotFound, IntegrityError)):
         store.read_into(name, 0, memoryview(bytearray(8)))
     heal_all(store)
