@@ -78,14 +78,12 @@ class Carrier:
 
     def _open(self, active: Active, context: AbstractContextManager[Prepared], closed: Future[None]) -> Prepared:
         """Open a job and give its run to the streams. On the executor: the first unit waits for no turn of the loop."""
-        job, prepared = active.job, context.__enter__()
+        prepared = context.__enter__()
         run = prepared.run
         try:
-            has_come_through = job.kind == "retrieve" and job.initiation_s is not None
-            if job.kind in DATED_KINDS and not has_come_through:
-                run.accepted_s = job.queued_monotonic_s
             active.run = run  # from now on who stops the job, or moves it, tells the run; what was told before is here
-            run.priority = job.priority
+            date(active)
+            run.priority = active.serves.priority
             if active.stop:
                 self.tell_to_stop(active)  # the pool lets go of it in its own way
             run.done.add_done_callback(functools.partial(_close, context, closed))
@@ -94,6 +92,17 @@ class Carrier:
             _leave(context, error)
             raise
         return prepared
+
+
+def date(active: Active) -> None:
+    """Say from when on the deadline of a run counts. A retrieval that has come through has none any more."""
+    job = active.job
+    if (
+        active.run is not None
+        and job.kind in DATED_KINDS
+        and not (job.kind == "retrieve" and job.initiation_s is not None)
+    ):
+        active.run.accepted_s = active.serves.queued_monotonic_s
 
 
 def _close(context: AbstractContextManager[Prepared], closed: Future[None], done: Future[object]) -> None:

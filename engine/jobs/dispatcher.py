@@ -21,12 +21,12 @@ from engine.base.ids import JOB_ID_BYTES
 from engine.base.units import format_count, format_span
 from engine.contract.events import EventKind
 from engine.contract.settings import EngineSettings
-from engine.contract.status import JobKind, JobRow
-from engine.contract.weddings import JobClass
+from engine.contract.status import JobRow
+from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs import retries
-from engine.jobs.carrier import Came, Carrier
+from engine.jobs.carrier import Came, Carrier, date
 from engine.jobs.figures import Figures
-from engine.jobs.job import Job
+from engine.jobs.job import Job, interruption
 from engine.jobs.measure import Rate
 from engine.jobs.offload import Means
 from engine.jobs.queue import Waiting
@@ -36,10 +36,6 @@ from engine.pipeline.pool import StreamPool
 
 OPENING_MAX = 16  # jobs whose vault and source are being opened at once
 SHARES: Mapping[JobClass, float] = {"same-day": 1.0, "retrieval": 15 / 16, "next-day": 0.9, "standard": 0.8}
-_LEFT_OFF: dict[JobKind, str] = {
-    "store": "the engine stopped; store it again",
-    "retrieve": "the engine stopped; retrieve again, with --overwrite changed to go on",
-}
 
 
 class Dispatcher:
@@ -281,9 +277,10 @@ class Dispatcher:
             if first := self._turns.take(idle):
                 idle.job.message = f"waits for job {first[:8]}, which is at work on the same"
                 idle.job.was_held_up = True
+                self._lend_class(first)
                 continue
             del roster.queued[job_id]
-            active = Active(idle.job, idle.spec, Rate(count=0, time_s=self._clock.monotonic_s()))
+            active = Active(idle.job, idle.spec, Rate(count=0, time_s=self._clock.monotonic_s()), serves=idle.job)
             roster.active[job_id] = active
             self._opening += 1
             idle.job.move("running", now_ns=self._clock.now_ns())
@@ -314,6 +311,7 @@ class Dispatcher:
             return
         idle = self.roster.queued.pop(job.id, None) or self.roster.paused.pop(job.id)
         self.roster.queue.remove(job.id)
+        self._lend_class(self._turns.in_the_way(job.id))
         if how == "pause":
             self._park(idle)
         else:
@@ -365,8 +363,10 @@ class Dispatcher:
         self._tell_waiters(job)
         self._announce("job-queued", job)
 
+        due_s = self._clock.monotonic_s() + wait_s
+
         async def push() -> None:
-            await self._clock.sleep(wait_s)
+            await self._clock.sleep(max(0.0, due_s - self._clock.monotonic_s()))
             if self.roster.queued.get(job.id) is idle and job.retry_ns:
                 job.retry_ns = 0
                 self._line_up(idle)
@@ -388,11 +388,8 @@ class Dispatcher:
     ) -> None:
         job = idle.job
         goes_on = state == "interrupted" and bool(job.operation) and self._keep is not None
-        if goes_on:
-            message = "it stays paused" if job.state == "paused" else "the engine stopped; it goes on at the next start"
-        elif state == "interrupted":
-            left_off = _LEFT_OFF.get(job.kind, "the engine stopped; begin it again to go on from its checkpoint")
-            message = left_off if job.started_ns else "the engine stopped before it began"
+        if state == "interrupted":
+            message = interruption(job, goes_on=goes_on)
         job.move(state, now_ns=self._clock.now_ns(), message=message)
         self._end(idle, is_over=not goes_on)
 
@@ -427,9 +424,24 @@ class Dispatcher:
             job.note("class-changed", f"{job.priority} → {priority}", now_ns=self._clock.now_ns())
         job.priority = priority
         self.roster.queue.reclassify(job.id, priority)
-        active = self.roster.active.get(job.id)
-        if active is not None and active.run is not None:
-            active.run.reclassify(priority)
+        self._lend_class(job.id)
+        self._lend_class(self._turns.in_the_way(job.id))
+
+    def _lend_class(self, job_id: str) -> None:
+        """Have a job that is at work served by the highest class of its own and of those that wait for it.
+
+        Of these the one accepted first: its deadline is the one to keep. So nobody waits behind a lower class.
+        """
+        active = self.roster.active.get(job_id)
+        if active is None:
+            return
+        waiting = [idle.job for idle in self._turns.behind(job_id) if self.roster.queued.get(idle.job.id) is idle]
+        active.serves = min(
+            [active.job, *waiting], key=lambda job: (JOB_CLASSES.index(job.priority), job.queued_monotonic_s)
+        )
+        if active.run is not None:
+            date(active)
+            active.run.reclassify(active.serves.priority)
 
 
 def _refuse_ended(job: Job) -> None:

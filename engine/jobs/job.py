@@ -177,3 +177,18 @@ def _turn(before: JobState, after: JobState, message: str) -> JobTurn:
     if after == "queued":
         return "attempt-failed" if before == "running" and message else "resumed"
     return after
+
+
+_LEFT_OFF: dict[JobKind, str] = {
+    "store": "the engine stopped; store it again",
+    "retrieve": "the engine stopped; retrieve again, with --overwrite changed to go on",
+}
+
+
+def interruption(job: Job, *, goes_on: bool) -> str:
+    """What to know of a job that the end of the engine has interrupted; `goes_on`: the next engine goes on with it."""
+    if goes_on:
+        return "it stays paused" if job.state == "paused" else "the engine stopped; it goes on at the next start"
+    if not job.started_ns:
+        return "the engine stopped before it began"
+    return _LEFT_OFF.get(job.kind, "the engine stopped; begin it again to go on from its checkpoint")

@@ -4,6 +4,9 @@ A key is what calls may queue up behind (a wedding, the register): a wedding who
 threads and nobody else's. The awaiting side runs on the engine loop, the calls on the executor's threads. What
 threads have for the loop is gathered: one wake-up brings all that came while the loop was at work, where the standard
 library's executor wakes it for each, and makes two futures for it.
+
+While calls are short, a few threads carry out all of them: more would only take the interpreter's lock from each other,
+at every system call. What waits for `PATIENCE_S` is given threads of its own, as there are stores that take long.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]  # the engin
 
 THREADS = 32
 CALLS_PER_KEY = 3
+AT_ONCE = 4
+PATIENCE_S = 0.01
 _LOG = logging.getLogger(__name__)
 
 
@@ -72,6 +77,7 @@ class Offload:
         self._at_work = 0  # calls handed to threads that have not come back
         self._running: dict[str, int] = {}  # key → calls of it among those
         self._behind: dict[str, deque[_Call[Any]]] = {}  # key → calls that wait for one of those to end
+        self._patient: deque[_Call[Any]] = deque()  # calls that wait for one of the few threads to be free
         self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
         self._is_closed = False
         self._mutex = threading.Lock()
@@ -87,7 +93,7 @@ class Offload:
         future: asyncio.Future[T] = loop.create_future()
         call: _Call[Any] = _Call(key, function, future)
         if self._running.get(key, 0) < self._calls_per_key:
-            self._hand_over(call)
+            self._admit(call)
         else:
             self._behind.setdefault(key, deque()).append(call)
         return await future
@@ -115,14 +121,28 @@ class Offload:
     def close(self) -> None:
         """Take no more calls. Those that run are not waited for; those that wait are not begun."""
         self._is_closed = True
-        for call in [call for waiting in self._behind.values() for call in waiting]:
+        for call in [*self._patient, *(call for waiting in self._behind.values() for call in waiting)]:
             call.future.cancel()
+        self._patient.clear()
         self._behind.clear()
         for _ in range(self._threads):
             self._calls.put(None)
 
-    def _hand_over(self, call: _Call[Any]) -> None:
+    def _admit(self, call: _Call[Any]) -> None:
+        """A call of whose key not too many run: carry it out now, or soon."""
         self._running[call.key] = self._running.get(call.key, 0) + 1
+        if self._at_work < AT_ONCE:
+            self._hand_over(call)
+            return
+        if not self._patient:
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._lose_patience)
+        self._patient.append(call)
+
+    def _lose_patience(self) -> None:
+        while self._patient and not self._is_closed:
+            self._hand_over(self._patient.popleft())
+
+    def _hand_over(self, call: _Call[Any]) -> None:
         self._at_work += 1
         if self._at_work > self._threads and self._threads < self._threads_max:
             self._threads += 1
@@ -153,12 +173,14 @@ class Offload:
         while waiting and not self._is_closed:
             following = waiting.popleft()
             if not following.future.done():  # else nobody waits for it any more
-                self._hand_over(following)
+                self._admit(following)
                 break
         if not waiting:
             self._behind.pop(key, None)
         if not self._running[key]:
             del self._running[key]
+        if self._patient and self._at_work < AT_ONCE and not self._is_closed:
+            self._hand_over(self._patient.popleft())
         call.answer()
 
 

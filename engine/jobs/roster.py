@@ -64,14 +64,14 @@ class JobSpec(msgspec.Struct, frozen=True):
 
 
 class Active(msgspec.Struct):
-    """A job at work."""
+    """A job at work. `serves` is the job whose class and deadline it is served by: itself, or one that waits for it."""
 
     job: Job
     spec: JobSpec
     rate: Rate
+    serves: Job
     run: Run[Any] | None = None
     stop: Stop = ""
-    is_opening: bool = True
 
     def counts(self) -> Counts:
         """How far it is; before its run is there, how far an earlier attempt came."""

@@ -7,6 +7,8 @@ after the other, the second finds it done. Engine loop only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.jobs.roster import Idle, Turn
 
 
@@ -17,6 +19,7 @@ class Turns:
         self._at: dict[Turn, str] = {}  # job ids
         self._within: dict[Turn, dict[str, None]] = {}  # of each beginning of a turn that is taken
         self._behind: dict[str, dict[str, Idle]] = {}  # job at work → those that wait for it
+        self._waits_for: dict[str, str] = {}  # the same, the other way round
 
     def take(self, idle: Idle) -> str:
         """Give the turn to a job that is about to begin: "". Else it waits behind the job whose id this returns."""
@@ -28,6 +31,7 @@ class Turns:
         in_the_way = next(above, "") or next(iter(self._within.get(turn, ())), "")
         if in_the_way:
             self._behind.setdefault(in_the_way, {})[idle.job.id] = idle
+            self._waits_for[idle.job.id] = in_the_way
             return in_the_way
         self._at[turn] = idle.job.id
         for beginning in beginnings:
@@ -44,4 +48,15 @@ class Turns:
             del jobs[job_id]
             if not jobs:
                 del self._within[turn[:length]]
-        return list(self._behind.pop(job_id, {}).values())
+        behind = self._behind.pop(job_id, {})
+        for waiting in behind:
+            del self._waits_for[waiting]
+        return list(behind.values())
+
+    def in_the_way(self, job_id: str) -> str:
+        """The job at work that this one waits for, or did until it was stopped; empty: none."""
+        return self._waits_for.get(job_id, "")
+
+    def behind(self, job_id: str) -> Iterable[Idle]:
+        """Those that wait for a job at work, and others that did and have been stopped since."""
+        return self._behind.get(job_id, {}).values()

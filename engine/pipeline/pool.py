@@ -22,6 +22,7 @@ from engine.base.errors import Unavailable
 from engine.base.invariants import check
 from engine.contract.settings import STREAMS_MAX, EngineSettings
 from engine.contract.weddings import JOB_CLASSES, JobClass
+from engine.pipeline.closers import Closers
 from engine.pipeline.fair import FILE_COST_BYTES, FairTurns
 from engine.pipeline.run import Buffers as Buffers
 from engine.pipeline.run import Cancelled as Cancelled
@@ -33,7 +34,6 @@ from engine.pipeline.stagetimes import Stage, StageFigure, StageTimes
 from engine.storage.stores.metered import Meter
 
 UNIT_COST_MIN = FILE_COST_BYTES  # a unit that moves no bytes still takes a turn
-CLOSERS = 16  # runs that end at once; what they wait for, the store makes durable in one group
 _LEVEL = EngineSettings().compression_level
 
 
@@ -48,21 +48,18 @@ class StreamPool:
         self._meters = meters
         self.compression_level = compression_level  # may be changed at any moment; in force at the next unit
         lock = threading.Lock()
-        self._work_came = threading.Condition(lock)  # three of one lock, so that who is woken has something to do
+        self._work_came = threading.Condition(lock)  # two of one lock, so that who is woken has something to do
         self._spare_work_came = threading.Condition(lock)
-        self._end_came = threading.Condition(lock)
         self._turns: FairTurns[Run[object]] = FairTurns()  # runs that may be asked
         self._stopping: deque[Run[object]] = deque()  # runs that are to end: asked first, whatever limits their class
         self._parked: set[Run[object]] = set()  # runs that wait for a unit of theirs to end
-        self._over: deque[Run[object]] = deque()  # runs that wait for a closer
+        self._closers = Closers(self._end, lambda: Buffers(clock, self.compression_level))
         self._target = 0
         self._streams: set[threading.Thread] = set()
-        self._beside: list[threading.Thread] = []  # the spare thread, and the closers that were needed so far
-        self._closers_resting = 0
+        self._spare: threading.Thread | None = None
         self._resting = 0  # streams that wait for work
         self._at_work: dict[threading.Thread, JobClass] = {}  # streams with a unit, and its class
         self._closed = False
-        self._streams_ended = False
         self._times = StageTimes()
         self.resize(size)
 
@@ -115,8 +112,7 @@ class StreamPool:
             self._target = size
             while len(self._streams) < size and not self._closed:
                 self._streams.add(_started(self._work, "wedsync-stream"))
-            if not self._beside:
-                self._beside.append(_started(self._work_as_spare, "wedsync-spare"))
+            self._spare = self._spare or _started(self._work_as_spare, "wedsync-spare")
             self._work_came.notify_all()
 
     def submit(self, run: Run[Outcome]) -> None:
@@ -140,14 +136,10 @@ class StreamPool:
             self._closed = True
             self._work_came.notify_all()
             self._spare_work_came.notify_all()
-            streams = [*self._streams, *self._beside[:1]]
-        for thread in streams:
+            threads = [*self._streams, *([self._spare] if self._spare else [])]
+        for thread in threads:
             thread.join()
-        with self._work_came:
-            self._streams_ended = True
-            self._end_came.notify_all()
-        for thread in self._beside[1:]:
-            thread.join()
+        self._closers.close()
         with self._work_came:
             left = [*self._stopping, *self._turns.drain(), *self._parked]
             self._stopping.clear()
@@ -194,10 +186,7 @@ class StreamPool:
         """Nothing is left to do of `run` but to end it."""
         self._turns.forget(run)
         run.in_flight += 1
-        self._over.append(run)
-        if len(self._over) > self._closers_resting and len(self._beside) <= CLOSERS:
-            self._beside.append(_started(self._end_runs, "wedsync-closer"))
-        self._end_came.notify()
+        self._closers.add(run)
 
     def _is_worth_asking(self, run: Run[object]) -> bool:
         """Whether `run`, of which a unit has just ended, may be at its end. Then it is taken out of the line."""
@@ -326,26 +315,11 @@ class StreamPool:
                 self._spare_work_came.wait()
         return None
 
-    def _end_runs(self) -> None:
-        with closing(Buffers(self._clock, self.compression_level)) as buffers:
-            while self._end(self._next_over(), buffers):
-                pass
-
-    def _next_over(self) -> Run[object] | None:
-        """A run with nothing left to do; None when no further one will come."""
-        with self._end_came:
-            self._closers_resting += 1
-            self._end_came.wait_for(lambda: self._over or self._streams_ended)
-            self._closers_resting -= 1
-            return self._over.popleft() if self._over else None
-
-    def _end(self, run: Run[object] | None, buffers: Buffers) -> bool:
-        if run is None:
-            return False
+    def _end(self, run: Run[object], buffers: Buffers) -> None:
+        """What a closer does with a run."""
         self._timed(run.end, buffers)
-        with self._end_came:
+        with self._work_came:
             run.in_flight -= 1
-        return True
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from engine.jobs.offload import Offload
+from engine.jobs.offload import AT_ONCE, Offload
 
 
 async def test_results_and_errors_come_back() -> None:
@@ -114,6 +114,32 @@ async def test_a_future_of_another_thread_is_waited_for() -> None:
         await offload.run("a", lambda: failed.set_exception(KeyError("gone")))
         with pytest.raises(KeyError):
             await offload.ended(failed)
+    finally:
+        offload.close()
+
+
+async def test_calls_that_hang_hold_up_no_other_key() -> None:
+    offload = Offload()
+    released = threading.Event()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(3 * AT_ONCE):
+                group.create_task(offload.run(f"hangs {number}", released.wait))
+            assert await offload.run("lives", lambda: "answered") == "answered"
+            released.set()
+    finally:
+        released.set()
+        offload.close()
+
+
+async def test_short_calls_are_carried_out_by_a_few_threads() -> None:
+    offload = Offload()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(100):
+                group.create_task(offload.run(f"wedding{number}", lambda: None))
+            await asyncio.sleep(0)
+            assert offload._threads == AT_ONCE
     finally:
         offload.close()
 

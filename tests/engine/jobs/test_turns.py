@@ -178,3 +178,60 @@ async def test_stopping_ends_the_ones_that_wait_too(world: World) -> None:
     assert await world.dispatcher.idle(10)
     assert {job.state for job in jobs} == {"interrupted"}
     assert world.opened == [jobs[0].id]
+
+
+async def test_a_job_is_served_as_the_highest_that_waits_for_it(world: World) -> None:
+    """From the moment that one is accepted; it keeps its own class in what is shown and written."""
+    gate = threading.Event()
+    run = SmallRun(gate=gate)
+    first = world.dispatcher.accept(asking(world, run))
+    await begun(run)
+    second = world.dispatcher.accept(replace(asking(world, SmallRun()), priority="next-day"))
+    assert (run.priority, run.accepted_s) == ("next-day", second.queued_monotonic_s)
+    third = world.dispatcher.accept(replace(asking(world, SmallRun()), priority="same-day"))
+    assert (run.priority, run.accepted_s) == ("same-day", third.queued_monotonic_s)
+    assert (first.priority, second.priority) == ("standard", "next-day")
+    gate.set()
+    for job in (first, second, third):
+        await world.dispatcher.ended(job)
+    assert (first.state, second.state, third.state) == ("done",) * 3
+
+
+async def test_it_is_served_by_its_own_class_when_nobody_higher_waits_any_more(world: World) -> None:
+    """Because that one was cancelled, paused, or given another class."""
+    gate = threading.Event()
+    run = SmallRun(gate=gate)
+    first = world.dispatcher.accept(asking(world, run))
+    await begun(run)
+    higher = replace(asking(world, SmallRun()), priority="same-day")
+    cancelled, paused, moved = (world.dispatcher.accept(higher) for _ in range(3))
+    seen = []
+    world.dispatcher.cancel(cancelled)
+    seen.append(run.priority)
+    world.dispatcher.pause(paused)
+    seen.append(run.priority)
+    world.dispatcher.prioritise(moved, "standard", given=True)
+    seen.append(run.priority)
+    world.dispatcher.prioritise(moved, "next-day", given=True)
+    seen.append(run.priority)
+    assert seen == ["same-day", "same-day", "standard", "next-day"]
+    world.dispatcher.prioritise(first, "same-day", given=True)
+    assert (run.priority, run.accepted_s) == ("same-day", first.queued_monotonic_s)
+    gate.set()
+    await world.dispatcher.ended(moved)
+
+
+async def test_a_job_that_is_still_being_opened_is_served_so_too(world: World) -> None:
+    """What was lent to it while its run was made is not lost."""
+    opening = threading.Event()
+    run = SmallRun()
+
+    def make() -> SmallRun:
+        opening.wait(10)
+        return run
+
+    first = world.dispatcher.accept(replace(world.spec(make), turn=("retrieve", "back")))
+    second = world.dispatcher.accept(replace(asking(world, SmallRun()), priority="same-day"))
+    opening.set()
+    await world.dispatcher.ended(second)
+    assert (run.priority, first.priority) == ("same-day", "standard")

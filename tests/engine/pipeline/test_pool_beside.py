@@ -11,7 +11,8 @@ import pytest
 
 from engine.contract.settings import UNIT_BYTES
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
-from engine.pipeline.pool import CLOSERS, Buffers, StreamPool
+from engine.pipeline.closers import CLOSERS, FIRST
+from engine.pipeline.pool import Buffers, StreamPool
 from tests.engine.pipeline.pooling import ENDED_S, Counted, close, new_pool, wait
 
 
@@ -97,6 +98,29 @@ def test_a_run_that_ends_holds_up_no_stream(single: StreamPool) -> None:
     assert other.done.result(ENDED_S) == 3
     go_on.set()
     assert ending.done.result(ENDED_S) == 7
+
+
+@pytest.mark.parametrize("count", [FIRST, FIRST + 3, CLOSERS - 1])
+def test_ends_that_hang_hold_up_no_other(single: StreamPool, count: int) -> None:
+    """Of as many runs as take what comes, or of all closers but one."""
+    concluding, go_on = threading.Semaphore(0), threading.Event()
+
+    def conclude(_: Buffers) -> int:
+        concluding.release()
+        wait(go_on)
+        return 7
+
+    hanging = [Counted(1) for _ in range(count)]
+    for run in hanging:
+        run.conclude = conclude  # type: ignore[method-assign, assignment]
+        single.submit(run)
+    assert all(concluding.acquire(timeout=ENDED_S) for _ in hanging)
+    others = [Counted(1) for _ in range(3)]
+    for run in others:
+        single.submit(run)
+    assert [run.done.result(ENDED_S) for run in others] == [1] * 3
+    go_on.set()
+    assert [run.done.result(ENDED_S) for run in hanging] == [7] * count
 
 
 def test_the_end_of_a_run_does_not_wait_for_a_turn(single: StreamPool) -> None:
