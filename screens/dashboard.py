@@ -53,6 +53,7 @@ class DashboardScreen(Screen[None]):
         Binding("c", "scale", "Streams", show=False),
         Binding("x", "cancel", "Cancel job", show=False),
         Binding("J", "jobs", "All jobs", key_display="J"),
+        Binding("S", "storage", "Storage", key_display="S"),
         Binding("1", "go('weddings')", "Weddings", show=False),
         Binding("2", "go('jobs')", "Jobs", show=False),
         Binding("plus,equals_sign", "window(-1)", "Shorter", show=False),
@@ -309,6 +310,10 @@ class DashboardScreen(Screen[None]):
     def action_jobs(self) -> None:
         """Every job, sorted and narrowed as one likes."""
         self._desk.open_jobs()
+
+    def action_storage(self) -> None:
+        """Where the bytes lie."""
+        self._desk.open_storage()
 
     def action_cancel(self) -> None:
         """Cancel the marked job, if it is not over."""

@@ -90,6 +90,10 @@ class Desk(Protocol):
         """Open one job, by its id or its first digits."""
         ...
 
+    def open_storage(self) -> None:
+        """Open the screen of tiers, regions, copies and what moves between them."""
+        ...
+
     def command_of(self, operation: str, arguments: str) -> str:
         """The line that asks for the operation of this name with these arguments (JSON); empty where there is none."""
         ...

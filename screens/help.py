@@ -21,6 +21,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("ctrl+p", "the palette: every operation, searched as you type"),
     ("1  2  tab", "go to the weddings, to the jobs, to the next list"),
     ("J", "every job: sort, filter, look into one, act on many"),
+    ("S", "where the bytes lie: tiers, copies, regions, moves, recalls, scrub, cache"),
     ("↑ ↓  j k", "move the mark; Enter opens what is marked"),
     ("b", "back up the marked wedding"),
     ("r", "retrieve the marked wedding"),
@@ -50,6 +51,12 @@ JOB_KEYS: tuple[tuple[str, str], ...] = (
     ("R", "begin again what failed or was stopped; try now what waits to"),
     ("c", "into another class, or the one of the date"),
     ("enter", "one job: its course, every warning, what made it; there s opens its snapshot"),
+)
+
+STORAGE_KEYS: tuple[tuple[str, str], ...] = (
+    ("T", "each wedding: what of it lies in which tier"),
+    ("m", "what migrate would move, why, and what that saves"),
+    ("p", "what prune would forget and free"),
 )
 
 MARKS: tuple[tuple[str, str], ...] = (
@@ -93,6 +100,8 @@ class HelpScreen(Screen[None]):
             lines += [row for key, words in KEYS for row in _pair(key, words, width, 14)]
             lines += [_blank(), _heading("Jobs", width)]
             lines += [row for key, words in JOB_KEYS for row in _pair(key, words, width, 14)]
+            lines += [_blank(), _heading("Storage", width)]
+            lines += [row for key, words in STORAGE_KEYS for row in _pair(key, words, width, 14)]
             lines += [_blank(), _heading("Marks", width)]
             lines += [row for mark, words in MARKS for row in _pair(mark, words, width, 14)]
             lines += [_blank(), _heading("Commands", width)]

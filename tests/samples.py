@@ -6,6 +6,7 @@ Pure: no clock, no chance. `NOW_NS` is the moment the samples describe (Saturday
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import msgspec
 
@@ -263,6 +264,78 @@ def job_detail() -> JobDetail:
         history=tuple(JobMoment(time_ns=NOW_NS - ago * SECOND_NS, what=what, words=why) for ago, what, why in turns),
         lines=tuple(f"/card/DCIM/IMG_{number:04}.CR3: it changed while it was read" for number in range(40)),
         lines_total=40,
+    )  # fmt: skip
+
+
+def storage() -> st.Storage:
+    """Three tiers, four regions of which one is away, packs on the move, a recall, the scrub and the cache."""
+    now, day = NOW_NS, 86_400 * SECOND_NS
+    spread = st.Percentiles(count=900, window_s=600.0, p50_s=0.000_006, p95_s=0.000_02, p99_s=0.000_1, max_s=0.001)
+    slow = msgspec.structs.replace(spread, p50_s=0.042, p95_s=0.2, p99_s=0.4, max_s=1.1)
+
+    def tier(name: st.Tier, used: int, room: int, **more: Any) -> st.TierRow:
+        url = {"hot": "file:///srv/wedsync/repository"}.get(name, f"s3://wedsync-{name}/vault")
+        return st.TierRow(
+            tier=name, url=url, used_bytes=used, free_bytes=room - used, capacity_bytes=room,
+            packs=used // 33_000_000, packs_bytes=used, **more,
+        )  # fmt: skip
+
+    def region(name: str, at: str, **more: Any) -> st.RegionRow:
+        return st.RegionRow(region=name, at=at, tiers=("hot", "warm"), packs=7_690, bytes_stored=254 * 10**9, **more)
+
+    return st.Storage(
+        tiers=(
+            tier("hot", 1_760 * 10**9, 2_000 * 10**9, price_gb_month=0.08, moved_bytes_per_s=84e6,
+                 full_ns=now + 19 * day),
+            tier("warm", 8_400 * 10**9, 20_000 * 10**9, price_gb_month=0.0125),
+            tier("cold", 61_000 * 10**9, 400_000 * 10**9, price_gb_month=0.00099, recall="s3-restore"),
+        ),
+        endpoints=(
+            st.EndpointRow(url="https://s3.eu-west-1.example", bytes_per_s=212e6, bytes_moved=91 * 10**9, failures=0,
+                           is_resting=False, congestion="bbr", place="warm/dublin"),
+            st.EndpointRow(url="https://s3-b.eu-west-1.example", bytes_per_s=31e6, bytes_moved=2 * 10**9, failures=7,
+                           is_resting=True, congestion="cubic", place="warm/dublin"),
+        ),
+        cache=st.CacheStatus(
+            memory_bytes=201 * 2**20, memory_capacity_bytes=256 * 2**20, disk_bytes=11 * 2**30,
+            disk_capacity_bytes=20 * 2**30,
+            tiers=(
+                st.CachedTierRow(tier="warm", memory_hits=81_000, disk_hits=9_000, misses=2_100, hit_rate=0.977,
+                                 memory=spread, disk=msgspec.structs.replace(spread, p50_s=0.000_4), store=slow),
+                st.CachedTierRow(tier="cold", memory_hits=0, disk_hits=0, misses=0, hit_rate=0.0,
+                                 memory=st.Percentiles(count=0, window_s=600.0),
+                                 disk=st.Percentiles(count=0, window_s=600.0),
+                                 store=st.Percentiles(count=0, window_s=600.0)),
+            ),
+        ),
+        replication=st.Replication(
+            copies=3, quorum=2, weddings_not_safe=2,
+            regions=(
+                region("dublin", "53.35,-6.26"),
+                region("london", "51.51,-0.13", owed=212, owed_since_ns=now - 95 * 10**9),
+                region("frankfurt", "50.11,8.68", answers=False, failure="no answer", failing_since_ns=now - day // 12,
+                       owed=1_904, owed_since_ns=now - day // 12),
+                region("oregon", "45.52,-122.68", append_only=True, bad=1),
+            ),
+        ),
+        scrub=st.Scrub(
+            enabled=True, limit_bytes_per_s=20e6, copies_read=4_112, bytes_read=128 * 10**9, bad_found=1, problem="",
+            ages=tuple(
+                st.ScrubAges(place=f"hot/{name}", within_day=610, within_week=3_900, within_month=2_800,
+                             within_quarter=300 * bool(number), longer_ago=80 * (number == 3), never=number)
+                for number, name in enumerate(("dublin", "london", "frankfurt", "oregon"))
+            ),
+        ),
+        repository="5f0c7c1e9b7d4a2f8e6b3d1a0c9f8e7d",
+        moving=(
+            st.MovingRow(job="31" * 16, wedding="okafor-lind", source="hot", target="warm", packs_done=180,
+                         packs_total=412, bytes_done=6 * 10**9, bytes_total=13_300_000_000,
+                         reason="30 days after the wedding, unused"),
+        ),
+        recalls=(
+            st.RecallRow(wedding="lee-park", tier="cold", speed="standard", packs_ready=12, packs_total=96,
+                         bytes_total=3_100_000_000, begun_ns=now - 3_600 * 10**9, eta_ns=now + 7_900 * 10**9),
+        ),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from screens.help import HelpScreen
 from screens.job import JobScreen
 from screens.jobs import JobsScreen
 from screens.results import ResultScreen
+from screens.storage import StorageScreen
 from screens.tables import sentence_of, sheet_of
 from screens.text import Span, clean, line_of
 from screens.view import is_ended, job_meant
@@ -238,6 +239,10 @@ class ConsoleDesk:
     def open_job(self, job: str) -> None:
         """See `Desk.open_job`."""
         self._stage.open(JobScreen(self, self._stage.status(), job))
+
+    def open_storage(self) -> None:
+        """See `Desk.open_storage`."""
+        self._stage.open(StorageScreen(self, self._stage.status()))
 
     def command_of(self, operation: str, arguments: str) -> str:
         """See `Desk.command_of`."""

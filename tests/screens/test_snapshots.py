@@ -150,6 +150,15 @@ async def test_jobs(pictures: SnapshotAssertion, engine: FakeEngine, name: str) 
         assert picture == pictures(name=look)
 
 
+@pytest.mark.parametrize(
+    ("name", "look"), [("80x24", "dark"), ("80x24", "no-color"), ("120x36", "light"), ("200x50", "colour-blind")]
+)
+async def test_storage(pictures: SnapshotAssertion, engine: FakeEngine, name: str, look: str) -> None:
+    engine.show(samples.status(storage=samples.storage()))
+    size = {f"{width}x{height}": (width, height) for width, height in SIZES}[name]
+    assert (await _seen(console(engine), size, ("S",), bare=False, looks=(look,)))[look] == pictures
+
+
 @pytest.mark.parametrize("size", [(40, 10), (60, 16)], ids=lambda size: f"{size[0]}x{size[1]}")
 async def test_what_is_smaller_than_the_smallest_still_tells_the_main_thing(
     pictures: SnapshotAssertion, engine: FakeEngine, size: tuple[int, int]
