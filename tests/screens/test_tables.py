@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.catalog import CATALOG
-from engine.contract.drills import DrillReport
 from engine.contract.operations import Result
 from screens import tables
 from tests import samples
@@ -79,15 +80,39 @@ def all_results() -> list[Result]:
     ]
     engine.show(samples.status())
     results = [engine.call(operation).result(timeout=0) for operation in asked]
-    repaired = ops.RepairReport(
-        job=samples.job_row(state="done"), packs=3, packs_recovered=1, packs_dropped=0, chunks_saved=0,
-        fragments_replaced=1, losses=("/card/IMG_0001.CR3",), losses_total=1,
-    )  # fmt: skip
-    drilled = DrillReport(
-        job=samples.job_row(kind="verify", state="done"), snapshot="5f" * 16, files=12, bytes_restored=4_000_000_000,
-        first_file_s=0.2, restored_s=9.5, compared_with_source=12,
-    )  # fmt: skip
-    return [*results, repaired, drilled, ops.RepositoryInfo(repository="5f" * 16, url="file:///srv")]
+    seen = {type(result) for result in results}
+    rare = {kind for spec in CATALOG for kind in spec.results} - seen  # what no engine in memory comes to
+    return [*results, *(filled(kind) for kind in sorted(rare, key=lambda kind: kind.__name__))]
+
+
+def filled(kind: type[msgspec.Struct]) -> Any:
+    """A struct with something in each field: names of hostile letters, and one row in each list."""
+    fields = {field.encode_name: _value(field.type) for field in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
+    return msgspec.convert(fields, kind, strict=False)
+
+
+def _value(kind: Any) -> Any:
+    info = msgspec.inspect
+    match kind:
+        case info.StructType():
+            return {field.encode_name: _value(field.type) for field in kind.fields}
+        case info.UnionType():
+            return _value(next(one for one in kind.types if not isinstance(one, info.NoneType)))
+        case info.LiteralType():
+            return kind.values[0]
+        case info.VarTupleType() | info.ListType():
+            return [_value(kind.item_type)]
+        case info.TupleType():
+            return [_value(one) for one in kind.item_types]
+        case info.DictType():
+            return {}
+        case info.BoolType():
+            return True
+        case info.IntType() | info.FloatType():
+            return 3
+        case info.DateType():
+            return "2026-06-20"
+    return "a\x1b[2Jb"
 
 
 @pytest.mark.parametrize("result", all_results(), ids=lambda result: type(result).__name__)
@@ -97,11 +122,6 @@ def test_every_result_is_a_sheet_of_whole_rows(result: Result) -> None:
     assert len(sheet.rows) == len(sheet.sources)
     assert all(text.isprintable() for row in sheet.rows for text in row)
     assert all(label and isinstance(words, str) for label, words in sheet.facts)
-
-
-def test_every_result_of_the_catalog_was_looked_at() -> None:
-    seen = {type(result) for result in all_results()}
-    assert {kind for spec in CATALOG for kind in spec.results} - seen == set()
 
 
 def test_weddings_show_their_own_name_and_not_the_register_s_id() -> None:
