@@ -430,7 +430,7 @@ class _Life:
     def _let_go(self, *, all_ended: bool) -> None:
         """Streams, repository and store, in this order. On the executor. A stream that hangs is left behind."""
         streams = [self._engine.pool.close] if all_ended else []
-        for let_go in (*streams, self._engine.opening.close):
+        for let_go in (*streams, self._engine.tiering.recalls.close, self._engine.opening.close):
             try:
                 let_go()
             except Exception:

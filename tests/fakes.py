@@ -385,6 +385,9 @@ class FakeEngine:
     def _tiers(self, _: placements.ListTiers) -> ops.Result:
         return placements.TierList(tiers=self.status().storage.tiers, copies=())
 
+    def _recall(self, operation: placements.Recall) -> ops.Result:
+        return placements.RecallReport(job=self._new_job("recall", operation.wedding).job)
+
     def _migrate(self, operation: placements.Migrate) -> ops.Result:
         if operation.dry_run:
             return placements.MigrationPlan(moves=(), stays=(), packs=0, bytes=0, saves_month=0.0, cost=0.0)

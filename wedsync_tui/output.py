@@ -223,7 +223,11 @@ class _Internal(WedSyncError):
 def _jobs_waited_for(operation: ops.Operation, result: ops.Result) -> tuple[JobRow, ...]:
     match result:
         case (
-            ops.JobResult(job=job) | ops.VerifyReport(job=job) | ops.RepairReport(job=job) | drills.DrillReport(job=job)
+            ops.JobResult(job=job)
+            | ops.VerifyReport(job=job)
+            | ops.RepairReport(job=job)
+            | drills.DrillReport(job=job)
+            | placements.RecallReport(job=job)
         ):
             return (job,)
         case ops.JobList(jobs=jobs) if isinstance(operation, ops.WaitForJobs):

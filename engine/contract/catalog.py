@@ -80,6 +80,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
+    OperationSpec("recall", "recall", _O, placements.Recall, (placements.RecallReport, placements.RecallPlan)),
     OperationSpec("tiers", "tiers", _V, placements.ListTiers, (placements.TierList,)),
     OperationSpec(
         "migrate",

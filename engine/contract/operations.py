@@ -270,6 +270,9 @@ class RetrievalPlan(Result, frozen=True, kw_only=True):
     bytes_fetched: int
     eta_s: float | None
     conflicts: int  # files that stand at the target already
+    packs_recalled: int = 0  # of the packs, those that have to be recalled first; `eta_s` is then how long that takes
+    recall: str = ""  # how fast they are asked for
+    cost: float = 0.0  # of recalling and reading, by the prices of the settings
 
 
 # --- jobs ---------------------------------------------------------------------------------------------

@@ -56,6 +56,12 @@ class TierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     recall: Annotated[
         RecallKind, msgspec.Meta(description="how packs become readable: none (they are), s3-restore, command")
     ] = "none"
+    archive_class: Annotated[
+        Literal["", "GLACIER", "DEEP_ARCHIVE"],
+        msgspec.Meta(
+            description="with s3-restore: the class packs get once they were read back; empty: the bucket's rules"
+        ),
+    ] = ""
     recall_command: Annotated[
         tuple[str, ...], msgspec.Meta(description='the program of recall = "command", as ["/usr/local/bin/robot", "x"]')
     ] = ()
@@ -101,7 +107,9 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 # Read once at start, as the stores are opened then.
-COLD_TIER_SETTINGS = frozenset(f"tiers.{tier}.{name}" for tier in TIERS for name in ("url", "recall", "recall_command"))
+COLD_TIER_SETTINGS = frozenset(
+    f"tiers.{tier}.{name}" for tier in TIERS for name in ("url", "recall", "recall_command", "archive_class")
+)
 
 
 def season_months(text: str) -> frozenset[int]:
@@ -134,6 +142,8 @@ def check_tiers(tiers: TiersSettings, policy: PolicySettings, hot_url: str) -> N
                 raise ValueError("it is more than nothing")
         if (found.recall == "command") != bool(found.recall_command):
             raise ValueError(f'tiers.{tier}.recall: a program in recall_command goes with recall = "command"')
+        if found.archive_class and found.recall != "s3-restore":
+            raise ValueError(f"tiers.{tier}.archive_class: what is archived is read by s3-restore")
         if found.recall == "s3-restore" and not found.url.startswith("s3://"):
             raise ValueError(f"tiers.{tier}.recall: s3-restore is for a store at s3://")
     if tiers.hot.recall != "none":

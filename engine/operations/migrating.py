@@ -74,11 +74,13 @@ def migrate_spec(
     def opened(job: Job) -> Iterator[Prepared]:
         with open_repository(engine).vault(job.wedding_id) as vault:
             moves, _ = tiering.plan(vault, wedding, operation.tier)
+        tiering.recall_sources(wedding, moves)
         run = MigrateRun(
             tiering.mover(),
             moves,
             may_drop=lambda: not tiering.readers.are_at(wedding.id),
             wait_s=tiering.wait_s,
+            readable=tiering.recalls,
         )
 
         def conclude() -> Conclusion:
@@ -233,7 +235,7 @@ async def tiers(engine: Engine, operation: placements.ListTiers) -> placements.T
                 break
     await measure_room(engine)
     shown = engine.rationing.shown(engine.measured.tiers)
-    return placements.TierList(tiers=shown, copies=tuple(rows[:LISTED_MAX]), recalls=())
+    return placements.TierList(tiers=shown, copies=tuple(rows[:LISTED_MAX]), recalls=engine.tiering.recalls.rows())
 
 
 def _copies_of(engine: Engine, wedding: Wedding) -> list[placements.WeddingTierRow]:

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -30,8 +30,9 @@ from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.keeping import ReadDocument
 from engine.operations.outcomes import carried_out
+from engine.operations.recalling import Recalls
 from engine.operations.rows import path_bytes
-from engine.pipeline.plan import Selection, is_at_or_below, plan, selected
+from engine.pipeline.plan import Selection, is_at_or_below, pack_sizes, plan, selected
 from engine.pipeline.restore import RestoreRun
 from engine.pipeline.targets.archive import TarTarget, ZipTarget
 from engine.pipeline.targets.bucket import BucketTarget
@@ -84,14 +85,18 @@ async def retrieve(
         if operation.dry_run:
             lost: list[str] = []
             counts = plan(vault, snapshot, selection, lost)
+            need = engine.tiering.needed_for(wedding, counts.pack_sizes)
             return snapshot, ops.RetrievalPlan(
                 snapshot=snapshot.id,
                 files=counts.files,
                 bytes_restored=counts.bytes_restored,
                 packs=counts.packs,
                 bytes_fetched=counts.bytes_fetched,
-                eta_s=None,
+                eta_s=need.eta_s if need.names else None,
                 conflicts=conflicts,
+                packs_recalled=len(need.names),
+                recall=need.speed,
+                cost=need.cost,
                 warnings=(*vault.damaged_snapshots(operation.snapshot), *lost),
             )
         if conflicts and operation.overwrite == "ask":
@@ -144,12 +149,29 @@ def retrieval_job(
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
             with opened_target(destination, engine.entropy) as target:
-                run = RestoreRun(vault, snapshot, selection, target)
-                yield _prepared(engine, job, run, target)
+                readable = _recalled(engine, job, wedding, pack_sizes_of=lambda: pack_sizes(vault, snapshot, selection))
+                run = RestoreRun(vault, snapshot, selection, target, readable)
+                with engine.tiering.waking(run):
+                    yield _prepared(engine, job, run, target)
 
     parts = [os.fsdecode(part) for part in destination.path.split(b"/") if part]
     turn = ("retrieve", *parts) if destination.path else ()
     return JobSpec("retrieve", wedding, "retrieval", True, opened, turn=turn)
+
+
+def _recalled(
+    engine: Engine, job: Job, wedding: Wedding, *, pack_sizes_of: Callable[[], dict[str, int]]
+) -> Recalls | None:
+    """Ask for the packs that have to be recalled; what tells when each has come. None: all can be read now. Blocks."""
+    recalls = engine.tiering.recalls
+    if not recalls.may_need(job.wedding_id):
+        return None
+    need = recalls.needed(job.wedding_id, pack_sizes_of())
+    if not need.names:
+        return None
+    job.was_held_up = True  # how long it takes is the store's affair
+    recalls.begin(wedding.name, need)
+    return recalls
 
 
 def _prepared(engine: Engine, job: Job, run: RestoreRun, target: RestoreTarget) -> Prepared:

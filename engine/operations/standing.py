@@ -31,6 +31,7 @@ class Standing:
         self._watcher: Watcher = watching.make_watcher(engine, means)
         self._scheduler = Scheduler(engine, means, dispatch.run)
         self._migrating = Migrating(engine)
+        self._is_polling = False
         self._spawn = means.spawn
         self._is_open = False
         self._classed_minute = 0
@@ -57,6 +58,13 @@ class Standing:
         watching.begin(self._engine)
         self._spawn(self._learn_copies())
 
+    async def _poll_recalls(self) -> None:
+        self._is_polling = True
+        try:
+            await self._engine.offload.run("recalls", self._engine.tiering.recalls.poll)
+        finally:
+            self._is_polling = False
+
     async def _learn_copies(self) -> None:
         """What the copy catalog lacks, listings tell; meanwhile packs are looked for where they may be."""
         try:
@@ -73,6 +81,8 @@ class Standing:
             return
         self._scheduler.round()
         self._engine.tiering.round()
+        if self._engine.tiering.recalls.is_time() and not self._is_polling:
+            self._spawn(self._poll_recalls())
         if self._migrating.is_time():
             self._spawn(self._migrating.look())
         minute = engine.clock.now_ns() // _MINUTE_NS

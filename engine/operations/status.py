@@ -56,6 +56,7 @@ def build(engine: Engine) -> Status:
             recovery=recoverytimes.rows(engine),
             repository=engine.opening.repository.id if engine.opening.repository is not None else "",
             moving=engine.tiering.moving_rows(),
+            recalls=engine.tiering.recalls.rows(),
         ),
         health=health_of(
             engine.measured.infrastructure,

@@ -11,7 +11,7 @@ import datetime as dt
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from engine.jobs.priority import local_day, local_time
 from engine.operations.home import Home
 from engine.operations.keeping import Kept
 from engine.operations.opening import Opening
+from engine.operations.recalling import NOTHING_NEEDED, Need, Recalls
 from engine.pipeline.pool import Run
 from engine.repository import layout
 from engine.repository.crypto import DATA_PACK
@@ -85,6 +86,7 @@ class Tiering:
         self._clock = clock
         self._settings = settings
         self.readers = Readers()
+        self.recalls = Recalls(home.locations, clock, settings)
         self._waiting: set[Run[Any]] = set()  # with the next, changed on the executor, one at a time
         self._moving: dict[str, _Moving] = {}  # by job
 
@@ -100,7 +102,10 @@ class Tiering:
 
     def mover(self) -> Mover:
         """What moves packs. Blocks."""
-        return Mover(self._stack(), self._home.locations(), meters=self._opening.meters, clock=self._clock)
+        archives = self.recalls.drivers()
+        return Mover(
+            self._stack(), self._home.locations(), meters=self._opening.meters, clock=self._clock, archives=archives
+        )
 
     def wait_s(self) -> float:
         """How long nothing may be moved, because of the limits of warm and cold. Any thread."""
@@ -153,6 +158,16 @@ class Tiering:
             else:
                 moves.append(move)
         return moves, stays
+
+    def recall_sources(self, wedding: Wedding, moves: Sequence[Move]) -> None:
+        """Ask for the packs that are to be moved from where they have to be recalled. Blocks."""
+        packs = {move.name: move.size_bytes for move in moves if move.source is not None}
+        if packs and self.recalls.may_need(wedding.id):
+            self.recalls.begin(wedding.name, self.recalls.needed(wedding.id, packs))
+
+    def needed_for(self, wedding: Wedding, packs: Mapping[str, int]) -> Need:
+        """What has to be recalled before these packs can be read. Blocks."""
+        return self.recalls.needed(wedding.id, packs) if self.recalls.may_need(wedding.id) else NOTHING_NEEDED
 
     def last_read(self, wedding_id: str) -> dt.date | None:
         """When something of a wedding was last retrieved."""

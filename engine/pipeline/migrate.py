@@ -10,12 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 import msgspec
 
 from engine.base.errors import IntegrityError, NotFound
 from engine.contract.settings import WARNINGS_TOLD
+from engine.pipeline.passes import Readable
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.repository.snapshot import WARNINGS_KEPT
 from engine.storage.moving import Move, Mover
@@ -27,14 +27,6 @@ class MigrateOutcome(msgspec.Struct):
     packs: int = 0
     bytes: int = 0
     left: int = 0
-
-
-class Readable(Protocol):
-    """Which packs can be read now; the others are being recalled."""
-
-    def is_ready(self, name: str) -> bool:
-        """Whether a pack, by the name of its object, can be read now. Any thread; does not block."""
-        ...
 
 
 class MigrateRun(Run[MigrateOutcome]):
@@ -83,7 +75,7 @@ class MigrateRun(Run[MigrateOutcome]):
         """The first that can be read; those that cannot go to the end of the line."""
         for _ in range(len(self._moves)):
             move = self._moves.popleft()
-            if move.source != "cold" or self._readable is None or self._readable.is_ready(move.name):
+            if move.source is None or self._readable is None or self._readable.is_ready(move.name):
                 return move
             self._moves.append(move)
         return None

@@ -14,6 +14,8 @@ from engine.base.errors import IntegrityError, NotFound
 from engine.base.units import KIB
 from engine.contract.settings import UNIT_BYTES
 from engine.pipeline.extents import DataMap
+from engine.repository import layout
+from engine.repository.crypto import DATA_PACK
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
 from engine.repository.manifest import Damaged, telling, walk_order
@@ -140,12 +142,22 @@ class PlanCounts(msgspec.Struct, frozen=True):
     bytes_restored: int
     packs: int
     bytes_fetched: int
+    pack_sizes: dict[str, int] = {}  # by the names of their objects
+
+
+def pack_sizes(vault: WeddingVault, snapshot: Snapshot | None, selection: Selection) -> dict[str, int]:
+    """The data packs that a restore of `selection` reads, by the names of their objects; None: all of the wedding."""
+    if snapshot is not None:
+        return plan(vault, snapshot, selection, []).pack_sizes
+    wedding = vault.keys.wedding
+    return {layout.pack(wedding, each.name): each.size for each in vault.index.packs() if each.pack_type == DATA_PACK}
 
 
 def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection, warnings: list[str]) -> PlanCounts:
     """Count what a restore of `selection` needs. Blobs shared by files count once; what is lost goes to `warnings`."""
     files = bytes_restored = bytes_fetched = 0
     blobs: set[tuple[bytes, int]] = set()
+    sizes: dict[bytes, int] = {}
     groups: set[int] = set()
     for entry in selected(vault, snapshot, selection, damaged=telling(warnings)):
         if entry.kind != FILE:
@@ -165,4 +177,6 @@ def plan(vault: WeddingVault, snapshot: Snapshot, selection: Selection, warnings
             if location is not None and (location.pack.name, location.offset) not in blobs:
                 blobs.add((location.pack.name, location.offset))
                 bytes_fetched += location.stored_bytes
-    return PlanCounts(files, bytes_restored, len({name for name, _ in blobs}), bytes_fetched)
+                sizes[location.pack.name] = location.pack.size
+    named = {layout.pack(vault.keys.wedding, name): size for name, size in sizes.items()}
+    return PlanCounts(files, bytes_restored, len(named), bytes_fetched, named)

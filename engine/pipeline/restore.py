@@ -15,15 +15,17 @@ from functools import partial
 import msgspec
 
 from engine.base.errors import IntegrityError, WedSyncError
+from engine.base.units import format_count
 from engine.contract.settings import UNIT_BYTES, WARNINGS_TOLD
 from engine.pipeline.fetch import fetch_from_any
+from engine.pipeline.passes import Passes, Readable
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.stretch import Stretch, joined
 from engine.pipeline.targets.target import FileWriter, RestoreTarget
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
-from engine.repository.manifest import SegmentRef, entries_lost
+from engine.repository.manifest import SegmentRef, entries_lost, telling
 from engine.repository.snapshot import WARNINGS_KEPT, Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -39,6 +41,13 @@ class RestoreOutcome(msgspec.Struct, frozen=True):
 
     files: int
     bytes_restored: int
+
+
+class _End:
+    """There are no more entries."""
+
+
+_END = _End()
 
 
 class _Open(msgspec.Struct):
@@ -64,12 +73,28 @@ class RestoreRun(Run[RestoreOutcome]):
 
     is_due_by_first_unit = True  # how long all of it takes is a matter of its size
 
-    def __init__(self, vault: WeddingVault, snapshot: Snapshot, selection: Selection, target: RestoreTarget) -> None:
+    def __init__(
+        self,
+        vault: WeddingVault,
+        snapshot: Snapshot,
+        selection: Selection,
+        target: RestoreTarget,
+        readable: Readable | None = None,
+    ) -> None:
+        """`readable`: which packs can be read yet, where some are being recalled; the others are waited for."""
         super().__init__()
         self._vault = vault
         self._target = target
         self._lock = threading.Lock()
-        self._entries: Iterator[Entry] | None = selected(vault, snapshot, selection, damaged=self._pass_over)
+
+        def walk(is_first: bool) -> Iterator[Entry]:
+            return selected(vault, snapshot, selection, damaged=self._pass_over if is_first else telling([]))
+
+        self._passes = Passes(vault, walk, readable) if readable is not None else None
+        self._entries: Iterator[Entry | None] | None = walk(True)
+        if self._passes is not None:
+            self._entries = self._passes.first() if target.random_access else self._passes.in_order()
+        self._is_held = False  # the next entry of an archive waits to be recalled
         self._open: dict[int, _Open] = {}
         self._owner = 0  # the newest file's number
         self._current: _Open | None = None  # a file too large for one batch
@@ -86,11 +111,14 @@ class RestoreRun(Run[RestoreOutcome]):
         more = self._entries is not None or self._current is not None
         if not self._target.random_access:
             return self._next_in_order() if idle and more else None
+        if not more and self._passes is not None and self._passes.may_go_on:
+            self._entries, more = self._passes.another(), True
         if not self._ranges and more:
             self._ranges.extend(by_pack(self._plan_batch(_BATCH_BYTES, _BATCH_FILES)))
             if not self._ranges:
                 return _nothing
         if not self._ranges:
+            self._tell_waiting()
             return None
         wanted = self._ranges.popleft()
         self.cost = wanted.length
@@ -99,7 +127,16 @@ class RestoreRun(Run[RestoreOutcome]):
     @property
     def is_planned(self) -> bool:
         """Whether all units were handed out."""
-        return self._entries is None and self._current is None and not self._ranges
+        return self._entries is None and self._current is None and not self._ranges and not self.is_waiting
+
+    @property
+    def is_waiting(self) -> bool:
+        """See `Run.is_waiting`: for packs that are being recalled."""
+        return self._passes is not None and self._passes.awaited > 0
+
+    def _tell_waiting(self) -> None:
+        if self._passes is not None and self._passes.awaited:
+            self.progress.current = f"waits for {format_count(self._passes.awaited, 'pack')} to be recalled"
 
     def _pass_over(self, segment: SegmentRef, what: str) -> None:
         """A part of the manifest that cannot be read: its entries are lost, all others are restored."""
@@ -116,6 +153,8 @@ class RestoreRun(Run[RestoreOutcome]):
         for _ in range(_BATCH_ENTRIES):
             if self._current is None:
                 self._begin_next()
+                if self._is_held:
+                    break
                 files += self._current is not None
             if self._current is not None and self._current.is_one_chunk:
                 whole.append((self._owner, self._current))
@@ -151,9 +190,11 @@ class RestoreRun(Run[RestoreOutcome]):
     def _begin_next(self) -> None:
         """Take the next entry; `_current` is its file when that wants bytes, `_entries` None when there is no more."""
         assert self._entries is not None
-        entry = next(self._entries, None)
-        if entry is None:
+        entry = next(self._entries, _END)
+        self._is_held = entry is None
+        if isinstance(entry, _End):
             self._entries = None
+        if entry is None or isinstance(entry, _End):
             return
         self.progress.current = entry.path.decode("utf-8", "backslashreplace")
         writer = self._target.begin(entry)
@@ -230,9 +271,12 @@ class RestoreRun(Run[RestoreOutcome]):
                 self.progress.bytes_read += len(data)
         self._end_if_complete(owner)
 
-    def _next_in_order(self) -> Unit:
+    def _next_in_order(self) -> Unit | None:
         """For an archive: one file at a time, its chunks in order, one buffer's worth a unit."""
         needed = self._plan_batch(UNIT_BYTES // 2, 1)
+        if self._is_held and not needed:
+            self._tell_waiting()
+            return None
         self.cost = sum(location.length for location, _ in needed)
         return partial(self._in_order, needed) if needed else _nothing
 

@@ -60,7 +60,7 @@ def open_bucket(url: str, clock: Clock) -> CloudStore:
 
     Raises UsageError, NotFound (no such bucket), NotPermitted, Unavailable.
     """
-    address = _address(url)
+    address = address_of(url)
     if not all(map(is_part, filter(None, address.prefix.split("/")))):
         raise UsageError(f"{address.shown} does not name a place for a store", "use a-z, 0-9, dot, dash, underscore")
     wanted = address.options.get("congestion", congestion.WANTED)
@@ -81,7 +81,7 @@ def open_objects(url: str, clock: Clock) -> tuple[Bucket, str]:
 
     Of several endpoints the first is used. Raises UsageError; nothing is asked yet.
     """
-    address = _address(url)
+    address = address_of(url)
     prefix = urllib.parse.unquote(address.prefix, errors="surrogateescape")
     parts = prefix.split("/") if prefix else []
     if any(part in ("", ".", "..") for part in parts) or not prefix.isprintable():
@@ -90,7 +90,8 @@ def open_objects(url: str, clock: Clock) -> tuple[Bucket, str]:
     return Bucket(client, name=address.bucket, url=address.shown, breaker=Breaker(clock)), prefix
 
 
-def _address(url: str) -> Address:
+def address_of(url: str) -> Address:
+    """A URL taken apart; nothing is asked. Raises UsageError."""
     parts = urllib.parse.urlsplit(url)
     given = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
     options = dict(given)

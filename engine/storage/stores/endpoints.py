@@ -20,7 +20,7 @@ from engine.base.units import KIB
 from engine.contract.status import EndpointRow
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.congestion import Congestion
-from engine.storage.stores.replies import explain_reply
+from engine.storage.stores.replies import Archived, explain_reply
 
 Answer = TypeVar("Answer")
 
@@ -85,9 +85,10 @@ class Endpoints:
                 continue
             except (exceptions.BaseError, OSError) as error:
                 explained = explain_reply(error, name=name, url=self._store_url)
-                endpoint.breaker.note(failed=isinstance(explained, Unavailable))
-                if not isinstance(explained, Unavailable):
+                if not isinstance(explained, Unavailable) or isinstance(explained, Archived):
+                    endpoint.breaker.note(failed=False)
                     raise explained from error
+                endpoint.breaker.note(failed=True)
                 explained.__cause__ = error
                 failure = explained
                 with self._lock:

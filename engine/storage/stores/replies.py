@@ -19,6 +19,10 @@ _FULL = frozenset({"QuotaExceeded", "ServiceQuotaExceededException", "XMinioStor
 _KEYS = "check the access key, its secret and what they may do in the bucket"
 
 
+class Archived(Unavailable):
+    """An object that has to be recalled before it can be read; nothing is wrong with its store."""
+
+
 def explain_reply(error: Exception, *, name: str, url: str) -> WedSyncError:
     """The error that a caller of the store at `url` sees for `error`, which a call about `name` met."""
     text = str(error)
@@ -31,7 +35,7 @@ def explain_reply(error: Exception, *, name: str, url: str) -> WedSyncError:
     if isinstance(error, (exceptions.AlreadyExistsError, exceptions.PreconditionError)):
         return Conflict(f"{name} is in the store already")
     if code == "InvalidObjectState":
-        return Unavailable(f"{name} lies in an archive class of {url}", "it has to be recalled before it can be read")
+        return Archived(f"{name} lies in an archive class of {url}", "recall its wedding first")
     if isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)) or status in (401, 403):
         return NotPermitted(f"the store {url} refuses ({code or status or 'no credentials'})", _KEYS)
     if code in _FULL or status == 507:

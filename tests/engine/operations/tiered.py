@@ -21,7 +21,6 @@ url = "file://{folder}/warm"
 price_gb_month = 0.01
 
 [tiers.cold]
-url = "file://{folder}/cold"
 price_gb_month = 0.001
 retrieval_price_gb = 0.01
 {cold}
@@ -35,6 +34,7 @@ small = "0"
 def tiered_engine(folder: Path, *, cold: str = "") -> Iterator[Asking]:
     """A running engine with hot in its home, warm and cold in folders beside it; `cold`: more lines of that tier."""
     home = folder / "home"
+    cold = cold if "url" in cold else f'url = "file://{folder}/cold"\n{cold}'
     if not home.exists():
         home_with_repository(home)
         (home / "config.toml").write_text(CONFIG.format(folder=folder, cold=cold))
