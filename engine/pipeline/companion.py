@@ -1,10 +1,10 @@
-"""A stream's companion: a process of its own that reads units of small files into the memory both share.
+"""A stream's companion: a process of its own that reads and writes small files, through memory that both share.
 
 A small file costs eight short system calls, and streams of one process that make them side by side hand the
 interpreter's lock to and fro at each. The companion makes them on a core of its own, and names what it has read, while
-streams compress and seal. It is given descriptors, not paths, and no secret but the key that names chunks. What it
-cannot do (it does not start, it was killed) the stream does itself. It ends with its stream, and with the engine,
-however that ends: it sees their end of the socket close. One stream each.
+streams compress and seal, or unpack. It is given descriptors, not paths, and no secret but the key that names chunks.
+What it cannot do (it does not start, it was killed) the stream does itself. It ends with its stream, and with the
+engine, however that ends: it sees their end of the socket close. One stream each.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.base.shapes import msgpack_decoder
+from engine.base.units import MIB
 from engine.pipeline.wholefile import WholeFile
+from engine.repository.entry import Entry
 
 FILES_MIN = 64  # of a unit; fewer are read sooner than asked for
 BEGUN_AFTER_FILES = 512  # of such units: it takes 50 ms of a core to start
+ROOM_BYTES = 4 * MIB
 FOLDERS_MAX = 250  # descriptors that one message may carry
 _PLACES = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) + 1)  # companions at once in this process
 
@@ -36,8 +39,8 @@ _BEGINNING = (
 HEADER_BYTES = 8
 
 
-class ReadUnit(msgspec.Struct, frozen=True, array_like=True):
-    """What the companion is asked for: files in folders whose descriptors come with the message, in their order."""
+class ReadUnit(msgspec.Struct, frozen=True, array_like=True, tag="read"):
+    """Files to read, in folders whose descriptors come with the message, in their order."""
 
     now_ns: int
     chunk_key: bytes
@@ -45,22 +48,32 @@ class ReadUnit(msgspec.Struct, frozen=True, array_like=True):
     files: list[tuple[int, bytes, int]]  # (folder's number, name, how many readings there were)
 
 
+class WriteUnit(msgspec.Struct, frozen=True, array_like=True, tag="write"):
+    """Files to write, in folders whose descriptors come with the message, in their order."""
+
+    folders: int
+    files: list[tuple[int, bytes, bool, int, Entry]]  # (folder's number, name, to replace what stands, start in `room`)
+
+
 Read = list[WholeFile | str | None]  # a file, what is wrong with it, or that there is no room for it
+Written = list[tuple[bool, list[tuple[bytes, str]]] | None]  # whether it stands, warnings; None: it was not tried
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgpack_decoder(Read)
+_read_decoder = msgpack_decoder(Read)
+_written_decoder = msgpack_decoder(Written)
 
 
 class Companion:
     """Begun when it pays; what it is asked for in vain is None."""
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, unit_bytes: int) -> None:
         """Nothing is begun yet."""
         self._memory_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
-        os.ftruncate(self._memory_fd, memory_bytes)
-        self.memory = memoryview(mmap.mmap(self._memory_fd, memory_bytes))  # what it reads into; page-aligned
+        os.ftruncate(self._memory_fd, unit_bytes + ROOM_BYTES)
+        memory = memoryview(mmap.mmap(self._memory_fd, unit_bytes + ROOM_BYTES))
+        self.unit, self.room = memory[:unit_bytes], memory[unit_bytes:]  # what it reads into, and writes from
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
-        self._is_ready = False
+        self.is_ready = False
         self._is_of_use = bool(sys.executable)
         self._files = 0
 
@@ -72,23 +85,30 @@ class Companion:
         if self._door is None:
             if self._files >= BEGUN_AFTER_FILES:
                 self._begin()
-        elif not self._is_ready:
-            self._is_ready = self._has_started(self._door)
-        return self._is_ready
+        elif not self.is_ready:
+            self.is_ready = self._has_started(self._door)
+        return self.is_ready
 
     def read(self, unit: ReadUnit, folders: Sequence[int]) -> Read | None:
-        """Read a unit into the shared memory, files end to end; `folders` are descriptors."""
+        """Read files end to end into `unit`; `folders` are descriptors."""
+        answer = self._ask(unit, folders)
+        return None if answer is None else _read_decoder.decode(answer)
+
+    def write(self, unit: WriteUnit, folders: Sequence[int]) -> Written | None:
+        """Write files out of `room`; `folders` are descriptors. Of None nobody knows what of it was done."""
+        answer = self._ask(unit, folders)
+        return None if answer is None else _written_decoder.decode(answer)
+
+    def _ask(self, unit: ReadUnit | WriteUnit, folders: Sequence[int]) -> bytes | None:
         assert self._door is not None
         try:
             payload = _encoder.encode(unit)
-            header = len(payload).to_bytes(HEADER_BYTES, "little")
-            socket.send_fds(self._door, [header], folders)
+            socket.send_fds(self._door, [len(payload).to_bytes(HEADER_BYTES, "little")], folders)
             self._door.sendall(payload)
-            answer = received(self._door, int.from_bytes(received(self._door, HEADER_BYTES), "little"))
+            return received(self._door, int.from_bytes(received(self._door, HEADER_BYTES), "little"))
         except (OSError, EOFError):
             self._let_go()
             return None
-        return _decoder.decode(answer)
 
     def close(self) -> None:
         """Its stream ends."""
@@ -99,7 +119,7 @@ class Companion:
     def _let_go(self) -> None:
         """Let it end. Another one is begun when there is enough to do again."""
         process, self._process, door, self._door = self._process, None, self._door, None
-        self._is_ready, self._files = False, 0
+        self.is_ready, self._files = False, 0
         if door is not None:
             door.close()
         if process is not None:
@@ -114,7 +134,7 @@ class Companion:
         door, theirs = socket.socketpair()
         with theirs:
             numbers = [theirs.fileno(), self._memory_fd]
-            words = [*map(str, numbers), str(len(self.memory)), *map(os.path.abspath, sys.path)]
+            words = [*map(str, numbers), str(len(self.unit)), *map(os.path.abspath, sys.path)]
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", "-c", _BEGINNING, *words],

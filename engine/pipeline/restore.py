@@ -22,6 +22,7 @@ from engine.pipeline.passes import Passes, Readable
 from engine.pipeline.plan import Piece, Range, Selection, by_pack, place_chunks, selected
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.pipeline.stretch import Stretch, joined
+from engine.pipeline.targets.smallfiles import SmallFiles
 from engine.pipeline.targets.target import FileWriter, RestoreTarget
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.index import Location
@@ -240,12 +241,36 @@ class RestoreRun(Run[RestoreOutcome]):
 
     def _fetch_unit(self, wanted: Range, buffers: Buffers) -> None:
         stretch = Stretch(buffers, self._write)
+        files = sum(len(blob.uses) for blob in wanted.blobs)
+        small = SmallFiles(buffers.companion) if buffers.companion.is_ready_for(files) else None
         for piece, data, what in fetch_from_any(self._vault, wanted, buffers, stretch.room):
+            if small is not None and data is not None and self._is_taken(small, piece, data):
+                continue
             if not stretch.takes(piece, data):
                 stretch.flush()
                 stretch.write((piece,), data, what)
         stretch.flush()
+        if small is not None:
+            begin_s = buffers.now_s()
+            small.flush()
+            self._end_all(small.ended)
+            buffers.spent("place", buffers.now_s() - begin_s, 0)
         self._note_first_byte(buffers)
+
+    def _is_taken(self, small: SmallFiles, piece: Piece, data: memoryview) -> bool:
+        opened = self._open[piece.owner]
+        return opened.is_one_chunk and small.takes(piece.owner, opened.writer, data)
+
+    def _end_all(self, ended: Sequence[tuple[int, bool]]) -> None:
+        """Files that were written aside, whole."""
+        with self._lock:
+            for owner, stands in ended:
+                size_bytes = self._open.pop(owner).entry.size
+                self._files += stands
+                self._bytes += size_bytes
+                self.progress.bytes_read += size_bytes
+            self.progress.files_done += len(ended)
+            self._tell_warnings()
 
     def _note_first_byte(self, buffers: Buffers) -> None:
         if self.progress.first_sealed_monotonic is None and self._bytes:

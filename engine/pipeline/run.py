@@ -56,7 +56,7 @@ class Buffers:
     @cached_property
     def source(self) -> memoryview:
         """A unit of the source, or of a pack."""
-        return self.companion.memory
+        return self.companion.unit
 
     @cached_property
     def packs(self) -> tuple[memoryview, memoryview]:

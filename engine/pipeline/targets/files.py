@@ -10,7 +10,9 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat as st
 import threading
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,7 +21,7 @@ from engine.base.invariants import check
 from engine.base.units import KIB, MIB
 from engine.pipeline.extents import DataMap
 from engine.pipeline.folders import OpenFolder, reason
-from engine.pipeline.targets.metadata import MetadataWriter, Report
+from engine.pipeline.targets.metadata import SAID_ONCE, MetadataWriter, Report
 from engine.pipeline.targets.target import stopping_error
 from engine.repository.entry import Entry
 
@@ -226,6 +228,32 @@ class FolderFileWriter:
         temporary, self._temporary = self._temporary, b""  # from here on `put` takes care of it
         self._placer.put_file(fd, temporary, self._place, replace=self._replace)
         self.stands = True
+
+    def errand(self, size_bytes: int) -> tuple[Place, bool, Entry] | None:
+        """What it takes to write so many bytes as the whole file elsewhere; None once it was begun here, or for a part.
+
+        Afterwards it is to be `ended`, unless nothing came of it.
+        """
+        is_whole = size_bytes == self._entry.size and not self._allocated and self._fd == _NOT_OPEN
+        return (self._place, self._replace, self._entry) if is_whole and not self._problem else None
+
+    def ended(self, stands: bool, told: Sequence[tuple[bytes, str]]) -> None:
+        """It was written elsewhere, with these warnings."""
+        for path, what in told:
+            if what.endswith(SAID_ONCE):
+                self._placer.metadata.once(path, what.removesuffix(SAID_ONCE))
+            else:
+                self._placer.warn(path, what)
+        self.stands = stands
+        self.discard()
+
+    def has_been_put(self) -> bool:
+        """Whether what stands under its name is what it would put there, as far as a look at the outside can tell."""
+        with contextlib.suppress(OSError), self._place.folder.descriptor() as fd:
+            standing = os.stat(self._place.name, dir_fd=fd, follow_symlinks=False)
+            seen = st.S_IFMT(standing.st_mode), standing.st_size, standing.st_mtime_ns
+            return seen == (st.S_IFREG, self._entry.size, self._entry.mtime_ns)
+        return False
 
     def abort(self, what: str) -> None:
         """See `FileWriter.abort`."""

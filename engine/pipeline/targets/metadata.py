@@ -18,6 +18,7 @@ from engine.repository.entry import FOLDER, SYMLINK, Entry
 
 Report = Callable[[bytes, str], None]  # (path, sentence)
 
+SAID_ONCE = "; said once, it may concern other entries too"
 _ACL_PREFIX = b"system.posix_acl_"
 _STOPPING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _REMOVABLE = (b"user.", _ACL_PREFIX)  # others belong to the system: labels, signatures
@@ -70,7 +71,7 @@ class MetadataWriter:
                 if error.errno not in (errno.EPERM, errno.EINVAL, errno.EACCES):
                     raise
                 if self._is_root:
-                    self._once("owner", entry.path, f"owners cannot be set here: {reason(error)}")
+                    self.once(entry.path, f"owners cannot be set here: {reason(error)}")
         return os.stat(handle)
 
     def _standing_xattrs(self, handle: int | str) -> dict[bytes, bytes]:
@@ -112,14 +113,15 @@ class MetadataWriter:
             raise error
         namespace = name.partition(b".")[0].decode(errors="backslashreplace")
         kind = "ACLs" if name.startswith(_ACL_PREFIX) else f"extended attributes ({namespace})"
-        self._once(f"{kind} {verb} {error.errno}", path, f"{kind} cannot be {verb} here: {reason(error)}")
+        self.once(path, f"{kind} cannot be {verb} here: {reason(error)}")
 
-    def _once(self, key: str, path: bytes, what: str) -> None:
+    def once(self, path: bytes, what: str) -> None:
+        """Report what concerns more than one entry, if it was not yet."""
         with self._lock:
-            if key in self._said:
+            if what in self._said:
                 return
-            self._said.add(key)
-        self._report(path, what + "; said once, it may concern other entries too")
+            self._said.add(what)
+        self._report(path, what + SAID_ONCE)
 
 
 def _mode(entry: Entry, stat: os.stat_result) -> int:
