@@ -38,11 +38,14 @@ class Relay:
         """Cut it now; nothing connects any more."""
         with self._lock:
             self.is_cut = True
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # which wakes its thread, and refuses who comes
             self._listener.close()
             for each in self._open:
                 with contextlib.suppress(OSError):
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
-                    each.shutdown(socket.SHUT_RDWR)
+                    each.shutdown(socket.SHUT_RDWR)  # which wakes its threads
+                each.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -51,6 +54,9 @@ class Relay:
                 server = socket.create_connection(self._target)
                 with self._lock:
                     self._open |= {client, server}
+                if self.is_cut:
+                    self.cut()
+                    return
                 for way, source, target in (("up", client, server), ("down", server, client)):
                     threading.Thread(target=self._pump, args=(way, source, target), daemon=True).start()
 
@@ -70,13 +76,6 @@ class Relay:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        """Cut it and let go of everything."""
-        self.cut()
-        with self._lock:
-            for each in self._open:
-                each.close()
-
 
 @contextlib.contextmanager
 def relay(target: str) -> Iterator[Relay]:
@@ -85,4 +84,4 @@ def relay(target: str) -> Iterator[Relay]:
     try:
         yield made
     finally:
-        made.close()
+        made.cut()

@@ -27,6 +27,7 @@ from engine.storage.stores.cloud import CloudStore
 from engine.storage.stores.endpoints import Endpoint, Endpoints
 from engine.storage.stores.names import is_part
 from engine.storage.stores.objects import Bucket
+from engine.storage.stores.parts import Keys, Sender
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -42,7 +43,11 @@ _RETRIES: RetryConfig = {
     "max_retries": 6,
     "retry_timeout": timedelta(seconds=60),
 }
-_RETRIES_OF_SEVERAL: RetryConfig = {**_RETRIES, "max_retries": 1, "retry_timeout": timedelta(seconds=10)}
+_RETRIES_OF_SEVERAL: RetryConfig = {  # of endpoints: the next one is a better try than the same one later
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(milliseconds=500), "base": 2},
+    "max_retries": 1,
+    "retry_timeout": timedelta(seconds=10),
+}
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -70,7 +75,11 @@ def open_bucket(url: str, clock: Clock) -> CloudStore:
     for way in address.ways:
         shown = way or _endpoint_of_aws(address.options)
         client = _client(address, address.prefix, way)
-        endpoints.append(Endpoint(shown, client, Breaker(clock), congestion.Congestion(shown, wanted, clock)))
+        keys = _keys(address.options)
+        above = "/".join(filter(None, (address.bucket, address.prefix)))
+        sender = Sender(shown.rstrip("/"), above, keys, clock) if keys is not None and way else None
+        control = congestion.Congestion(shown, wanted, clock)
+        endpoints.append(Endpoint(shown, client, Breaker(clock), control, sender=sender))
     store = CloudStore(Endpoints(endpoints, store_url=address.shown, clock=clock), url=address.shown)
     store.probe()
     return store
@@ -117,10 +126,22 @@ def _client(address: Address, prefix: str, way: str) -> S3Store:
 
 def _endpoint_of_aws(options: dict[str, str]) -> str:
     """Where obstore goes when no endpoint is named."""
-    region = (
-        options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    )
-    return os.environ.get("AWS_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com"
+    return os.environ.get("AWS_ENDPOINT_URL") or f"https://s3.{_region(options)}.amazonaws.com"
+
+
+def _region(options: dict[str, str]) -> str:
+    named = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return named or "us-east-1"
+
+
+def _keys(options: dict[str, str]) -> Keys | None:
+    """Keys of a profile or of the environment; None where obstore finds others (of the machine's role)."""
+    if "profile" in options:
+        return Keys(*_credentials(options["profile"]), _region(options))
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not key or not secret:
+        return None
+    return Keys(key, secret, os.environ.get("AWS_SESSION_TOKEN", ""), _region(options))
 
 
 def _shown(parts: urllib.parse.SplitResult) -> str:

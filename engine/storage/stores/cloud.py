@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from operator import attrgetter
@@ -23,6 +23,7 @@ from engine.contract.status import EndpointRow
 from engine.storage.stores.endpoints import Endpoints
 from engine.storage.stores.failures import explain
 from engine.storage.stores.names import check_name, check_prefix, is_name, is_part
+from engine.storage.stores.parts import Sender, upload
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
 
 if TYPE_CHECKING:
@@ -193,11 +194,7 @@ class CloudStore:
                 self._put(name, data, size_bytes)
             elif self._size_of(name) != size_bytes:  # parts cannot be told to create only
                 self._refuse_other_size(name, size_bytes)
-                self._endpoints.call(
-                    name,
-                    lambda client: client.put(name, data, chunk_size=_PART_BYTES, max_concurrency=UPLOADS),
-                    size_bytes=size_bytes,
-                )
+                self._put_in_parts(name, data, size_bytes)
         except Conflict:
             self._refuse_other_size(name, size_bytes)
 
@@ -221,6 +218,21 @@ class CloudStore:
             lambda client: client.put(name, data, mode="create", use_multipart=False),
             size_bytes=size_bytes,
         )
+
+    def _put_in_parts(self, name: str, data: bytes | mmap.mmap, size_bytes: int) -> None:
+        if not self._endpoints.share_parts:
+            self._endpoints.call(
+                name,
+                lambda client: client.put(name, data, chunk_size=_PART_BYTES, max_concurrency=UPLOADS),
+                size_bytes=size_bytes,
+            )
+            return
+
+        def by(ask: Callable[[Sender], str], moved_bytes: int) -> str:
+            return self._endpoints.send(name, ask, size_bytes=moved_bytes)
+
+        with memoryview(data) as view, ThreadPoolExecutor(UPLOADS, thread_name_prefix="wedsync-part") as executor:
+            upload(name, view, _PART_BYTES, by, executor)
 
     def _holds(self, name: str, data: bytes) -> bool:
         with suppress(NotFound, IntegrityError):

@@ -20,6 +20,7 @@ from engine.base.units import KIB
 from engine.contract.status import EndpointRow
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.congestion import Congestion
+from engine.storage.stores.parts import Sender
 from engine.storage.stores.replies import Archived, explain_reply
 
 Answer = TypeVar("Answer")
@@ -32,9 +33,12 @@ WEIGHT_MIN_SHARE = 0.05  # of the best endpoint's weight
 class Endpoint:
     """One way."""
 
-    def __init__(self, url: str, client: Client, breaker: Breaker, congestion: Congestion) -> None:
-        """`url`: shown to people, and where `congestion` looks for the connections."""
+    def __init__(
+        self, url: str, client: Client, breaker: Breaker, congestion: Congestion, *, sender: Sender | None = None
+    ) -> None:
+        """`url`: shown to people. `sender`: sends the parts of large objects, if there are keys for it."""
         self.url = url
+        self.sender = sender
         self.client = client
         self.breaker = breaker
         self.congestion = congestion
@@ -69,17 +73,34 @@ class Endpoints:
         with self._lock:
             return tuple(endpoint.figures() for endpoint in self._endpoints)
 
+    @property
+    def share_parts(self) -> bool:
+        """Whether the parts of one object can go by several endpoints."""
+        return len(self._endpoints) > 1 and all(endpoint.sender is not None for endpoint in self._endpoints)
+
+    def send(self, name: str, ask: Callable[[Sender], Answer], *, size_bytes: int = 0) -> Answer:
+        """As `call`, by the senders; only if they `share_parts`."""
+
+        def ask_sender(endpoint: Endpoint) -> Answer:
+            assert endpoint.sender is not None
+            return ask(endpoint.sender)
+
+        return self._use(name, ask_sender, size_bytes)
+
     def call(self, name: str, ask: Callable[[Client], Answer], *, size_bytes: int = 0) -> Answer:
         """The answer of the first endpoint that has one. `ask` may be called again, to go on where it stopped.
 
         `size_bytes`: about what it moves. Raises what the service says; Unavailable when no endpoint answers.
         """
+        return self._use(name, lambda endpoint: ask(endpoint.client), size_bytes)
+
+    def _use(self, name: str, ask: Callable[[Endpoint], Answer], size_bytes: int) -> Answer:
         failure: Unavailable | None = None
         for endpoint in self._in_turn():
             begin_s = self._clock.monotonic_s()
             try:
                 endpoint.breaker.check(self._store_url)
-                answer = ask(endpoint.client)
+                answer = ask(endpoint)
             except Unavailable as rests:
                 failure = failure or rests
                 continue
@@ -119,10 +140,10 @@ class Endpoints:
         return [chosen, *sorted(others, key=lambda each: (each.breaker.is_open, -weights[each]))]
 
     def _measure(self, endpoint: Endpoint, size_bytes: int, took_s: float) -> None:
-        if size_bytes >= MEASURED_FROM_BYTES and took_s > 0:
-            rate = size_bytes / took_s
+        if size_bytes >= MEASURED_FROM_BYTES:
             with self._lock:
-                known = endpoint.bytes_per_s
-                endpoint.bytes_per_s = rate if known is None else known + NEWEST_SHARE * (rate - known)
                 endpoint.bytes_moved += size_bytes
+                if took_s > 0:
+                    rate, known = size_bytes / took_s, endpoint.bytes_per_s
+                    endpoint.bytes_per_s = rate if known is None else known + NEWEST_SHARE * (rate - known)
         endpoint.congestion.look_if_due()

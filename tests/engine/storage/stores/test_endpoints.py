@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from obstore.store import MemoryStore, S3Store
 from engine.base.clock import FakeClock
 from engine.base.errors import IntegrityError, NotFound, Unavailable, UsageError
 from engine.base.units import MIB
-from engine.storage.stores import breaker
+from engine.storage.stores import breaker, cloud
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.buckets import open_bucket
 from engine.storage.stores.cloud import CloudStore
@@ -126,7 +127,9 @@ def lines_to(
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(relay(weed.endpoint)) for _ in range(count)]
         ways = ",".join(line.endpoint for line in lines)
-        store = open_bucket(f"s3://{s3_servers.BUCKET}/{next(_prefixes)}?endpoint={ways}{options}", FakeClock())
+        store = open_bucket(
+            f"s3://{s3_servers.BUCKET}/{next(_prefixes)}?endpoint={ways}{options}", FakeClock(time.time_ns())
+        )
         stack.callback(store.close)
         yield lines, store
 
@@ -157,6 +160,41 @@ def test_an_upload_that_breaks_in_the_middle_arrives_by_another_line(
             publish(store, f"packs/{number}", data)
         assert lines[0].is_cut
         assert all(store.get(f"packs/{number}", limit_bytes=len(data)) == data for number in range(4))
+
+
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let smaller objects go up in smaller parts."""
+    monkeypatch.setattr(cloud, "_MULTIPART_FROM_BYTES", 4 * MIB)
+    monkeypatch.setattr(cloud, "_PART_BYTES", 5 * MIB)
+
+
+def test_parts_that_a_broken_line_did_not_bring_go_by_another_and_the_rest_is_not_sent_again(
+    weed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    with lines_to(weed, 2, monkeypatch) as (lines, store):
+        data = pattern(30 * MIB)
+        lines[0].cut_after("up", 12 * MIB)  # of the 15 that would be its share: in its third part
+        publish(store, "packs/1", data)
+        assert store.get("packs/1", limit_bytes=len(data)) == data
+        assert lines[0].is_cut
+        first, second = store.endpoints()
+        assert first.failures >= 1
+        assert first.bytes_moved + second.bytes_moved == len(data)
+
+
+def test_an_upload_that_no_line_brings_leaves_nothing_under_its_name(
+    weed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    with lines_to(weed, 2, monkeypatch) as (lines, store):
+        for line in lines:
+            line.cut_after("up", 8 * MIB)
+        with pytest.raises(Unavailable):
+            publish(store, "packs/1", pattern(30 * MIB))
+        whole = open_bucket(weed.url(store.url.partition("weddings/")[2].partition("?")[0]), FakeClock())
+        assert list(whole.list("")) == []
+        whole.close()
 
 
 def test_no_object_ends_elsewhere_at_another_endpoint(weed: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
