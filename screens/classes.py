@@ -11,9 +11,10 @@ from screens.text import Column, Line, Role, Span, columns_at, fit, lay_out, lin
 
 STAGE_WORDS = {
     "read": "reading", "chunk": "chunking", "index": "index", "compress": "compressing", "seal": "sealing",
-    "compare": "comparing", "write": "writing", "fetch": "fetching", "open": "opening", "place": "placing",
+    "compare": "comparing", "write": "writing", "publish": "uploading", "fetch": "fetching", "open": "opening",
+    "place": "placing",
 }  # fmt: skip
-_OUTSIDE = {"limit": "a rate limit", "source": "the source or commits"}  # of the streams
+_OUTSIDE = {"limit": "a rate limit", "store": "waiting for the store", "source": "the source"}  # of the streams
 _IN_TIME_SHARE = 0.99  # of its jobs; below it a class is not well
 
 _COLUMNS = (

@@ -117,10 +117,12 @@ _ONE_UNIT = {60.0: "minute", 3_600.0: "hour", 86_400.0: "day"}
 
 
 def _shares(stages: tuple[StageTime, ...]) -> list[tuple[StageTime, float]]:
+    """Those that cost anything: lines are dear, and a disk that keeps up is not waited for."""
     total = sum(stage.thread_s for stage in stages)
-    return [(stage, stage.thread_s / total) for stage in stages] if total > 0 else []
+    return [(stage, stage.thread_s / total) for stage in stages if stage.thread_s > STAGE_SHARE_MIN * total]
 
 
+STAGE_SHARE_MIN = 0.005
 _STAGE_COLUMNS = (
     Column(11), Column(6, 40, from_width=52), Column(5, right=True), Column(6, 8, right=True),
     Column(6, 8, right=True), Column(6, 8, right=True), Column(15, from_width=84, right=True),

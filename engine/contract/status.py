@@ -197,7 +197,7 @@ class Performance(_Document, frozen=True, kw_only=True):
     dedup_ratio: float  # source bytes ÷ bytes that had to be stored before compression, since the start
     initiation: Percentiles
     stages: tuple[StageTime, ...] = ()
-    bottleneck: str = ""  # the stage that costs most now, `limit`, `source`; empty while the streams are not at work
+    bottleneck: str = ""  # the stage that costs most now, or `store`, `limit`, `source`; empty while no job runs
     classes: tuple[ClassRow, ...] = ()
     history: tuple[RatePoint, ...] = ()  # a point a second, newest last
 

@@ -35,6 +35,7 @@ class _Sample(msgspec.Struct, frozen=True):
     served: Mapping[JobClass, float]
     moved: Mapping[Tier, float]  # bytes written and read
     stages: Mapping[str, float]  # thread seconds
+    ending: int  # runs that publish and commit
 
 
 _windows = functools.lru_cache(maxsize=64)(parse_windows)
@@ -74,7 +75,7 @@ class Rationing:
         moved: dict[Tier, float] = {
             tier: meter.bytes_written + meter.bytes_read for tier, meter in self._meters.items()
         }
-        self._samples.append(_Sample(now_s, dict(self._pool.served), moved, stages))
+        self._samples.append(_Sample(now_s, dict(self._pool.served), moved, stages, self._pool.ending))
 
     def classes(self, now_ns: int) -> tuple[ClassRow, ...]:
         """How each class stands."""
@@ -114,17 +115,18 @@ class Rationing:
         )
 
     def bottleneck(self) -> str:
-        """What holds the streams up most, over the last samples; empty while they are not at work."""
+        """What holds the streams up most, over the last samples; empty while no job runs."""
         if len(self._samples) < 2:
             return ""
         spent = self._grown(lambda sample: sample.stages)
-        at_work = sum(spent.values()) / (self._span_s() * self._pool.size)
-        if at_work >= AT_WORK_SHARE:
+        if sum(spent.values()) / (self._span_s() * self._pool.size) >= AT_WORK_SHARE:
             return max(spent, key=spent.__getitem__)
-        if not self._dispatcher.roster.active:
-            return ""
-        limits = (*self.limits.values(), self._meters["hot"].limit_bytes_per_s)
-        return "limit" if any(limit is not None for limit in limits) else "source"
+        limits = (*self.limits.values(), *(meter.limit_bytes_per_s for meter in self._meters.values()))
+        return outside(
+            active=len(self._dispatcher.roster.active),
+            ending=sum(sample.ending for sample in self._samples) / len(self._samples),
+            is_limited=any(limit is not None for limit in limits),
+        )
 
     def _span_s(self) -> float:
         """From the first to the last sample."""
@@ -139,6 +141,15 @@ class Rationing:
 
 
 # --- pure ---------------------------------------------------------------------------------------------
+
+
+def outside(*, active: int, ending: float, is_limited: bool) -> str:
+    """What holds up jobs whose streams have little to do. `ending`: how many of the active ones publish and commit."""
+    if not active:
+        return ""
+    if ending >= active / 2:
+        return "store"
+    return "limit" if is_limited else "source"
 
 
 def weights_of(classes: ClassSettings) -> dict[JobClass, int]:

@@ -54,6 +54,7 @@ class StreamPool:
         self._stopping: deque[Run[object]] = deque()  # runs that are to end: asked first, whatever limits their class
         self._parked: set[Run[object]] = set()  # runs that wait for a unit of theirs to end
         self._closers = Closers(self._end, lambda: Buffers(clock, self.compression_level))
+        self._ending = 0  # runs that closers have, or will
         self._target = 0
         self._streams: set[threading.Thread] = set()
         self._spare: threading.Thread | None = None
@@ -72,6 +73,11 @@ class StreamPool:
     def busy(self) -> int:
         """Streams at work on a unit."""
         return len(self._at_work)
+
+    @property
+    def ending(self) -> int:
+        """Runs that have nothing left to do but publish and commit."""
+        return self._ending
 
     @property
     def served(self) -> dict[JobClass, int]:
@@ -186,6 +192,7 @@ class StreamPool:
         """Nothing is left to do of `run` but to end it."""
         self._turns.forget(run)
         run.in_flight += 1
+        self._ending += 1
         self._closers.add(run)
 
     def _is_worth_asking(self, run: Run[object]) -> bool:
@@ -320,6 +327,7 @@ class StreamPool:
         self._timed(run.end, buffers)
         with self._work_came:
             run.in_flight -= 1
+            self._ending -= 1
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

@@ -103,9 +103,13 @@ def store_chunks(
         _seal_blob(blob, writers[pick % count], buffers, compare=compare)
     start_s = buffers.now_s()
     written = sum(writer.close_unit() for writer in writers)
-    buffers.spent("write", buffers.now_s() - start_s, written)
+    written_s = buffers.now_s()
+    buffers.spent("write", written_s - start_s, written)
     transaction.add_stored(written)
+    full_bytes = sum(writer.size_bytes for writer in writers if writer.is_full)
     transaction.checkin(crypto.DATA_PACK, writers, buffers.packs[0])
+    if full_bytes:  # waits while many others are on their way to a bucket
+        buffers.spent("publish", buffers.now_s() - written_s, full_bytes)
     return written
 
 

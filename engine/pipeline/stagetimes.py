@@ -14,7 +14,7 @@ import msgspec
 
 from engine.base.metrics import NO_SPREAD, RollingHistogram, Spread
 
-Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write", "fetch", "open", "place"]
+Stage = Literal["read", "chunk", "index", "compress", "seal", "compare", "write", "publish", "fetch", "open", "place"]
 
 WINDOW_S = 600.0
 SLICES = 20

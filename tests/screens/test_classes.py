@@ -45,7 +45,10 @@ def test_one_line_is_enough_for_the_narrow_screen() -> None:
     assert words((classes.classes_short(none),)) == ["not measured yet"]
 
 
-@pytest.mark.parametrize(("name", "said"), [("write", "writing"), ("limit", "a rate limit"), ("", ""), ("new", "new")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("write", "writing"), ("publish", "uploading"), ("store", "waiting for the store"), ("", ""), ("new", "new")],
+)
 def test_what_slows_the_jobs_is_told_in_words(name: str, said: str) -> None:
     performance = msgspec.structs.replace(samples.performance(), bottleneck=name)
     assert classes.bottleneck_words(samples.status(performance=performance)) == said

@@ -66,6 +66,13 @@ def test_a_stage_without_a_recent_unit_has_no_percentiles() -> None:
     assert gauges.stages_heading(status) == ""
 
 
+def test_a_stage_that_costs_next_to_nothing_takes_no_line() -> None:
+    stages = samples.performance().stages
+    idle = st.StageTime(stage="publish", thread_s=0.004 * sum(stage.thread_s for stage in stages), bytes=10)
+    with_idle = samples.status(performance=msgspec.structs.replace(samples.performance(), stages=(*stages, idle)))
+    assert len(words(gauges.stage_lines(with_idle, 60))) == len(words(gauges.stage_lines(samples.status(), 60)))
+
+
 def test_the_hot_store_tells_how_full_it_is_what_is_ours_and_the_place() -> None:
     lines = words(gauges.storage_lines(samples.status(), 60))
     assert lines[0].startswith("hot     ━")

@@ -377,6 +377,26 @@ def test_no_run_is_forgotten_among_many(seed: int) -> None:
     assert all(run.in_flight == 0 for run in runs)
 
 
+def test_a_run_that_commits_is_counted_until_it_has_ended(single: StreamPool) -> None:
+    came, go_on = threading.Event(), threading.Event()
+
+    class Slow(Counted):
+        def conclude(self, buffers: Buffers) -> int:
+            came.set()
+            wait(go_on)
+            return super().conclude(buffers)
+
+    run = Slow(1)
+    assert single.ending == 0
+    single.submit(run)
+    wait(came)
+    assert (single.ending, single.busy) == (1, 0)
+    go_on.set()
+    assert ended(run) is None
+    single.close()
+    assert single.ending == 0
+
+
 def test_what_a_unit_held_when_it_failed_is_let_go_before_its_run_ends(single: StreamPool) -> None:
     """Files and descriptors too, also those of an error that was met on the way; the error is told all the same."""
     held: list[weakref.ref[threading.Event]] = []

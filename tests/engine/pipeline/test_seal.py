@@ -118,3 +118,13 @@ def test_a_large_job_spreads_its_blobs_over_two_packs(tmp_path: Path, monkeypatc
         with bench.repository.vault(WEDDING) as vault:
             assert len([pack for pack in vault.index.packs() if pack.pack_type == 10]) == 2
         assert bench.verify().problems == []
+
+
+def test_publishing_a_pack_that_is_full_has_its_own_time(tmp_path: Path) -> None:
+    """Where a bucket is slow, this is what streams wait for."""
+    chance = random.Random(1)
+    build(tmp_path / "source", {b"%d.nef" % number: file(chance.randbytes(12 * MIB)) for number in range(3)})
+    with Bench(streams=1) as bench:
+        bench.backup(tmp_path / "source")
+        figures = bench.pool.stages()
+    assert 32 * MIB <= figures["publish"].size_bytes <= figures["write"].size_bytes
