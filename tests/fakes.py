@@ -18,7 +18,7 @@ from engine.base import units
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import events as ev
 from engine.contract import operations as ops
-from engine.contract import placements, receipts, recovery, steering
+from engine.contract import placements, receipts, recovery, retention, steering
 from engine.contract import status as st
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
@@ -392,6 +392,16 @@ class FakeEngine:
         if operation.dry_run:
             return placements.MigrationPlan(moves=(), stays=(), packs=0, bytes=0, saves_month=0.0, cost=0.0)
         return placements.MigrationReport(jobs=(self._new_job("migrate", operation.wedding or "smith-jones").job,))
+
+    def _prune(self, operation: retention.Prune) -> ops.Result:
+        rows = tuple(
+            retention.PrunedWedding(wedding=name, snapshots_gone=2, packs_freed=3, bytes_freed=90_000_000)
+            for name in self._register
+            if operation.wedding in ("", name)
+        )
+        return retention.PruneReport(
+            weddings=rows, snapshots=(), jobs=(), dry_run=operation.dry_run, bytes_freed=90_000_000 * len(rows)
+        )
 
     def _scale_infrastructure(self, operation: ops.ScaleInfrastructure) -> ops.Result:
         if operation.target == "auto":

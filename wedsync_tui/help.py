@@ -15,7 +15,10 @@ from wedsync_tui.options import OPTIONS
 WIDTH = 100
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("The vault", ("init", "status", "verify", "repair", "drill", "keys", "key add", "key paper", "key remove")),
+    (
+        "The vault",
+        ("init", "status", "verify", "repair", "prune", "drill", "keys", "key add", "key paper", "key remove"),
+    ),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
     ("What is kept", ("snapshots", "browse", "find", "diff", "receipt")),
@@ -74,6 +77,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "verify": ("verify smith-jones --all",),
+    "prune": ("prune --dry-run", "prune smith-jones --keep 'last 3, monthly 12' --dry-run", "prune"),
     "drill": (
         "drill smith-jones",
         "drill smith-jones --size album",

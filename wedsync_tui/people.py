@@ -6,10 +6,11 @@ cut here, since standard output carries them whole. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
-from engine.contract import drills, receipts, recovery
+from engine.contract import drills, receipts, recovery, retention
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -35,6 +36,8 @@ def users_of(status: Status) -> str:
 
 def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
     """What a result says, without its warnings: a sentence, some facts, or a table."""
+    if type(result) in _REPORTS:
+        return list(_REPORTS[type(result)](result))
     match result:
         case ops.JobList(jobs=jobs) if isinstance(operation, ops.WaitForJobs):
             return [job_line(job) for job in jobs[:ROWS_MAX]] or ["nothing to wait for"]
@@ -42,16 +45,6 @@ def lines_of(operation: ops.Operation, result: ops.Result) -> list[str]:
             return [job_line(job)]
         case ops.JobPage(ids=(_, *_) as ids):
             return [f"{format_count(len(ids), 'id')}; standard output has them"]
-        case ops.VerifyReport():
-            return list(_verified(result))
-        case ops.RepairReport():
-            return list(_repaired(result))
-        case drills.DrillReport():
-            return list(_drilled(result))
-        case receipts.ReceiptResult() | receipts.ReceiptVerified():
-            return list(_receipt(result))
-        case recovery.Recovery():
-            return list(_recovered(result))
         case ops.StatusResult(document=status):
             return list(_status(status))
     sentence = sentence_of(result)
@@ -169,6 +162,27 @@ def _receipt(found: receipts.ReceiptResult | receipts.ReceiptVerified) -> Iterat
     yield "safe to format" if found.safe_to_format else "NOT safe to format"
 
 
+def _pruned(report: retention.PruneReport) -> Iterator[str]:
+    would = "would " if report.dry_run else ""
+    for verdict in report.snapshots[:ROWS_MAX]:
+        why = f"stays: {', '.join(verdict.reasons)}" if verdict.stays else f"{would}go" if would else "gone"
+        yield f"{verdict.id[:12]}  {verdict.time.replace('T', ' ')[:16]}  {clean(verdict.wedding)}: {why}"
+    if len(report.snapshots) > ROWS_MAX:
+        yield f"and {len(report.snapshots) - ROWS_MAX:,} more; standard output has them all"
+    touched = [row for row in report.weddings if row.snapshots_gone or row.packs_freed or row.bytes_young]
+    for row in touched[:ROWS_MAX]:
+        moved = f" ({row.packs_repacked} of them moved into {format_bytes(row.bytes_written)})" * bool(
+            row.packs_repacked
+        )
+        young = f"; {format_bytes(row.bytes_young)} that nothing names yet stay a day" * bool(row.bytes_young)
+        yield (
+            f"{clean(row.wedding)}: {format_count(row.snapshots_gone, 'snapshot')} {would}go, "
+            f"{row.snapshots_kept} stay; {format_count(row.packs_freed, 'pack')} "
+            f"of {format_bytes(row.bytes_freed)} {would}go{moved}{young}"
+        )
+    yield f"{format_bytes(max(0, report.bytes_freed))} {'would come free' if would else 'came free'}"
+
+
 def _recovered(found: recovery.Recovery) -> Iterator[str]:
     yield f"repository {found.repository[:12]} in {clean(found.url)}: {format_count(found.weddings, 'wedding')}"
     for row in found.restored[:ROWS_MAX]:
@@ -243,3 +257,14 @@ def _sheet(sheet: Sheet, *, is_cut: bool) -> Iterator[str]:
 
 def _cells(text: str) -> int:
     return width_of((Span(text),))
+
+
+_REPORTS: dict[type[ops.Result], Callable[[Any], Iterator[str]]] = {
+    ops.VerifyReport: _verified,
+    ops.RepairReport: _repaired,
+    drills.DrillReport: _drilled,
+    receipts.ReceiptResult: _receipt,
+    receipts.ReceiptVerified: _receipt,
+    recovery.Recovery: _recovered,
+    retention.PruneReport: _pruned,
+}

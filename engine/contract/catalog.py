@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import drills, placements, receipts, recovery, steering
+from engine.contract import drills, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 
 
@@ -79,6 +79,15 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("schedules", "schedules", _V, steering.ListSchedules, (steering.ScheduleList,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
+    OperationSpec(
+        "prune",
+        "prune",
+        _A,
+        retention.Prune,
+        (retention.PruneReport, ops.JobResult, ops.JobList),
+        confirm=True,
+        changes=True,
+    ),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
     OperationSpec("recall", "recall", _O, placements.Recall, (placements.RecallReport, placements.RecallPlan)),
     OperationSpec("tiers", "tiers", _V, placements.ListTiers, (placements.TierList,)),

@@ -126,6 +126,15 @@ class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     theme: Annotated[str, msgspec.Meta(description="theme of the console")] = "wedsync-dark"
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which snapshots a prune keeps; without any rule it keeps all of them."""
+
+    keep: Annotated[str, msgspec.Meta(description="rules, as last 3, daily 14, monthly 12, yearly all")] = ""
+    weddings: Annotated[
+        tuple[str, ...], msgspec.Meta(description='rules of single weddings, as ["smith-jones: yearly all"]')
+    ] = ()
+
+
 class ScheduleSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[schedules]]` of the file: an operation that runs again and again."""
 
@@ -152,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     watch: WatchSettings = WatchSettings()
     hooks: HookSettings = HookSettings()
     drills: DrillSettings = DrillSettings()
+    retention: RetentionSettings = RetentionSettings()
     schedules: tuple[ScheduleSetting, ...] = ()
     console: ConsoleSettings = ConsoleSettings()
 

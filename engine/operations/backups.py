@@ -30,6 +30,7 @@ from engine.pipeline.committed import CommittedRun
 from engine.pipeline.estimate import Estimate, estimate
 from engine.pipeline.parents import Selection
 from engine.pipeline.pool import Run
+from engine.repository.reach import require_whole
 from engine.repository.vault import WeddingVault
 
 _TAG_CHARS_MAX = 100
@@ -153,6 +154,8 @@ RESUMERS: dict[str, Resumer] = {"start_backup": backup_spec}
 def _backup_run(engine: Engine, job: Job, request: BackupRequest) -> Iterator[Prepared]:
     with open_repository(engine).vault(job.wedding_id) as vault:
         committed = vault.committed(job.id) if job.attempts > 1 or job.was_held_up else None
+        if committed is not None:
+            require_whole(vault, committed)  # it did not live to see that itself
         run: Run[BackupOutcome] = (
             CommittedRun(committed)
             if committed is not None

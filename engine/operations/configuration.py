@@ -27,6 +27,7 @@ from engine.contract.tiers import check_tiers
 from engine.jobs.priority import zone_problem
 from engine.operations.rationing import check_limits
 from engine.operations.scheduling import check_schedule
+from engine.repository.retention import check_lines, parse_policy
 
 SETTINGS_BYTES_MAX = 1 << 20
 SPANS = (  # settings that are spans of time
@@ -288,6 +289,11 @@ def _check(settings: Settings) -> None:
         check_regions(settings.regions, settings.replication, settings.scrub, elsewhere)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    try:
+        parse_policy(settings.retention.keep)
+        check_lines(settings.retention.weddings)
+    except UsageError as error:
+        raise UsageError(f"retention: {error.message}", error.hint) from None
     names = [schedule.name for schedule in settings.schedules]
     for schedule in settings.schedules:
         if names.count(schedule.name) > 1:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 
-from engine.base.errors import Conflict, NotPermitted
+from engine.base.errors import NotPermitted
 from engine.contract.settings import STATUS_ROWS
 from engine.jobs.totals import Totals
 from engine.monitor.sampler import Sampler
-from engine.operations import capacity, safety, tierrows, weddings
+from engine.operations import capacity, pruning, safety, tierrows, weddings
 from engine.operations.context import Engine
 from engine.operations.room import tier_row
 from engine.operations.status import rate_point
@@ -39,6 +39,7 @@ class Measuring:
         engine.rationing.apply(engine.settings, engine.clock.now_ns())
         engine.rationing.sample(engine.clock.monotonic_s())
         capacity.go_back_if_due(engine)
+        pruning.look_again(engine)
         now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()
         span_s = now_s - self._before_s
         engine.measured.history.append(rate_point(self._before, totals, span_s=span_s, now_ns=engine.clock.now_ns()))
@@ -85,12 +86,9 @@ async def renew_lease(engine: Engine) -> None:
     if repository is None:
         return
     try:
-        await engine.offload.run("lease", repository.lease.renew)
+        await engine.offload.run("lease", repository.presence.renew)
     except NotPermitted:
         _LOG.debug("no lease is kept in a repository that can only be read")
-    except Conflict as error:
-        _LOG.error("the lease is lost: %s", error.line())
-        repository.warn(error.message)
 
 
 async def look_at_register(engine: Engine) -> None:

@@ -18,6 +18,7 @@ from engine.contract.settings import CHECKPOINT_BYTES, CHECKPOINT_STREAM_S
 from engine.pipeline.pool import Buffers
 from engine.pipeline.recorder import Recorder
 from engine.repository.manifest import SegmentRef
+from engine.repository.reach import require_whole
 from engine.repository.snapshot import Counts, Snapshot, SnapshotObject, SnapshotWarning
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
@@ -66,14 +67,18 @@ class JobCommits:
         self._stored_bytes, self._read_bytes = self._transaction.bytes_stored, tally.read_bytes
 
     def finish(self, tally: Tally, clock: Clock, buffers: Buffers) -> Snapshot:
-        """Commit the whole snapshot; the one that stands there already if this job has committed before."""
+        """Commit the whole snapshot; the one that stands there already if this job has committed before.
+
+        That one may be of an earlier life that did not live to see whether it still relied on what is there.
+        """
         manifest = self._recorder.finish()
         body = msgspec.structs.replace(self._published(manifest, tally, buffers), ended_ns=clock.now_ns())
         snapshot = Snapshot(SnapshotId(self._job_id), body)
         try:
             self._transaction.commit(snapshot)
         except Conflict:
-            return self._vault.find_snapshot(self._job_id)
+            snapshot = self._vault.find_snapshot(self._job_id)
+            require_whole(self._vault, snapshot)
         return snapshot
 
     def _is_written(self, body: SnapshotObject) -> bool:

@@ -23,6 +23,7 @@ from engine.pipeline.compress import press
 from engine.pipeline.pool import Buffers, Run, Unit
 from engine.repository import fragment, layout
 from engine.repository.pack import PackEntry, read_footer, split_records
+from engine.repository.records import with_records
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 
@@ -134,7 +135,7 @@ class RepairRun(Run[RepairOutcome]):
         outcome.packs_recovered, outcome.packs_dropped = len(self._good), len(self._bad)
         bad = {pack.name: pack for pack in self._bad}
         without = {name for name, pack in bad.items() if not pack.records}
-        bad |= {pack.name: pack for pack in self._vault.with_records(without)} if without else {}
+        bad |= {pack.name: pack for pack in with_records(self._vault, without)} if without else {}
         gone = fragment.Gone(frozenset(pack.name for pack in self._bad), self._vault.damaged_fragments())
         outcome.fragments_replaced = len(gone.fragments)
         if self._dry_run:

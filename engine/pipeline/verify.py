@@ -23,6 +23,7 @@ from engine.repository import crypto, fragment
 from engine.repository.entry import FILE, Entry
 from engine.repository.manifest import SegmentRef, entries_lost
 from engine.repository.pack import PackEntry, read_footer, split_records
+from engine.repository.records import with_records
 from engine.repository.snapshot import Snapshot
 from engine.repository.snapshot import read as read_snapshot
 from engine.repository.vault import WeddingVault
@@ -198,7 +199,7 @@ class VerifyRun(Run[VerifyOutcome]):
 
     def _acquit_healed(self) -> None:
         """A damaged pack is no problem when sound ones hold all that is in it, as after the backup that follows."""
-        for pack in self._vault.with_records(set(self._bad)) if self._bad else ():
+        for pack in with_records(self._vault, set(self._bad)) if self._bad else ():
             ids = [record.chunk_id for record in split_records(pack)]
             if any(self._vault.index.unsound(ids, pack.pack_type)):
                 continue

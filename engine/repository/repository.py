@@ -27,11 +27,11 @@ from engine.base.errors import (
 from engine.base.ids import WEDDING_ID_BYTES
 from engine.repository import codec, crypto, keyring, layout, numbered, paper, snapshot
 from engine.repository.damaged import Copies, DamagedPacks
-from engine.repository.leases import Lease
+from engine.repository.presence import Presence
 from engine.repository.register import Register
 from engine.repository.seen import SeenNumbers
 from engine.repository.snapshot import Snapshot
-from engine.repository.vault import WeddingVault
+from engine.repository.vault import Surroundings, WeddingVault
 from engine.storage.stores.store import ObjectStore
 
 _SLOT_BYTES_MAX = 64 * 1024
@@ -99,14 +99,13 @@ class Repository:
         self._is_register_read = False
         self._sealed = sealed
         self._clock = home.clock
-        self._damaged = home.damaged
-        self._copies = home.copies
         self._slot = slot
         self._lock = threading.Lock()
         self._used: dict[bytes, _Held] = {}  # each guarded by the lock of its wedding's opening
         self._resting: OrderedDict[bytes, _Held] = OrderedDict()  # used by nobody now; the one used last is last
         self._opening: dict[bytes, threading.Lock] = {}
-        self.lease = Lease(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=home.clock.now_ns())
+        self.presence = Presence(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=home.clock.now_ns())
+        self._around = Surroundings(home.damaged, home.copies, self.presence)
 
     @property
     def id(self) -> str:
@@ -204,7 +203,7 @@ class Repository:
         repository = cls(sealed, config, home, slot)
         repository.refresh()
         try:
-            repository.lease.renew()
+            repository.presence.begin()
         except (NotPermitted, LimitReached) as error:  # what is in it can be had all the same
             repository.warn(f"the repository can only be read: {error.message}")
         return repository
@@ -297,13 +296,22 @@ class Repository:
     def vault(self, wedding_id: str) -> Iterator[WeddingVault]:
         """The wedding at work: opened by the first who asks, shared, and kept a while after the last, within bounds.
 
-        Raises IntegrityError when its key does not authenticate. Other weddings are never waited for.
+        What its user relies on is not pruned meanwhile. Raises IntegrityError when its key does not authenticate. Other
+        weddings are never waited for.
         """
+        with self.presence.using(bytes.fromhex(wedding_id)), self.used_vault(wedding_id) as vault:
+            yield vault
+
+    @contextlib.contextmanager
+    def used_vault(self, wedding_id: str) -> Iterator[WeddingVault]:
+        """See `vault`; for who has said to `presence` that the wedding is in use."""
         wedding = bytes.fromhex(wedding_id)
         with self._lock:
             opening = self._opening.setdefault(wedding, threading.Lock())
         with opening:
             held = self._used.get(wedding) or self._rested(wedding) or self._newly_opened(wedding)
+            if not held.users:
+                held.vault.reopen()
             held.vault.refresh()
             held.users += 1
             self._used[wedding] = held
@@ -318,7 +326,7 @@ class Repository:
 
     def _newly_opened(self, wedding: bytes) -> _Held:
         number, keys = self._wedding_keys(wedding)
-        vault = WeddingVault(self.store, keys, self._sealed.entropy, self._damaged, self._copies)
+        vault = WeddingVault(self.store, keys, self._sealed.entropy, self._around)
         return _Held(vault, number)
 
     def _rested(self, wedding: bytes) -> _Held | None:
@@ -402,7 +410,7 @@ class Repository:
 
     def close(self) -> None:
         """Release the lease. The store is the caller's."""
-        self.lease.release()
+        self.presence.lease.release()
 
 
 def _slot_names(store: ObjectStore) -> list[str]:

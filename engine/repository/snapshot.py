@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from engine.base.entropy import Entropy
-from engine.base.errors import IntegrityError
+from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.base.ids import CHUNK_ID_BYTES, SnapshotId
 from engine.contract.weddings import PriorityClass
 from engine.repository import codec, crypto, layout
@@ -21,6 +22,7 @@ WARNINGS_KEPT = 1000
 INLINE_ENTRIES_MAX = 256
 INLINE_BYTES_MAX = 64 * 1024
 INLINE_RECORDS_MAX = 256
+_PREFIX_DIGITS_MIN = 4
 _AFTER_CHECKPOINTS = 10**9  # more than any checkpoint's number
 
 
@@ -97,6 +99,42 @@ def read(store: ObjectStore, keys: WeddingKeys, snapshot_id: str) -> Snapshot:
     if not whole or (body.segments and body.inline_entries) or not 0 <= body.time_ns < 1 << 63:
         raise IntegrityError(f"snapshot {snapshot_id} does not name its manifest as format 1 does")
     return Snapshot(SnapshotId(snapshot_id), body)
+
+
+def delete(store: ObjectStore, keys: WeddingKeys, snapshot_id: str) -> None:
+    """Delete a snapshot or checkpoint whose inline packs are in a fragment, durably; it may be gone already."""
+    with contextlib.suppress(NotFound):
+        store.delete(layout.snapshots(keys.wedding) + snapshot_id)
+
+
+def find(found: Sequence[Snapshot], damaged: Mapping[str, str], text: str) -> Snapshot:
+    """The one of `found`, oldest first, that is `latest`, has this id, or alone begins with these digits.
+
+    `damaged`: those that cannot be read, and why. Raises NotFound, UsageError when several fit, IntegrityError when the
+    one that is named is damaged.
+    """
+    if text in ("", "latest"):
+        whole = [item for item in found if not item.partial]
+        if not whole:
+            _refuse_damaged({last: why for last, why in damaged.items() if layout.is_token(last)})
+            raise NotFound("this wedding has no snapshot yet", "make one with backup")
+        return whole[-1]
+    for item in found:
+        if item.id == text:
+            return item
+    matches = [item for item in found if item.id.startswith(text)] if len(text) >= _PREFIX_DIGITS_MIN else []
+    fitting = {last: why for last, why in damaged.items() if last.startswith(text)}
+    if matches and len(matches) + len(fitting) > 1:
+        raise UsageError(f"{text!r} fits {len(matches) + len(fitting)} snapshots", "give more digits")
+    if not matches:
+        _refuse_damaged(fitting)
+        raise NotFound(f"there is no snapshot {text!r}", "snapshots lists them")
+    return matches[0]
+
+
+def _refuse_damaged(damaged: Mapping[str, str]) -> None:
+    for problem in damaged.values():
+        raise IntegrityError(problem, "snapshots lists the others")
 
 
 def in_order(found: Iterable[Snapshot]) -> list[Snapshot]:

@@ -9,6 +9,7 @@ page grows with its rows. Keys must be hashes: their own bytes choose shard and 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from struct import Struct
 
 _SHARDS = 256
@@ -74,6 +75,13 @@ class Table:
         if not self._room[shard]:
             self._grow(shard)
         return True
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every row put so far, in order; more may be put meanwhile."""
+        for number in range(1, self._count + 1):
+            start = (number & _PAGE_MASK) * self._row_bytes
+            row = bytes(self._pages[number >> _PAGE_BITS][start : start + self._row_bytes])
+            yield row[: self._key_bytes], row[self._key_bytes :]
 
     def _find(self, key: bytes) -> int:
         """The number of the row, from 1; 0 when there is none."""

@@ -15,6 +15,7 @@ from engine.base.invariants import check
 from engine.base.units import MIB
 from engine.repository import codec, crypto, fragment, layout, snapshot
 from engine.repository.pack import RECORD, PackEntry, PackWriter
+from engine.repository.reach import require_whole
 from engine.repository.snapshot import INLINE_RECORDS_MAX, Snapshot
 from engine.repository.vault import WeddingVault
 
@@ -194,8 +195,13 @@ class Transaction:
         del self._vault.recovered[: len(recovered)]
 
     def commit(self, committed: Snapshot) -> None:
-        """Write the snapshot or checkpoint, last; then this job's chunks count for everyone. Raises Conflict."""
+        """Write the snapshot or checkpoint, last; then this job's chunks count for everyone. Raises Conflict.
+
+        Raises Unavailable when this engine was taken for dead and what the snapshot relies on was pruned meanwhile.
+        """
         snapshot.write(self._vault.store, self._vault.keys, committed, self._entropy)
+        if not self._vault.is_protected():
+            require_whole(self._vault, committed)
         with self._lock:
             entries = [entry for entry, _ in self._publishing]
             self._publishing = []

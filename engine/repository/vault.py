@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from engine.base.entropy import Entropy
-from engine.base.errors import IntegrityError, NotFound, UsageError
+from engine.base.errors import IntegrityError, NotFound
 from engine.repository import codec, crypto, fragment, layout, snapshot
 from engine.repository.damaged import Copies, DamagedPacks
 from engine.repository.entry import Entry
@@ -22,12 +22,20 @@ from engine.repository.index import Index, Location
 from engine.repository.keyring import WeddingKeys
 from engine.repository.manifest import Damaged, decode_segment, read_entries
 from engine.repository.pack import BLOB_CONTENT_BYTES_MAX, PackEntry, pack_cipher, read_footer
+from engine.repository.presence import Presence
 from engine.repository.snapshot import Snapshot
 from engine.storage.stores.store import ObjectStore
 
-_PREFIX_DIGITS_MIN = 4
 _LOG = logging.getLogger(__name__)
 _VAULT_BYTES, _SNAPSHOT_BYTES = 20_000, 2_000  # of memory, about
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What an engine knows beside the store: `damaged` packs that its home has found, `copies`, its `presence`."""
+
+    damaged: DamagedPacks = msgspec.field(default_factory=DamagedPacks)
+    copies: Copies | None = None  # None: there is one copy of everything
+    presence: Presence | None = None
 
 
 class WeddingVault:
@@ -38,15 +46,17 @@ class WeddingVault:
         store: ObjectStore,
         keys: WeddingKeys,
         entropy: Entropy,
-        damaged: DamagedPacks | None = None,
-        copies: Copies | None = None,
+        around: Surroundings | None = None,
     ) -> None:
-        """`damaged`: the packs that this home has found damaged (else known here only); `copies`: None: one of each."""
+        """Without `around` what is found damaged is known here only, packs have one copy, and nobody prunes."""
         self.store = store
         self.keys = keys
         self.entropy = entropy
-        self._damaged_packs = damaged or DamagedPacks()
-        self._copies = copies
+        self._around = around or Surroundings()
+        self._damaged_packs = self._around.damaged
+        self._presence = self._around.presence
+        self._copies = self._around.copies
+        self.reopen()
         self.index = Index(self._damaged_packs.names())
         self.recovered: list[PackEntry] = []  # from footers, because a fragment was unreadable
         self._lock = threading.Lock()
@@ -74,18 +84,45 @@ class WeddingVault:
     def refresh(self) -> None:
         """Read fragments and snapshots written since. Raises Unavailable, NotPermitted; damage is a problem."""
         with self._lock:
+            marked = self.marked()  # before the index is read: what is not marked any more is dropped there, or spared
             problems_before = len(self._problems)
             index = self.index
             while not self._read_new(index):
                 # Packs that are indexed were pruned by another engine, and a table cannot forget: it is made anew.
-                index = Index(self._damaged_packs.names())
+                index = Index(self._damaged_packs.names(), marked)
                 self._snapshots.clear()
                 self._fragments.clear()
             if index is not self.index:
                 index.add(entry for entry in self.recovered if entry.name not in self._dropped)
                 self.index = index
+            self.index.set_marked(marked)
             if len(self._problems) > problems_before:
                 self._recover_from_footers()
+
+    def marked(self) -> frozenset[bytes]:
+        """The names of packs that are marked for deletion, as far as this engine has read the marks."""
+        return self._presence.marked(self.keys.wedding) if self._presence is not None else frozenset()
+
+    def dropped(self) -> frozenset[bytes]:
+        """The names of packs that do not count any more, whether or not they are still in the store."""
+        with self._lock:
+            return frozenset(self._dropped)
+
+    def is_protected(self) -> bool:
+        """Whether what was relied on here, since it was opened, cannot have been pruned: the lease was never lost."""
+        return self._presence is None or self._presence.is_protected_since(self._losses)
+
+    def reopen(self) -> None:
+        """Nobody relies on what is known here any more; whoever does from now on refreshes it first."""
+        self._losses = self._presence.losses if self._presence is not None else 0
+
+    def afresh(self) -> WeddingVault:
+        """The wedding as an engine sees it that opens it now; the marks are read before the index."""
+        if self._presence is not None:
+            self._presence.read_marks()
+        vault = WeddingVault(self.store, self.keys, self.entropy, self._around)
+        vault.refresh()
+        return vault
 
     def add_snapshot(self, committed: Snapshot, packs: Iterable[PackEntry]) -> None:
         """Know a snapshot that this process has just written, and the packs that came with it."""
@@ -104,11 +141,14 @@ class WeddingVault:
         Snapshots are listed first: each was written after the fragments it needs.
         """
         found: dict[str, Snapshot] = {}
-        for info in self.store.list(layout.snapshots(self.keys.wedding)):
-            last = info.name.rpartition("/")[2]
-            if layout.is_snapshot(last) and last not in self._snapshots and info.name not in self._problems:
-                with self._noting(info.name), contextlib.suppress(NotFound):  # deleted since it was listed
-                    found[info.name] = snapshot.read(self.store, self.keys, last)
+        folder = layout.snapshots(self.keys.wedding)
+        listed = {info.name.removeprefix(folder): info.name for info in self.store.list(folder)}
+        for last, name in listed.items():
+            if layout.is_snapshot(last) and last not in self._snapshots and name not in self._problems:
+                with self._noting(name), contextlib.suppress(NotFound):  # deleted since it was listed
+                    found[name] = snapshot.read(self.store, self.keys, last)
+        for last in self._snapshots.keys() - listed.keys():
+            del self._snapshots[last]  # pruned
         for name, item in self._new_fragments():
             with self._noting(name):
                 self._dropped |= _names(item.dropped)
@@ -171,7 +211,8 @@ class WeddingVault:
     def recover(self, packs: Iterable[PackEntry]) -> None:
         """Know whole packs that lie in the store and that no index names; whoever writes the index next names them."""
         with self._lock:
-            fresh = [entry for entry in packs if not self.index.knows_pack(entry.name)]
+            known = self.index.knows_pack
+            fresh = [entry for entry in packs if entry.name not in self._dropped and not known(entry.name)]
             self.index.add(fresh)
             self.recovered += fresh
 
@@ -193,27 +234,12 @@ class WeddingVault:
         """The packs that were found damaged, of whatever wedding."""
         return self._damaged_packs.names()
 
-    def with_records(self, names: set[bytes]) -> list[PackEntry]:
-        """The entries of some packs with their records, read again from the fragments and snapshots that have them."""
-        found: dict[bytes, PackEntry] = {}
-        with self._lock:
-            fragments, snapshots = sorted(self._fragments), sorted(self._snapshots)
-        for name in fragments:
-            with contextlib.suppress(IntegrityError, NotFound):
-                found |= {entry.name: entry for entry in fragment.read(self.store, self.keys, name).packs}
-        for last in snapshots:
-            with contextlib.suppress(IntegrityError, NotFound):
-                body = snapshot.read(self.store, self.keys, last).body
-                found |= {entry.name: entry for entry in body.inline_packs}
-        return [entry for name, entry in found.items() if name in names]
-
     def damaged_fragments(self) -> frozenset[bytes]:
         """The hashes that name fragments which could not be read."""
         folder = layout.fragments(self.keys.wedding)
         with self._lock:
-            return frozenset(
-                bytes.fromhex(name.removeprefix(folder)) for name in self._problems if name.startswith(folder)
-            )
+            names = [name.removeprefix(folder) for name in self._problems if name.startswith(folder)]
+        return frozenset(map(bytes.fromhex, names))
 
     def snapshots(self, *, partial: bool = False) -> list[Snapshot]:
         """Snapshots, oldest first; with `partial` also checkpoints. Order is by parent, then time."""
@@ -237,29 +263,8 @@ class WeddingVault:
             return sorted(self._fragments)
 
     def find_snapshot(self, text: str) -> Snapshot:
-        """`latest`, an id, or its first digits.
-
-        Raises NotFound, UsageError when several fit, IntegrityError when the one that is named is damaged.
-        """
-        found = self.snapshots(partial=True)
-        if text in ("", "latest"):
-            whole = [item for item in found if not item.partial]
-            if not whole:
-                for problem in self.damaged_snapshots(""):
-                    raise IntegrityError(problem, "snapshots lists the others")
-                raise NotFound("this wedding has no snapshot yet", "make one with backup")
-            return whole[-1]
-        for item in found:
-            if item.id == text:
-                return item
-        matches = [item for item in found if item.id.startswith(text)] if len(text) >= _PREFIX_DIGITS_MIN else []
-        fitting = len(matches) + len(self._damaged(text))
-        if matches and fitting > 1:
-            raise UsageError(f"{text!r} fits {fitting} snapshots", "give more digits")
-        if not matches:
-            self._refuse_damaged(text)
-            raise NotFound(f"there is no snapshot {text!r}", "snapshots lists them")
-        return matches[0]
+        """See `snapshot.find`."""
+        return snapshot.find(self.snapshots(partial=True), self._damaged(), text)
 
     def damaged_snapshots(self, text: str = "latest") -> tuple[str, ...]:
         """What is wrong with snapshots, a sentence each: with any (""), or with those that may be later than `latest`.
@@ -271,19 +276,14 @@ class WeddingVault:
             return ()
         with self._lock:
             earlier = {item.body.parent for item in self._snapshots.values()} if text else set()
-        named = self._damaged("").items()
-        return tuple(problem for last, problem in named if layout.is_token(last) and last not in earlier)
+        return tuple(why for last, why in self._damaged().items() if layout.is_token(last) and last not in earlier)
 
-    def _refuse_damaged(self, text: str) -> None:
-        for problem in self._damaged(text).values():
-            raise IntegrityError(problem, "snapshots lists the others")
-
-    def _damaged(self, prefix: str) -> dict[str, str]:
+    def _damaged(self) -> dict[str, str]:
         """Snapshots that cannot be read, by the digits that are their names, and why."""
         folder = layout.snapshots(self.keys.wedding)
         with self._lock:
-            named = {name.removeprefix(folder): why for name, why in self._problems.items() if name.startswith(folder)}
-        return {last: why for last, why in sorted(named.items()) if last.startswith(prefix)}
+            problems = sorted(self._problems.items())
+        return {name.removeprefix(folder): why for name, why in problems if name.startswith(folder)}
 
     def entries(self, of: Snapshot, *, start: bytes = b"", damaged: Damaged | None = None) -> Iterator[Entry]:
         """A snapshot's entries in walk order, one segment in memory; from the segment that may hold `start` on.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.base.errors import Conflict, IntegrityError
+from engine.base.errors import IntegrityError
 from engine.storage.stores.local import LocalStore
 from tests.crash import work
 from tests.crash.trials import run_children
@@ -86,7 +86,7 @@ def test_each_engine_has_a_lease_while_it_runs(places: tuple[Place, Place]) -> N
     first, second = (Bench(LocalStore(places[0].store, create=False)) for _ in range(2))
     assert len(_leases(places[0])) == 2
     for _ in range(3):
-        first.repository.lease.renew()
+        first.repository.presence.renew()
     assert sorted(path.name for path in _leases(places[0])) == ["1", "4"]
     first.close()
     assert [path.name for path in _leases(places[0])] == ["1"]
@@ -95,12 +95,16 @@ def test_each_engine_has_a_lease_while_it_runs(places: tuple[Place, Place]) -> N
 
 
 def test_an_engine_that_was_fenced_learns_it(places: tuple[Place, Place]) -> None:
-    """Its next number is taken: it was thought dead."""
+    """Its next number is taken: it was thought dead. It goes on with a new lease, and knows what it cannot rely on."""
     with work.opened(places[0]) as bench:
         (lease,) = _leases(places[0])
         lease.with_name("2").write_bytes(b"fenced")
-        with pytest.raises(Conflict, match="fenced"):
-            bench.repository.lease.renew()
+        presence = bench.repository.presence
+        assert not presence.is_protected_since(0)
+        presence.renew()
+        assert len({path.parent for path in _leases(places[0])}) == 2
+        assert not presence.is_protected_since(0)
+        assert presence.is_protected_since(1)
 
 
 def test_one_wedding_seen_by_two_vaults_is_kept_up_to_date(places: tuple[Place, Place]) -> None:

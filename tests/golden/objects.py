@@ -16,6 +16,7 @@ from engine.repository import codec, crypto, keyring
 from engine.repository.fragment import FragmentObject
 from engine.repository.leases import ENGINE, LeaseObject
 from engine.repository.manifest import SegmentRef
+from engine.repository.marks import MarkObject
 from engine.repository.pack import RECORD, PackEntry
 from engine.repository.register import RegisterObject, StoredWedding
 from engine.repository.repository import Chunker, ConfigObject
@@ -105,6 +106,7 @@ CONFIG = ConfigObject(1, world.REPOSITORY, world.NOW_NS, Chunker(), ())
 
 _SNAPSHOTS = f"{WEDDING_FOLDER}/snapshots/{world.JOB.hex()}"
 _LEASE = LeaseObject(ENGINE, "ops-1", 4242, world.NOW_NS, 7)
+_MARK = MarkObject(((world.WEDDING, world.salt("pack 1") + world.salt("pack 2")), (world.OTHER_WEDDING, b"")))
 
 KINDS = {
     kind.title: kind
@@ -113,6 +115,7 @@ KINDS = {
         Kind("wedding-key", crypto.WEDDING_KEY, f"{WEDDING_FOLDER}/key/2", world.WEDDING, world.SECRETS),
         Kind("register", crypto.REGISTER, "register/3", crypto.NO_WEDDING, RegisterObject(True, (_SMITHS,))),
         Kind("lease", crypto.LEASE, f"leases/{world.LEASE.hex()}/2", crypto.NO_WEDDING, _LEASE),
+        Kind("mark", crypto.MARK, "marks/12", crypto.NO_WEDDING, _MARK),
         Kind("fragment", crypto.FRAGMENT, "", world.WEDDING, FragmentObject((PACK,))),
         Kind("snapshot", crypto.SNAPSHOT, _SNAPSHOTS, world.WEDDING, SNAPSHOT),
         Kind("checkpoint", crypto.SNAPSHOT, f"{_SNAPSHOTS}-1", world.WEDDING, changed(SNAPSHOT, partial=True)),
@@ -231,6 +234,10 @@ def _payloads() -> Iterator[Vector]:
     yield bad(
         "register", "short-id", codec.encode(RegisterObject(True, (changed(_SMITHS, id=b"x"),))), "an id of a byte"
     )
+    cut = MarkObject(((world.WEDDING, bytes(33)),))
+    yield bad("mark", "names-cut", codec.encode(cut), "33 bytes of names")
+    nobody = MarkObject(((bytes(15), bytes(32)),))
+    yield bad("mark", "short-id", codec.encode(nobody), "the packs of a wedding with an id of 15 bytes")
     yield from _fragments()
     for title, changes, comment in (
         ("other-wedding-inside", {"wedding": world.OTHER_WEDDING}, "names another wedding than it lies under"),

@@ -9,7 +9,7 @@ from engine.base.entropy import SystemEntropy
 from engine.base.errors import IntegrityError
 from engine.pipeline.pool import Buffers
 from engine.pipeline.verify import VerifyRun
-from engine.repository import codec, crypto, fragment, keyring, numbered, snapshot
+from engine.repository import codec, crypto, fragment, keyring, marks, numbered, snapshot
 from engine.repository.index import Index
 from engine.repository.keyring import SealingEpoch, WeddingKeys, WeddingSecrets
 from engine.repository.leases import LeaseObject
@@ -24,7 +24,9 @@ from engine.storage.stores.memory import MemoryStore
 from tests.golden import stranger
 from tests.golden.vector import Vector
 
-_TYPES = {"config": 1, "wedding-key": 3, "register": 4, "lease": 5, "fragment": 7, "snapshot": 8, "checkpoint": 8}
+_TYPES = {
+    "config": 1, "wedding-key": 3, "register": 4, "lease": 5, "mark": 6, "fragment": 7, "snapshot": 8, "checkpoint": 8,
+}  # fmt: skip
 
 
 def _secrets(vector: Vector) -> WeddingSecrets:
@@ -85,6 +87,8 @@ def _under_master(vector: Vector, store: MemoryStore) -> bytes:
     if vector.kind == "lease":
         payload = sealed.read(f"{folder}/", int(number), crypto.LEASE)
         return codec.encode(codec.decode(payload, LeaseObject, vector.name))
+    if vector.kind == "mark":
+        return codec.encode(marks.read(sealed, int(number)))
     wedding = bytes.fromhex(vector.wedding)
     _, payload, _ = sealed.newest(f"{folder}/", crypto.WEDDING_KEY, wedding)
     secrets = codec.decode(payload, WeddingSecrets, vector.name)

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 KIB, MIB, U64 = 1 << 10, 1 << 20, (1 << 64) - 1
 CONFIG, WEDDING_KEY, REGISTER, FRAGMENT, SNAPSHOT, DATA, METADATA = 1, 3, 4, 7, 8, 10, 11
-CONTEXTS = {1: "config", 3: "wedding key", 4: "register", 5: "lease", 7: "index", 8: "snapshot"}
+CONTEXTS = {1: "config", 3: "wedding key", 4: "register", 5: "lease", 6: "mark", 7: "index", 8: "snapshot"}
 FOLDER, FILE, SYMLINK, FIFO = 0, 1, 2, 3
 PATH, KIND, MODE, UID, GID, MTIME, GROUP, TARGET, XATTRS, SIZE, EXTENTS, CHUNKS, LISTS, HASH = (
     0, 1, 2, 3, 4, 5, 8, 10, 11, 12, 13, 14, 15, 16,

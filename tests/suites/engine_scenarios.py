@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import drills, placements, receipts, recovery, steering
+from engine.contract import drills, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -180,6 +180,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("migrate nobody", lambda _: placements.Migrate(wedding="nobody"), NotFound, "nobody"),
     Scenario("drill", lambda _: drills.Drill(wedding=SMITH), drills.DrillReport),
+    Scenario("prune", lambda _: retention.Prune(), retention.PruneReport),
+    Scenario("prune by no rule", lambda _: retention.Prune(wedding=SMITH, keep="some"), UsageError, "last 3"),
     Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
     Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),
     Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),

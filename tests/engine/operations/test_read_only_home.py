@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import Conflict, NotFound, NotPermitted
-from engine.contract import drills, placements, recovery, steering
+from engine.contract import drills, placements, recovery, retention, steering
 from engine.contract import operations as ops
 from engine.contract.catalog import CATALOG
 from engine.operations.home import Home
@@ -91,6 +91,7 @@ CHANGES: tuple[ops.Operation, ...] = (
     steering.AddSchedule(name="nightly", when="every 6h", run="verify smith-jones"),
     steering.RemoveSchedule(name="nightly"),
     ops.Repair(wedding="smith-jones"),
+    retention.Prune(),
     placements.Migrate(wedding="smith-jones"),
     recovery.Recover(),
     ops.AddKey(passphrase_file="/etc/hostname"),

@@ -45,15 +45,14 @@ def test_a_lease_grows_by_one_and_leaves_one() -> None:
         lease.check()
 
 
-def test_a_lease_names_the_newest_mark() -> None:
+def test_a_lease_names_a_mark() -> None:
     """So a pruner knows that its mark was read."""
     sealed = sealed_store()
     lease = _lease(sealed)
     lease.renew()
-    sealed.store.put("marks/3", b"mark")
-    sealed.store.put("marks/12", b"mark")
-    lease.renew()
+    lease.renew(12)
     assert _read(sealed, lease, 2).mark == 12
+    assert lease.named == 12
 
 
 def test_two_leases_do_not_know_each_other() -> None:
@@ -105,8 +104,7 @@ def test_a_renewal_that_was_stored_but_reported_as_failed_does_not_fence(renewal
         lease.renew()
     _reported_as_failed(sealed, lease)
     lease.check()
-    sealed.store.put("marks/3", b"mark")
-    lease.renew()
+    lease.renew(3)
     lease.check()
     assert sealed.numbers(lease.folder) == [renewals + 2]
     assert _read(sealed, lease, renewals + 2).mark == 3
