@@ -20,7 +20,7 @@ from engine.base.clock import Clock
 from engine.base.errors import UsageError
 from engine.contract.settings import Settings
 from engine.contract.status import MovingRow
-from engine.contract.tiers import TIERS, Tier, tier_of
+from engine.contract.tiers import HOME_REGION, TIERS, Tier, tier_of
 from engine.contract.weddings import Wedding
 from engine.jobs.priority import local_day, local_time
 from engine.operations.home import Home
@@ -184,6 +184,7 @@ class Tiering:
             in_tier_days=(now_ns - at.written_ns) // _DAY_NS if at.written_ns else _LONG_AGO_DAYS,
             size_bytes=size_bytes,
             last_read=self.last_read(wedding.id),
+            regions=tuple(region.name for region in settings.regions) or (HOME_REGION,),
         )
         return goal_of(facts, terms) if tier is None else goal_in(tier, f"asked for: {tier}", facts, terms)
 

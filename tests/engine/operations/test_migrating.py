@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from engine import local
 from engine.base.errors import UsageError
 from engine.contract import operations as ops
 from engine.contract import placements
+from engine.operations import migrating
+from tests.engine.homes import home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
+from tests.engine.operations.test_damage import engine_on
 from tests.engine.operations.tiered import packs_in, tiered_engine
 
 LONG_AGO = dt.date(2020, 6, 20)
@@ -157,3 +161,54 @@ def test_a_tier_that_is_not_there_is_said(asking: Asking) -> None:
     with pytest.raises(UsageError, match="no warm tier"):
         asking.ask(placements.Migrate(wedding="smith-jones", tier="warm"), placements.MigrationReport)
     assert asking.ask(placements.Migrate(), placements.MigrationReport).jobs == ()
+
+
+REGION = """
+[[regions]]
+name = "{name}"
+hot = "file://{folder}/{name}/hot"
+warm = "file://{folder}/{name}/warm"
+"""
+
+
+def test_with_regions_every_copy_at_the_target_is_read_back_and_every_other_goes(tmp_path: Path) -> None:
+    names = ("london", "paris")
+    home = home_with_repository(tmp_path / "home", url=f"file://{tmp_path}/london/hot")
+    regions = "".join(REGION.format(name=name, folder=tmp_path) for name in names)
+    (home / "config.toml").write_text(f"[replication]\ncopies = 2\n{regions}")
+
+    for name in names:
+        (tmp_path / name / "hot").mkdir(parents=True, exist_ok=True)
+
+    def packs(tier: str, region: str) -> set[str]:
+        return {path.name for path in (tmp_path / region / tier).glob("weddings/*/packs/*")}
+
+    with engine_on(home) as asking:
+        name = old_wedding(asking, "far")
+        report = asking.ask(placements.Migrate(wedding=name, tier="warm"), placements.MigrationReport)
+        assert (report.packs, report.left, report.jobs[0].state) == (1, 0, "done")
+        (moved,) = packs("warm", "london")
+        assert packs("warm", "paris") in (set(), {moved})  # the second one may still be on its way
+        assert moved not in packs("hot", "london") | packs("hot", "paris")
+        assert retrieved(asking, name)
+
+
+def test_it_moves_by_itself_what_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrating, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(local, "SAMPLE_S", 0.02)
+    with tiered_engine(tmp_path) as asking:
+        name = old_wedding(asking, "by-itself")
+        hot = packs_in(asking, "hot", name)
+        for _ in range(2000):
+            if packs_in(asking, "cold", name):
+                break
+        asking.ask(ops.WaitForJobs(), ops.JobList)
+        (cold,) = packs_in(asking, "cold", name)
+        assert cold in hot
+        jobs = asking.ask(ops.ListJobs(kind="migrate"), ops.JobPage).jobs
+        assert [(job.wedding, job.state, job.priority) for job in jobs] == [(name, "done", "standard")]
+        for _ in range(50):
+            asking.ask(ops.ReadStatus(), ops.StatusResult)
+        assert (
+            asking.ask(ops.ListJobs(kind="migrate"), ops.JobPage).known == asking.ask(ops.ListJobs(), ops.JobPage).known
+        )
