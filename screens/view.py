@@ -37,6 +37,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 KIND_DOING: dict[JobKind, str] = {
     "backup": "backing up", "store": "storing", "retrieve": "retrieving", "verify": "verifying",
     "repair": "repairing", "drill": "drilling", "migrate": "moving", "recall": "recalling", "prune": "pruning",
+    "analyze": "looking at",
 }  # fmt: skip
 
 JOB_GLYPH: dict[JobState, tuple[str, Role]] = {

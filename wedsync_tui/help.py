@@ -21,7 +21,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
-    ("What is kept", ("snapshots", "browse", "find", "diff", "receipt")),
+    ("What is kept", ("snapshots", "browse", "find", "diff", "receipt", "analyze")),
     ("Getting it back", ("retrieve", "recover")),
     ("Tiers", ("tiers", "migrate", "recall")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
@@ -90,6 +90,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
     "key paper": ("key paper --out /media/usb/key.txt", "key paper --label 'bank safe' --out -"),
+    "analyze": ("analyze --photos smith-jones", "analyze --photos smith-jones --distance 2"),
     "receipt": (
         "receipt smith-jones --card /media/A --out card-A.receipt",
         "receipt smith-jones --out - --snapshot 5f0c",

@@ -17,7 +17,7 @@ import msgspec
 from engine.base import errors
 from engine.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_GRAVITY, EXIT_INTEGRITY, EXIT_WARNINGS, WedSyncError
 from engine.base.units import format_count
-from engine.contract import drills, placements, recovery, retention
+from engine.contract import drills, photos, placements, recovery, retention
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.events import Event
@@ -228,6 +228,7 @@ def _jobs_waited_for(operation: ops.Operation, result: ops.Result) -> tuple[JobR
             | ops.RepairReport(job=job)
             | drills.DrillReport(job=job)
             | placements.RecallReport(job=job)
+            | photos.PhotoReport(job=job)
         ):
             return (job,)
         case ops.JobList(jobs=jobs) if isinstance(operation, ops.WaitForJobs):

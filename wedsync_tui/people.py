@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
-from engine.contract import drills, receipts, recovery, retention
+from engine.contract import drills, photos, receipts, recovery, retention
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -183,6 +183,20 @@ def _pruned(report: retention.PruneReport) -> Iterator[str]:
     yield f"{format_bytes(max(0, report.bytes_freed))} {'would come free' if would else 'came free'}"
 
 
+def _alike(report: photos.PhotoReport) -> Iterator[str]:
+    yield job_sentence(report.job)
+    yield (
+        f"{format_count(report.photographs, 'photograph')} looked at, {report.alike:,} of them alike in "
+        f"{format_count(report.groups_total, 'group')}; {report.same_files:,} more files are copies, "
+        f"{report.damaged} damaged, {report.refused} refused, {report.blank} blank, {report.passed_over:,} passed over"
+    )
+    for group in report.groups[:ROWS_MAX]:
+        more = f", and {group.files - 3} more" if group.files > 3 else ""
+        yield f"{group.photographs} alike, {format_bytes(group.size_bytes)}: {clean(', '.join(group.paths[:3]))}{more}"
+    if report.groups_total > ROWS_MAX:
+        yield f"and {report.groups_total - ROWS_MAX:,} more groups"
+
+
 def _recovered(found: recovery.Recovery) -> Iterator[str]:
     yield f"repository {found.repository[:12]} in {clean(found.url)}: {format_count(found.weddings, 'wedding')}"
     for row in found.restored[:ROWS_MAX]:
@@ -267,4 +281,5 @@ _REPORTS: dict[type[ops.Result], Callable[[Any], Iterator[str]]] = {
     receipts.ReceiptVerified: _receipt,
     recovery.Recovery: _recovered,
     retention.PruneReport: _pruned,
+    photos.PhotoReport: _alike,
 }

@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import drills, placements, receipts, recovery, retention, steering
+from engine.contract import drills, photos, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 
 
@@ -79,6 +79,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("schedules", "schedules", _V, steering.ListSchedules, (steering.ScheduleList,)),
     OperationSpec("verify", "verify", _O, ops.Verify, (ops.VerifyReport, ops.JobResult)),
     OperationSpec("repair", "repair", _O, ops.Repair, (ops.RepairReport, ops.JobResult), changes=True),
+    OperationSpec("analyze_photos", "analyze", _O, photos.AnalyzePhotos, (photos.PhotoReport, ops.JobResult)),
     OperationSpec(
         "prune",
         "prune",

@@ -20,7 +20,7 @@ STATUS_VERSION = 1
 
 JobState = Literal["queued", "running", "paused", "done", "warnings", "failed", "cancelled", "interrupted"]
 JOB_STATES_ENDED: frozenset[JobState] = frozenset({"done", "warnings", "failed", "cancelled", "interrupted"})
-JobKind = Literal["backup", "store", "retrieve", "verify", "repair", "drill", "migrate", "recall", "prune"]
+JobKind = Literal["backup", "store", "retrieve", "verify", "repair", "drill", "migrate", "recall", "prune", "analyze"]
 JobTurn = Literal[
     "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted",
     "done", "warnings", "failed", "cancelled", "interrupted",

@@ -22,6 +22,7 @@ _AGAIN: dict[JobKind, str] = {
     "verify": "the repository may be damaged", "repair": "back up again what is lost",
     "drill": "what is kept may not come back", "migrate": "what was not moved stays where it was",
     "recall": "recall it again", "prune": "the store goes on filling",
+    "analyze": "look at the photographs again",
 }  # fmt: skip
 _WARNED: dict[JobKind, str] = {
     "backup": "could not be kept", "store": "could not be kept", "migrate": "could not be moved",

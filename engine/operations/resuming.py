@@ -14,7 +14,7 @@ from engine.contract.catalog import BY_NAME
 from engine.jobs.job import Job
 from engine.jobs.records import JobRecord, job_of, operation_of, record_of
 from engine.jobs.roster import ENDED_KEPT, JobSpec
-from engine.operations import backups, drills, migrating, pruning, recalls, recovery, retrievals, upkeep
+from engine.operations import backups, drills, migrating, photos, pruning, recalls, recovery, retrievals, upkeep
 from engine.operations.context import Engine, Resumer
 from engine.operations.hooks import with_hook
 
@@ -22,6 +22,7 @@ RESUMERS: dict[str, Resumer] = {
     **backups.RESUMERS, **retrievals.RESUMERS, **upkeep.RESUMERS, **drills.RESUMERS,
     **recovery.RESUMERS,
     **migrating.RESUMERS, **pruning.RESUMERS, **recalls.RESUMERS,
+    **photos.RESUMERS,
 }  # fmt: skip
 
 _AT_A_TIME = 100  # jobs between two turns of the loop

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import drills, placements, receipts, recovery, retention, steering
+from engine.contract import drills, photos, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -179,6 +179,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         "migrate to nowhere", lambda _: placements.Migrate(wedding=SMITH, tier="cold"), UsageError, "no cold tier"
     ),
     Scenario("migrate nobody", lambda _: placements.Migrate(wedding="nobody"), NotFound, "nobody"),
+    Scenario("analyze", lambda _: photos.AnalyzePhotos(photos=SMITH), photos.PhotoReport),
+    Scenario("analyze nobody", lambda _: photos.AnalyzePhotos(photos="nobody"), NotFound, "nobody"),
     Scenario("drill", lambda _: drills.Drill(wedding=SMITH), drills.DrillReport),
     Scenario("prune", lambda _: retention.Prune(), retention.PruneReport),
     Scenario("prune by no rule", lambda _: retention.Prune(wedding=SMITH, keep="some"), UsageError, "last 3"),
