@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from engine.repository.seen import SeenNumbers
 from engine.storage.stores.open import open_store
 
 PASSPHRASE = "correct-horse"
+_numbers = itertools.count()
 CHEAP = KdfCost(1, 64, 1)
 
 
@@ -27,3 +29,8 @@ def home_with_repository(home: Path, *, url: str = "") -> Path:
     repository.close()
     store.close()
     return home
+
+
+def memory_url() -> str:
+    """A store in memory that no test of this run has had: names of temporary folders come again."""
+    return f"memory://test-{next(_numbers)}"

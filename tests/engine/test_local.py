@@ -16,7 +16,7 @@ from engine.contract import operations as ops
 from engine.contract.handle import EngineHandle
 from engine.local import LocalEngine
 from engine.operations.opening import Opening, Passphrase
-from tests.engine.homes import PASSPHRASE, home_with_repository
+from tests.engine.homes import PASSPHRASE, home_with_repository, memory_url
 from tests.suites.engine_handle import ANSWER_S, EngineHandleSuite, eventually
 
 
@@ -40,7 +40,7 @@ class TestLocalEngine(EngineHandleSuite):
     @pytest.fixture
     def handle(self, tmp_path: Path) -> Iterator[EngineHandle]:
         """An engine on a store in memory."""
-        with engine_on(home_with_repository(tmp_path / "home", url=f"memory://{tmp_path.name}")) as engine:
+        with engine_on(home_with_repository(tmp_path / "home", url=memory_url())) as engine:
             furnish(engine)
             yield engine
 

@@ -19,7 +19,7 @@ from engine.contract.wire import SOCKET_NAME
 from engine.local import LocalEngine
 from engine.remote import RemoteEngine
 from tests import samples
-from tests.engine.homes import home_with_repository
+from tests.engine.homes import home_with_repository, memory_url
 from tests.engine.test_local import engine_on, furnish
 from tests.suites.engine_handle import ANSWER_S, EngineHandleSuite, eventually
 
@@ -27,7 +27,7 @@ from tests.suites.engine_handle import ANSWER_S, EngineHandleSuite, eventually
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with a repository in memory."""
-    return home_with_repository(tmp_path / "home", url=f"memory://{tmp_path.name}")
+    return home_with_repository(tmp_path / "home", url=memory_url())
 
 
 @pytest.fixture
