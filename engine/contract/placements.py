@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from engine.contract.operations import Operation, Result, WeddingName, _words
-from engine.contract.status import JobRow, RecallRow, Tier, TierRow
+from engine.contract.status import CachedTierRow, EndpointRow, JobRow, RecallRow, Tier, TierRow
 
 
 class ListTiers(Operation, frozen=True, kw_only=True):
@@ -35,6 +35,8 @@ class TierList(Result, frozen=True, kw_only=True):
     tiers: tuple[TierRow, ...]
     copies: tuple[WeddingTierRow, ...]
     recalls: tuple[RecallRow, ...] = ()
+    endpoints: tuple[EndpointRow, ...] = ()
+    cached: tuple[CachedTierRow, ...] = ()  # what the read cache spared each slow tier
 
 
 class Migrate(Operation, frozen=True, kw_only=True):

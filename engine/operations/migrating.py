@@ -28,6 +28,7 @@ from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.queue import ended
 from engine.operations.rounds import measure_room
 from engine.operations.tiering import Stay
+from engine.operations.transport import cache_of, endpoints_of
 from engine.pipeline.migrate import MigrateOutcome, MigrateRun
 from engine.storage.moving import Move
 
@@ -235,7 +236,14 @@ async def tiers(engine: Engine, operation: placements.ListTiers) -> placements.T
                 break
     await measure_room(engine)
     shown = engine.rationing.shown(engine.measured.tiers)
-    return placements.TierList(tiers=shown, copies=tuple(rows[:LISTED_MAX]), recalls=engine.tiering.recalls.rows())
+    cache = cache_of(engine.opening.stack)
+    return placements.TierList(
+        tiers=shown,
+        copies=tuple(rows[:LISTED_MAX]),
+        recalls=engine.tiering.recalls.rows(),
+        endpoints=endpoints_of(engine.opening.stack),
+        cached=cache.tiers if cache is not None else (),
+    )
 
 
 def _copies_of(engine: Engine, wedding: Wedding) -> list[placements.WeddingTierRow]:

@@ -125,6 +125,22 @@ def test_the_tiers_are_told_with_price_and_what_lies_in_each(tiered: Asking) -> 
     assert rows["cold"].url == f"file://{tiered.folder}/cold"
 
 
+def test_what_is_retrieved_from_cold_again_comes_out_of_the_cache(tiered: Asking) -> None:
+    name = old_wedding(tiered, "asked-for-twice")
+    tiered.ask(placements.Migrate(wedding=name), placements.MigrationReport)
+    assert retrieved(tiered, name)
+    (cold,) = packs_in(tiered, "cold", name)
+    before = {row.tier: row for row in tiered.ask(placements.ListTiers(), placements.TierList).cached}["cold"]
+    assert retrieved(tiered, name)
+    after = {row.tier: row for row in tiered.ask(placements.ListTiers(), placements.TierList).cached}["cold"]
+    assert after.memory_hits > before.memory_hits
+    assert after.misses == before.misses >= 1
+    cache = tiered.engine.status().storage.cache
+    assert cache is not None
+    assert 0 < cache.memory_bytes <= cache.memory_capacity_bytes
+    assert cold in packs_in(tiered, "cold", name)
+
+
 def test_a_copy_is_not_let_go_while_a_job_reads_the_wedding(tiered: Asking) -> None:
     name = old_wedding(tiered, "being-read")
     rows = tiered.ask(ops.ListWeddings(match=name), ops.WeddingList).weddings
