@@ -167,12 +167,16 @@ class Locations:
             if len(best) >= n and best[-1][0] <= bound:
                 break
             changes = self._changes
-            found = [
-                (row[5], wedding, row[0], row) for row in self._rows_of(wedding) if row[1] == number and row[3] == 0
-            ]
-            oldest = min((row[0] for row in found), default=_INT32_MAX)
+            with self._use() as connection:
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} FROM copies WHERE wedding = ? AND place = ? AND state = 0 "
+                    "ORDER BY verified, pack LIMIT ?",
+                    (wedding, number, n),
+                ).fetchall()
+            oldest = rows[0][5] if rows else _INT32_MAX
             if oldest != bound:
                 self._tighten(number, wedding, oldest, changes)
+            found = [(row[5], wedding, row[0], row) for row in rows]
             best = heapq.nsmallest(n, best + found)
         with self._use() as connection:
             tokens = {row[1] for row in best}
