@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
-from benchmarks.load import Report
+from benchmarks.report import Report
 from engine.base.clock import SystemClock
 from engine.base.units import KIB, MIB
 from engine.storage.cache.blocks import MemoryBlocks

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.load import Report, at_share
+from benchmarks.report import Report, at_share
 from engine.storage.locations import Locations, pack_name
 from engine.storage.stores.store import ObjectInfo
 

@@ -25,7 +25,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,8 +123,17 @@ class Terminal:
             if select.select([self.master], [], [], 0.02)[0]:
                 os.read(self.master, 1 << 16)
 
+    def end(self) -> None:
+        """Tell the program to end, and wait for that."""
+        os.kill(self.child, 15)
+        with suppress(OSError):
+            self.drain(0.5)
+        os.waitpid(self.child, 0)
+        os.close(self.master)
 
-def _fork(work: Callable[[], None]) -> Terminal:
+
+def fork(work: Callable[[], None]) -> Terminal:
+    """A program on a terminal of its own."""
     child, master = pty.fork()
     if child == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
@@ -140,20 +149,13 @@ def _fork(work: Callable[[], None]) -> Terminal:
 @contextmanager
 def _console(home: Path, load: str = "", source: Path | None = None) -> Iterator[Terminal]:
     report = home.with_suffix(".report")
-    terminal = _fork(lambda: _child(home, load, source, report))
+    terminal = fork(lambda: _child(home, load, source, report))
     try:
         terminal.until(READY)
         terminal.drain(1.5)
         yield terminal
     finally:
-        os.kill(terminal.child, 15)
-        with open(os.devnull, "w"):
-            try:
-                terminal.drain(0.5)
-            except OSError:
-                pass
-        os.waitpid(terminal.child, 0)
-        os.close(terminal.master)
+        terminal.end()
 
 
 # --- what is measured --------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def first_paint(home: Path, rounds: int) -> list[float]:
             os.environ.update(WEDSYNC_HOME=str(home), WEDSYNC_PASSPHRASE=PASSPHRASE)
             os.execv(sys.executable, [sys.executable, "-m", "wedsync_tui"])
 
-        terminal = _fork(work)
+        terminal = fork(work)
         times.append(terminal.until(READY))
         terminal.drain(0.3)
         terminal.key("q")
@@ -246,7 +248,7 @@ def backups(home: Path, source: Path, count: int, *, screen: bool) -> Backups:
             back_up(lambda: None)
         engine.close(drain_s=0.0).result(60)
 
-    terminal = _fork(work)
+    terminal = fork(work)
     while True:
         try:
             if select.select([terminal.master], [], [], 60)[0] and not os.read(terminal.master, 1 << 16):

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.load import Report, at_share
+from benchmarks.report import Report, at_share
 from benchmarks.vaults import Vaults
 from engine.base.clock import SystemClock
 from engine.base.units import KIB, MIB

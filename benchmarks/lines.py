@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.load import Report
+from benchmarks.report import Report
 
 DELAY_S = 0.025  # each way
 LOSS = 0.01

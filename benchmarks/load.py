@@ -9,6 +9,7 @@ include what the interpreter's lock costs. Where more would be written than ther
 another round, on a new home.
 
 - `unsaturated`, `saturated`: from request to first sealed byte, alone and at 100 a second beside bulk jobs.
+- `retrievals`: from request to first byte restored, beside bulk jobs. `console`: key to screen on the Jobs screen.
 - `concurrent`: so many operations at once, of which none fails.
 - `urgent`: a job of today, 50 MB, beside bulk jobs. `deadlines`: the other two classes, beside one of many files.
 - `memory`: the peak with many jobs at work against ten. `sustained`: what many jobs move, for N minutes, against ten.
@@ -17,22 +18,22 @@ another round, on a new home.
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from benchmarks import jobs_screen
+from benchmarks.report import Report, at_share, carry_out, parser_of
 from benchmarks.rig import ANSWER_S, Rig, job_of, make_files, say
 from engine.base.errors import WedSyncError
 from engine.contract import operations as ops
@@ -52,6 +53,8 @@ class Size:
     bulk_jobs: int = 1_000
     concurrent: int = 1_250
     urgent_jobs: int = 100
+    retrievals: int = 100
+    keys: int = 60  # of each kind
     unsaturated_jobs: int = 500
     dated_jobs: int = 100  # of each of two classes
     tree_files: int = 300_000
@@ -65,45 +68,14 @@ SHORT = Size(
     bulk_jobs=200,
     concurrent=200,
     urgent_jobs=8,
+    retrievals=20,
+    keys=15,
     unsaturated_jobs=60,
     dated_jobs=15,
     tree_files=30_000,
     minutes=2.0,
     round_bytes=6_000_000_000,
 )
-
-
-@dataclass(slots=True)
-class Report:
-    """Targets, what was measured, and whether all were met."""
-
-    rows: list[dict[str, object]] = field(default_factory=list)
-
-    def add(self, name: str, target: float | None, measured: float, unit: str, *, at_least: bool = False) -> None:
-        """One figure; without a target it is only told. `at_least`: less than the target misses it, else more."""
-        met = target is None or (measured >= target if at_least else measured <= target)
-        load = os.getloadavg()[0]
-        row = {"name": name, "target": target, "measured": measured, "unit": unit, "met": met, "load": load}
-        self.rows.append(row)
-        wanted = "" if target is None else f"{'≥' if at_least else '≤'} {target:g} {unit}"
-        verdict = "" if target is None else "met" if met else "MISSED"
-        sys.stdout.write(f"{name:<58} {wanted:>12} {measured:>12.2f} {unit:<6} {verdict:<6} load {load:.1f}\n")
-        sys.stdout.flush()
-
-    def say(self, sentence: str) -> None:
-        """What is no figure."""
-        sys.stdout.write(f"{sentence}\n")
-        sys.stdout.flush()
-
-    @property
-    def is_met(self) -> bool:
-        """Whether no target was missed."""
-        return all(row["met"] for row in self.rows)
-
-
-def at_share(values: list[float], share: float) -> float:
-    """A percentile of `values`."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 @contextmanager
@@ -225,6 +197,51 @@ def urgent(folder: Path, size: Size, report: Report) -> None:
     report.add("50 MB of today beside bulk: failed", 0, tried - len(spent_s), "jobs")
 
 
+def retrievals(folder: Path, size: Size, report: Report) -> None:
+    """Retrievals of 10 MB at random moments, two a second, beside standard jobs that keep every stream busy."""
+    weddings = 20
+    first_s: list[float] = []
+    tried = failed = 0
+    while tried < size.retrievals:
+        with one_round(folder, weddings=weddings) as rig:
+            album = rig.folder / "album"
+            make_files(album, 10, 1_000_000, rig.chance)
+            for number in range(weddings):
+                rig.ask(rig.backup(number, album, "same-day"))
+            rig.begin_bulk(size.bulk_jobs)
+            calls = []
+            while tried < size.retrievals and rig.moved("write") < size.round_bytes:
+                time.sleep(rig.chance.expovariate(2.0))
+                back = ops.RetrieveWeddingData(wedding=f"w{tried % weddings}", to=str(rig.folder / f"back-{tried}"))
+                calls.append((time.time_ns(), rig.engine.call(back)))
+                tried += 1
+            for asked_ns, call in calls:
+                job = job_of(call.result(ANSWER_S))
+                failed += job.state != "done"
+                if job.initiation_s is not None:
+                    first_s.append((job.queued_ns - asked_ns) / 1e9 + job.initiation_s)
+            say(f"{tried} of {size.retrievals}")
+            rig.end_bulk()
+    report.add("retrievals beside bulk: request → first byte restored, p50", None, at_share(first_s, 0.5), "s")
+    report.add("retrievals beside bulk: request → first byte restored, p99", 5, at_share(first_s, 0.99), "s")
+    report.add("retrievals beside bulk: failed", 0, failed + tried - len(first_s), "jobs")
+
+
+def console(folder: Path, size: Size, report: Report) -> None:
+    """Key to screen on the Jobs screen while bulk jobs keep every stream busy, in a pseudo-terminal."""
+    found = jobs_screen.keys(folder, size.bulk_jobs, size.keys)
+    report.add(f"Jobs screen, {size.bulk_jobs} at work: opened", None, found.opened_s * 1e3, "ms")
+    report.add(
+        f"Jobs screen, {size.bulk_jobs} at work: key → screen, p50", None, at_share(found.keys_s, 0.5) * 1e3, "ms"
+    )
+    report.add(
+        f"Jobs screen, {size.bulk_jobs} at work: key → screen, p95", 120, at_share(found.keys_s, 0.95) * 1e3, "ms"
+    )
+    report.add(
+        f"Jobs screen, {size.bulk_jobs} at work: key → screen, p99", 200, at_share(found.keys_s, 0.99) * 1e3, "ms"
+    )
+
+
 def deadlines(folder: Path, size: Size, report: Report) -> None:
     """Jobs of 50 MB of the two lower classes, two a second, beside one standard job of very many files."""
     with one_round(folder, weddings=2 * size.dated_jobs + 1) as rig:
@@ -309,12 +326,15 @@ def sustained(folder: Path, size: Size, report: Report) -> None:
     report.add("sustained: many jobs ÷ ten jobs", 95, mean / means[10] * 100, "%", at_least=True)
 
 
-MEASURES = {
+Measured = Callable[[Path, Size, Report], None]
+MEASURES: dict[str, Measured] = {
     "unsaturated": unsaturated,
     "saturated": saturated,
     "concurrent": concurrent,
     "urgent": urgent,
     "deadlines": deadlines,
+    "retrievals": retrievals,
+    "console": console,
     "memory": memory,
     "sustained": sustained,
 }
@@ -322,28 +342,22 @@ MEASURES = {
 
 def main(arguments: list[str]) -> int:
     """Measure, and print what was measured."""
-    parser = argparse.ArgumentParser(prog="benchmarks.load", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--short", action="store_true", help="a sample: minutes instead of an hour")
+    parser = parser_of("benchmarks.load", __doc__, short="a sample: minutes instead of an hour", measures=MEASURES)
     parser.add_argument("--minutes", type=float, help="how long `sustained` measures")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.peak_of:
         sys.stdout.write(f"{peak_of(options.folder, options.peak_of)}\n")
         return 0
-    size, report = (SHORT if options.short else Size()), Report()
+    size = SHORT if options.short else Size()
     size = replace(size, minutes=options.minutes or size.minutes)
-    load = os.getloadavg()[0]
-    sys.stdout.write(f"{os.cpu_count()} cores, load {load:.1f} before the first measurement\n")
-    for name in options.only:
-        say(name)
-        with tempfile.TemporaryDirectory(dir=options.folder, prefix=f"load-{name}-") as folder:
-            MEASURES[name](Path(folder), size, report)
-    if options.json:
-        options.json.write_text(json.dumps({"load_before": load, "rows": report.rows}, indent=2) + "\n")
-    return 0 if report.is_met else 1
+    return carry_out(options, {name: partial(sized, measure, size) for name, measure in MEASURES.items()})
+
+
+def sized(measure: Measured, size: Size, folder: Path, report: Report) -> None:
+    """One of the measures, of this size."""
+    say(measure.__name__)
+    measure(folder, size, report)
 
 
 if __name__ == "__main__":

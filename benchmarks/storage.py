@@ -9,15 +9,11 @@ catalog has 31 million packs and takes ten minutes and 8 GB.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
-import tempfile
-from pathlib import Path
+from functools import partial
 
 from benchmarks import cache_hits, catalog_scale, disks, lines, uploads
-from benchmarks.load import Report
+from benchmarks.report import carry_out, parser_of
 
 MEASURES = {
     "cache": cache_hits.measure,
@@ -32,22 +28,11 @@ MEASURES = {
 
 def main(arguments: list[str]) -> int:
     """Measure, and print what was measured."""
-    parser = argparse.ArgumentParser(prog="benchmarks.storage", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--short", action="store_true", help="a sample: some two minutes")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
-    options = parser.parse_args(arguments)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    options = parser_of(
+        "benchmarks.storage", __doc__, short="a sample: some two minutes", measures=MEASURES
+    ).parse_args(arguments)
     sys.setswitchinterval(0.0005)  # as the program does at its start
-    report, load = Report(), os.getloadavg()[0]
-    report.say(f"{os.cpu_count()} cores, load {load:.1f} before the first measurement")
-    for name in options.only:
-        with tempfile.TemporaryDirectory(dir=options.folder, prefix=f"storage-{name}-") as folder:
-            MEASURES[name](Path(folder).resolve(), report, short=options.short)
-    if options.json:
-        options.json.write_text(json.dumps({"load_before": load, "rows": report.rows}, indent=2) + "\n")
-    return 0 if report.is_met else 1
+    return carry_out(options, {name: partial(each, short=options.short) for name, each in MEASURES.items()})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from unittest import mock
 import psutil
 from obstore.store import S3Store
 
-from benchmarks.load import Report
+from benchmarks.report import Report
 from engine.base.units import MIB
 from engine.storage.stores.cloud import UPLOADS, CloudStore
 from engine.storage.stores.open import open_store

@@ -20,16 +20,17 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import blake3
 
 from benchmarks.houses import House, make_home
-from benchmarks.load import Report, at_share
+from benchmarks.report import Report, at_share, carry_out, parser_of
 from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.status import JobRow
@@ -278,16 +279,13 @@ def limited(folder: Path) -> dict[str, int]:
         cards.close()
 
 
-MEASURES = {"lag": lag, "overflow": overflow, "restart": restart, "limit": limit}
+Measured = Callable[[Path, Size, Report], None]
+MEASURES: dict[str, Measured] = {"lag": lag, "overflow": overflow, "restart": restart, "limit": limit}
 
 
 def main(arguments: list[str]) -> int:
     """Measure, and print what was measured."""
-    parser = argparse.ArgumentParser(prog="benchmarks.watching", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--short", action="store_true", help="a sample: a minute instead of ten")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser = parser_of("benchmarks.watching", __doc__, short="a sample: a minute instead of ten", measures=MEASURES)
     for name, kind in (("write", int), ("files", int), ("seed", int), ("per-s", float)):
         parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
     parser.add_argument("--limited", action="store_true", help=argparse.SUPPRESS)
@@ -298,15 +296,13 @@ def main(arguments: list[str]) -> int:
     if options.limited:
         sys.stdout.write(json.dumps(limited(options.folder)))
         return 0
-    size, report = (SHORT if options.short else Size()), Report()
-    load = os.getloadavg()[0]
-    sys.stdout.write(f"{os.cpu_count()} cores, load {load:.1f} before the first measurement\n")
-    for name in options.only:
-        with tempfile.TemporaryDirectory(dir=options.folder, prefix=f"watching-{name}-") as folder:
-            MEASURES[name](Path(folder), size, report)
-    if options.json:
-        options.json.write_text(json.dumps({"load_before": load, "rows": report.rows}, indent=2) + "\n")
-    return 0 if report.is_met else 1
+    size = SHORT if options.short else Size()
+    return carry_out(options, {name: partial(sized, measure, size) for name, measure in MEASURES.items()})
+
+
+def sized(measure: Measured, size: Size, folder: Path, report: Report) -> None:
+    """One of the measures, of this size."""
+    measure(folder, size, report)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class LocalEngine:
         self._over = False  # under the lock
         self._stopped: Future[None] = Future()
         self._stopped.set_running_or_notify_cancel()  # so that nobody who waits can cancel it for the others
-        self._loop = make_loop()
+        self._loop = make_loop(life._clock.monotonic_s)
         self._user = user_name(os.geteuid())
 
     @classmethod

@@ -81,7 +81,10 @@ class Facts:
     def take_register(self, weddings: Iterable[Wedding], problems: Sequence[str] = ()) -> None:
         """Replace the copy of the register; `problems` say what of it cannot be read."""
         self.register_problems = tuple(problems)
-        self.weddings = tuple(sorted(weddings, key=lambda wedding: (wedding.date, wedding.name)))
+        in_order = tuple(sorted(weddings, key=lambda wedding: (wedding.date, wedding.name)))
+        if in_order == self.weddings:
+            return  # ten thousand are not gone through again because somebody has looked
+        self.weddings = in_order
         self._by_name = {wedding.name: wedding for wedding in self.weddings}
         self._by_id = {wedding.id: wedding for wedding in self.weddings}
         self._safety = {key: safety for key, safety in self._safety.items() if key in self._by_id}

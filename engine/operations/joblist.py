@@ -19,6 +19,7 @@ from engine.jobs.measure import remaining_s
 from engine.operations.context import Engine, Handler
 
 _SLICE = 1_000  # jobs looked at between two turns of the loop
+ROWS_A_TURN = 200  # rows made between two, of a list that is answered whole
 _STATES: dict[JobState, int] = {"running": 0, "queued": 1, "paused": 2}  # the ended ones after these
 _CLASSES = {name: rank for rank, name in enumerate(JOB_CLASSES)}
 _UNKNOWN = (1, 0.0)  # a figure that is not there comes last, whichever way the list is sorted

@@ -27,6 +27,7 @@ from engine.jobs.watcher import Times, Watch, Watcher
 from engine.operations.accepting import accept
 from engine.operations.backups import backup_spec, is_inside
 from engine.operations.context import Engine, Handler
+from engine.operations.joblist import ROWS_A_TURN, sliced
 from engine.operations.keeping import WatchDocument
 from engine.repository.entry import path_text
 
@@ -133,7 +134,7 @@ async def watch(engine: Engine, operation: steering.WatchWedding) -> steering.Wa
     await _written(engine.kept.watches.put(wedding.id, document))
     _begin_watch(engine, wedding, document)
     engine.events.announce("wedding-changed", f"{wedding.name} is watched", wedding=wedding.name)
-    return _listed(engine, wedding.id)
+    return await _listed(engine, wedding.id)
 
 
 async def unwatch(engine: Engine, operation: steering.UnwatchWedding) -> steering.WatchList:
@@ -155,12 +156,12 @@ async def unwatch(engine: Engine, operation: steering.UnwatchWedding) -> steerin
         await _written(engine.kept.watches.remove(wedding.id))
         engine.kept.watcher.unwatch(wedding.id)
     engine.events.announce("wedding-changed", f"{wedding.name} is watched no longer", wedding=wedding.name)
-    return _listed(engine, wedding.id)
+    return await _listed(engine, wedding.id)
 
 
 async def list_watches(engine: Engine, operation: steering.ListWatches) -> steering.WatchList:
     """See `steering.ListWatches`."""
-    return _listed(engine, engine.facts.find(operation.wedding).id if operation.wedding else "")
+    return await _listed(engine, engine.facts.find(operation.wedding).id if operation.wedding else "")
 
 
 HANDLERS: dict[str, Handler] = {"watch": watch, "unwatch": unwatch, "watches": list_watches}
@@ -170,25 +171,29 @@ async def _written(future: Future[None]) -> None:
     await asyncio.wrap_future(future)
 
 
-def _listed(engine: Engine, wedding_id: str) -> steering.WatchList:
+async def _listed(engine: Engine, wedding_id: str) -> steering.WatchList:
     watcher = engine.kept.watcher
-    rows = []
-    for key in [wedding_id] if wedding_id else sorted(watcher.watches if watcher else ()):
-        found, wedding = engine.kept.watch_of(key), engine.facts.by_id(key)
-        if found is not None and wedding is not None and watcher is not None:
-            rows.append(
-                steering.WatchRow(
-                    wedding=wedding.name,
-                    paths=tuple(path_text(path.lstrip(b"/")) for path in found.paths),
-                    exclude=found.exclude,
-                    state=found.state,
-                    folders=watcher.folders(key),
-                    changes_waiting=found.settling.waiting,
-                    lag_s=found.lag_s,
-                    problem=found.problem,
-                )
-            )
+    rows: list[steering.WatchRow] = []
+    async for part in sliced([wedding_id] if wedding_id else list(watcher.watches if watcher else ()), ROWS_A_TURN):
+        rows += (row for key in part if (row := _row(engine, key)) is not None)
     return steering.WatchList(watches=tuple(sorted(rows, key=lambda row: row.wedding)))
+
+
+def _row(engine: Engine, key: str) -> steering.WatchRow | None:
+    """One watch as it is listed; None when it is gone meanwhile."""
+    watcher, found, wedding = engine.kept.watcher, engine.kept.watch_of(key), engine.facts.by_id(key)
+    if found is None or wedding is None or watcher is None:
+        return None
+    return steering.WatchRow(
+        wedding=wedding.name,
+        paths=tuple(path_text(path.lstrip(b"/")) for path in found.paths),
+        exclude=found.exclude,
+        state=found.state,
+        folders=watcher.folders(key),
+        changes_waiting=found.settling.waiting,
+        lag_s=found.lag_s,
+        problem=found.problem,
+    )
 
 
 def shown(engine: Engine, wedding_id: str) -> WeddingWatch | None:

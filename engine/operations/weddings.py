@@ -17,6 +17,7 @@ from engine.jobs.priority import class_of, zone_problem
 from engine.operations import safety, watching
 from engine.operations.backups import checked_sources
 from engine.operations.context import Engine, Handler
+from engine.operations.joblist import ROWS_A_TURN, sliced
 from engine.operations.keeping import SourceDocument
 from engine.repository import layout
 from engine.repository.entry import path_text
@@ -41,15 +42,20 @@ async def list_weddings(engine: Engine, operation: ops.ListWeddings) -> ops.Wedd
     repository = await engine.opening.needed()
     await refresh(engine, repository)
     text = operation.match.casefold()
-    found = [
-        wedding
-        for wedding in engine.facts.weddings
-        if (operation.archived or not wedding.archived)
-        and (text in wedding.name.casefold() or text in wedding.venue.casefold())
-    ]
+    found: list[Wedding] = []
+    async for part in sliced(engine.facts.weddings):
+        found += (
+            wedding
+            for wedding in part
+            if (operation.archived or not wedding.archived)
+            and (text in wedding.name.casefold() or text in wedding.venue.casefold())
+        )
     await safety.count_unknown(engine, repository, [wedding.id for wedding in found])
-    rows = tuple(_summary(engine, wedding) for wedding in found)
-    return ops.WeddingList(weddings=rows, warnings=(*engine.facts.register_problems, *engine.facts.damaged(found)))
+    rows: list[ops.WeddingSummary] = []
+    async for part in sliced(found, ROWS_A_TURN):
+        rows += (_summary(engine, wedding) for wedding in part)
+    warnings = (*engine.facts.register_problems, *engine.facts.damaged(found))
+    return ops.WeddingList(weddings=tuple(rows), warnings=warnings)
 
 
 async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:

@@ -115,3 +115,16 @@ def test_what_is_counted_on_the_way_is_what_counting_anew_gives() -> None:
         listing = facts.listing(NOON_NS)
         assert listing.weddings is first
         assert listing == facts._make_listing(NOON_NS)
+
+
+def test_a_register_that_was_read_again_unchanged_leaves_everything_as_it_is() -> None:
+    """Ten thousand weddings are not put in order again because somebody has looked."""
+    all_of_them = [wedding(f"w{number:03}", number % 7) for number in range(100)]
+    facts = facts_of(*all_of_them)
+    before, listed = facts.weddings, facts.listing(NOON_NS)
+    facts.take_register(reversed(all_of_them), ["one entry cannot be read"])
+    assert facts.weddings is before
+    assert facts.listing(NOON_NS) is listed
+    assert facts.register_problems == ("one entry cannot be read",)
+    facts.take_register(all_of_them[1:])
+    assert len(facts.listing(NOON_NS).weddings) == 99
