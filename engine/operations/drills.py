@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.base.errors import IntegrityError, LimitReached, NotPermitted, UsageError
+from engine.base.errors import Conflict, IntegrityError, LimitReached, NotPermitted, UsageError
 from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract import drills
 from engine.contract import operations as ops
@@ -70,6 +70,8 @@ def drill_spec(
             scratch(above.absolute() / f"drill-{job.id}") as root,
             contextlib.closing(FolderTarget(root, entropy=engine.entropy)) as target,
         ):
+            if engine.tiering.archived(vault, wedding):
+                raise Conflict("packs of it have to be recalled before they can be read", "recall it, then drill")
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
             entries = _chosen(vault.entries(snapshot), operation, random.Random(engine.entropy.token(16)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
+from engine.base.errors import WedSyncError
 from engine.base.units import format_count
 from engine.contract import operations as ops
 from engine.contract.placements import Recall, RecallPlan, RecallReport
@@ -19,6 +21,8 @@ from engine.operations.recalling import Need
 from engine.pipeline.plan import Selection, pack_sizes
 from engine.pipeline.recall import RecallRun
 from engine.repository.vault import WeddingVault
+
+_LOG = logging.getLogger(__name__)
 
 
 async def recall(engine: Engine, operation: Recall) -> ops.Result:
@@ -67,6 +71,19 @@ def _needed(engine: Engine, vault: WeddingVault, wedding: Wedding, operation: Re
     snapshot = vault.find_snapshot(operation.snapshot) if operation.snapshot else None
     packs = pack_sizes(vault, snapshot, Selection())
     return engine.tiering.recalls.needed(wedding.id, packs, speed=operation.speed)
+
+
+def recall_together(engine: Engine, weddings: Sequence[Wedding]) -> None:
+    """Ask at once for what the newest snapshots of many weddings need, so that none waits for another's. Blocks."""
+    for wedding in weddings:
+        if not engine.tiering.recalls.may_need(wedding.id):
+            continue
+        try:
+            with open_repository(engine).vault(wedding.id) as vault:
+                packs = pack_sizes(vault, vault.find_snapshot("latest"), Selection())
+            engine.tiering.recalls.begin(wedding.name, engine.tiering.needed_for(wedding, packs))
+        except WedSyncError as error:  # its own job asks again, and tells
+            _LOG.warning("a wedding was not recalled ahead: %s", error.line(), extra={"wedding": wedding.id})
 
 
 HANDLERS: dict[str, Handler] = {"recall": recall}

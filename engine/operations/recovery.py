@@ -28,6 +28,7 @@ from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.opening import stores_of
 from engine.operations.queue import ended
+from engine.operations.recalls import recall_together
 from engine.operations.retrievals import destination_of, retrieval_job
 from engine.pipeline.plan import Selection, plan
 from engine.repository.repository import Repository
@@ -130,6 +131,7 @@ async def _restored(
     """A job each, in this order; their rows, as far as they are."""
     root = await engine.offload.run("room", lambda: _made_folder(operation.to))
     repository = await engine.opening.needed()
+    await engine.offload.run("recalls", lambda: recall_together(engine, weddings))
     begun: list[tuple[RecoveredWedding, Job | None]] = []
     for wedding in weddings:
         row = await engine.offload.run(wedding.id, lambda wedding=wedding: _newest(repository, wedding))  # type: ignore[misc]

@@ -67,17 +67,14 @@ async def measure_room(engine: Engine) -> None:
     space = await engine.offload.run("room", store.space)
     room = engine.measured.room
     used = room.used_bytes(engine.dispatcher.figures.totals().bytes_stored) if room.url == store.url else None
-    others = await tierrows.other_rows(engine)
-    engine.measured.tiers = tierrows.with_forecast(
-        engine, (tier_row(store.url, space, engine.settings.storage, used_bytes=used), *others)
-    )
+    row = tier_row(store.url, space, engine.settings.storage, used_bytes=used)
+    engine.measured.tiers = await tierrows.with_others(engine, row)
     if space.used_bytes is None:
         stored_total = engine.dispatcher.figures.totals().bytes_stored
         await room.walk_if_due(store, engine.offload, engine.clock, stored_total=stored_total)
         used = room.used_bytes(engine.dispatcher.figures.totals().bytes_stored)
-        engine.measured.tiers = tierrows.with_forecast(
-            engine, (tier_row(store.url, space, engine.settings.storage, used_bytes=used), *others)
-        )
+        row = tier_row(store.url, space, engine.settings.storage, used_bytes=used)
+        engine.measured.tiers = await tierrows.with_others(engine, row)
 
 
 async def renew_lease(engine: Engine) -> None:

@@ -27,6 +27,7 @@ from engine.operations.home import Home
 from engine.operations.keeping import Kept
 from engine.operations.opening import Opening
 from engine.operations.recalling import NOTHING_NEEDED, Need, Recalls
+from engine.pipeline.plan import Selection, pack_sizes
 from engine.pipeline.pool import Run
 from engine.repository import layout
 from engine.repository.crypto import DATA_PACK
@@ -168,6 +169,11 @@ class Tiering:
     def needed_for(self, wedding: Wedding, packs: Mapping[str, int]) -> Need:
         """What has to be recalled before these packs can be read. Blocks."""
         return self.recalls.needed(wedding.id, packs) if self.recalls.may_need(wedding.id) else NOTHING_NEEDED
+
+    def archived(self, vault: WeddingVault, wedding: Wedding) -> frozenset[bytes]:
+        """The packs of a wedding that have to be recalled before they can be read. Blocks."""
+        need = self.needed_for(wedding, pack_sizes(vault, None, Selection()))
+        return frozenset(bytes.fromhex(name.rpartition("/")[2]) for name in need.names)
 
     def last_read(self, wedding_id: str) -> dt.date | None:
         """When something of a wedding was last retrieved."""

@@ -21,13 +21,13 @@ SAMPLE_NS = 3600 * 10**9
 SAMPLES_KEPT = 24 * 30
 
 
-async def other_rows(engine: Engine) -> tuple[TierRow, ...]:
-    """Warm and cold, where they are there. What lies in them is what the catalog knows of."""
+async def with_others(engine: Engine, hot: TierRow) -> tuple[TierRow, ...]:
+    """Hot, and warm and cold where they are there. What lies in them is what the catalog knows of."""
     stack = engine.opening.stack
     if stack is None or len(stack.tiers) < 2:
-        return ()
+        return with_forecast(engine, (hot,))
     totals = await engine.offload.run("tiers", lambda: by_tier(engine.home.locations().totals()))
-    rows = []
+    rows = [hot]
     for tier, store in stack.tiers.items():
         if tier == "hot":
             continue
@@ -37,7 +37,7 @@ async def other_rows(engine: Engine) -> tuple[TierRow, ...]:
             space = Space(None, None, None)
         capacity = engine.settings.tiers.of(tier).capacity
         rows.append(row_of(tier, store.url, space, capacity, used_bytes=totals.get(tier, Total()).size_bytes))
-    return tuple(_with_facts(engine, row, totals) for row in rows)
+    return with_forecast(engine, tuple(_with_facts(engine, row, totals) for row in rows))
 
 
 def by_tier(totals: dict[str, Total]) -> dict[Tier, Total]:

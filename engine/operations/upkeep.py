@@ -51,7 +51,8 @@ def verify_spec(
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
         with engine.tiering.readers.reading(wedding.id), open_repository(engine).vault(job.wedding_id) as vault:
-            yield judged(VerifyRun(vault, all_files=operation.all), found, refuse_problems)
+            archived = engine.tiering.archived(vault, wedding)
+            yield judged(VerifyRun(vault, all_files=operation.all, archived=archived), found, refuse_problems)
 
     turn = ("verify", wedding.id, "all" if operation.all else "")
     return kept(JobSpec("verify", wedding, "standard", True, opened, turn=turn), operation)

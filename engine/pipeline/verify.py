@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import msgspec
@@ -43,13 +43,14 @@ class VerifyOutcome(msgspec.Struct):
     bytes_checked: int = 0
     problems: list[str] = []
     problems_total: int = 0
-    healed: list[str] = []  # packs that are damaged, and all of which is elsewhere too
+    healed: list[str] = []  # what is no problem: packs that are damaged and all of which is elsewhere too, or archived
 
 
 class VerifyRun(Run[VerifyOutcome]):
     """One verification of a wedding."""
 
-    def __init__(self, vault: WeddingVault, *, all_files: bool) -> None:
+    def __init__(self, vault: WeddingVault, *, all_files: bool, archived: Collection[bytes] = ()) -> None:
+        """`archived`: packs that have to be recalled before they can be read; they are left out, and that is told."""
         super().__init__()
         self._vault = vault
         self._all_files = all_files
@@ -60,9 +61,11 @@ class VerifyRun(Run[VerifyOutcome]):
         self._found = vault.problems
         for problem in self._found:
             self._report(problem)
-        self._packs = deque(vault.index.packs())
+        self._archived = frozenset(archived)
+        self._packs = deque(pack for pack in vault.index.packs() if pack.name not in self._archived)
         self._files: Iterator[tuple[Snapshot, Entry]] | None = None
         self._seen: set[bytes] = set()
+        self._unread_files = 0  # under the lock
         self._bad: dict[bytes, list[str]] = {}  # packs, and what is wrong with each
         self.progress.bytes_total = sum(entry.size for entry in self._packs)
 
@@ -91,6 +94,10 @@ class VerifyRun(Run[VerifyOutcome]):
     def conclude(self, buffers: Buffers) -> VerifyOutcome:
         """See `Run.conclude`."""
         self._acquit_healed()
+        if self._archived:
+            packs = format_count(len(self._archived), "archived pack")
+            files = f" and {format_count(self._unread_files, 'file')} in them" if self._unread_files else ""
+            self._outcome.healed.append(f"not read: {packs}{files}; recall brings them back")
         for problem in self._vault.problems:
             if problem not in self._found:
                 self._report(problem)  # met on the way, as by a vault that had to ask footers
@@ -228,6 +235,10 @@ class VerifyRun(Run[VerifyOutcome]):
     def _check_files(self, batch: list[tuple[Snapshot, Entry]], buffers: Buffers) -> None:
         blobs: dict[tuple[bytes, int], memoryview] = {}
         for snapshot, entry in batch:
+            if self._archived and self._lies_in_archive(entry):
+                with self._lock:
+                    self._unread_files += 1
+                continue
             try:
                 digest = self._hash_file(entry, blobs)
                 if digest != entry.hash:
@@ -237,6 +248,15 @@ class VerifyRun(Run[VerifyOutcome]):
             with self._lock:
                 self._outcome.files += 1
                 self.progress.files_done += 1
+
+    def _lies_in_archive(self, entry: Entry) -> bool:
+        """Whether a pack that has to be recalled is needed for a file."""
+        try:
+            ids = self._vault.chunk_ids(entry)
+        except (IntegrityError, NotFound):
+            return False
+        places = self._vault.places([ids[at : at + 32] for at in range(0, len(ids), 32)])
+        return any(place is not None and place.pack.name in self._archived for place in places)
 
     def _read_chunk(self, chunk_id: bytes, blobs: dict[tuple[bytes, int], memoryview]) -> bytes:
         """A chunk, from the last few blobs if one of them has it."""

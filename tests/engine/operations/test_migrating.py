@@ -122,6 +122,7 @@ def test_the_tiers_are_told_with_price_and_what_lies_in_each(tiered: Asking) -> 
     assert list(rows) == ["hot", "warm", "cold"]
     assert rows["cold"].price_gb_month == 0.001
     assert (rows["cold"].packs or 0) >= 1
+    assert (rows["hot"].packs or 0) >= 1
     assert rows["cold"].url == f"file://{tiered.folder}/cold"
 
 
@@ -135,7 +136,7 @@ def test_what_is_retrieved_from_cold_again_comes_out_of_the_cache(tiered: Asking
     after = {row.tier: row for row in tiered.ask(placements.ListTiers(), placements.TierList).cached}["cold"]
     assert after.memory_hits > before.memory_hits
     assert after.misses == before.misses >= 1
-    cache = tiered.engine.status().storage.cache
+    cache = tiered.ask(ops.ReadStatus(), ops.StatusResult).document.storage.cache
     assert cache is not None
     assert 0 < cache.memory_bytes <= cache.memory_capacity_bytes
     assert cold in packs_in(tiered, "cold", name)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from engine import local
+from engine.contract import drills, placements, recovery
 from engine.contract import operations as ops
-from engine.contract import placements
 from engine.contract.status import JobRow
 from engine.operations import recalling
 from tests import s3_servers
@@ -141,6 +141,36 @@ def test_a_recall_is_a_job_that_ends_when_all_can_be_read(shelved: Asking) -> No
     ended = shelved.ask(ops.WaitForJobs(job=job.id), ops.JobList).jobs[0]
     assert (ended.kind, ended.state, ended.message) == ("recall", "done", "1 pack can be read")
     assert len(packs_in(shelved, "cold", NAME)) == 1
+
+
+def test_a_verification_leaves_out_what_is_archived_and_says_so_and_a_drill_asks_for_a_recall(shelved: Asking) -> None:
+    cold_and_hot(shelved)
+    report = shelved.ask(ops.Verify(wedding=NAME, all=True), ops.VerifyReport)
+    assert (report.problems, report.job.state) == ((), "done")
+    (told,) = report.warnings
+    assert told == "not read: 1 archived pack and 1 file in them; recall brings them back"
+    refused = shelved.ask(drills.Drill(wedding=NAME), ops.JobResult).job
+    assert (refused.state, refused.code) == ("failed", "conflict")
+
+
+def test_many_weddings_are_recalled_together(shelved: Asking) -> None:
+    """A rebuilt house asks for all of them before the first is restored."""
+    cold_and_hot(shelved)
+    source = shelved.folder / "other-source"
+    source.mkdir()
+    (source / "old.jpg").write_bytes(b"other" * 40_000)
+    fresh_wedding(shelved, "lee-kim", LONG_AGO)
+    shelved.ask(backup_of("lee-kim", source), ops.JobResult)
+    shelved.ask(placements.Migrate(wedding="lee-kim", tier="cold"), placements.MigrationReport)
+    until(lambda: packs_in(shelved, "cold", "lee-kim") == [])
+    recover = recovery.Recover(to=str(shelved.folder / "all"), wait=False)
+    shelved.ask(recover, recovery.Recovery)
+    recalls = shelved.ask(placements.ListTiers(), placements.TierList).recalls
+    assert {row.wedding for row in recalls} == {NAME, "lee-kim"}
+    (shelved.folder / "cold.go").touch()
+    rows = shelved.ask(ops.WaitForJobs(), ops.JobList).jobs
+    assert {row.state for row in rows} == {"done"}
+    assert filecmp.cmp(source / "old.jpg", next((shelved.folder / "all" / "lee-kim").rglob("old.jpg")), shallow=False)
 
 
 def test_a_move_up_recalls_first(shelved: Asking) -> None:
