@@ -181,6 +181,9 @@ class Opening:
         return Repository.open(store, self._ask(), home=self._home())
 
     def _create(self, label: str) -> Repository:
+        if self.repository is None and self.stack is not None:
+            self.stack.close()  # it was opened to look, and makes nothing
+            self.stack = None
         store = self._store_at_hand(create=True)
         return Repository.create(store, self._ask(), label=label, home=self._home())
 

@@ -112,7 +112,9 @@ class Region:
         try:
             store = self._open_store()
         except NotFound as error:
-            raise Unavailable(f"region {self.name}: {error.message}", error.hint) from error
+            raise Unavailable(
+                f"region {self.name}: {error.message}", "mount it; if the region is new, make the folder"
+            ) from error
         with self._lock:
             if self._store is None:
                 self._store = store

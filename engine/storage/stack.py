@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from engine.base.clock import Clock
+from engine.base.errors import NotFound, WedSyncError
 from engine.base.units import parse_bytes
 from engine.contract.caching import CacheSettings
 from engine.contract.regions import RegionSettings, ReplicationSettings
@@ -124,6 +125,8 @@ def _cached_stack(
 
 def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
     """Each tier over its regions, whose stores are opened when they are first used: one that is away stops nobody."""
+    if not create and not any(_may_stand(each.url("hot")) for each in named.regions if each.url("hot")):
+        raise NotFound("there is no store in any region", "run init to make them")
     locations = wanted.locations()
     bad = locations.in_state("bad", _BAD_MAX)
     replicated: dict[Tier, ReplicatedStore] = {}
@@ -161,6 +164,17 @@ def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
     alone = Stack(tiers["hot"], tiers, places)
     stack = alone if list(tiers) == ["hot"] else _cached_stack(wanted, tiers, places, locations)
     return msgspec.structs.replace(stack, replicated=replicated, recheck=recheck, verified=verified)
+
+
+def _may_stand(url: str) -> bool:
+    """Whether there is a store; one that does not answer may be."""
+    try:
+        open_store(url, create=False).close()
+    except NotFound:
+        return False
+    except WedSyncError:
+        return True
+    return True
 
 
 def _opener(url: str, create: bool) -> Callable[[], ObjectStore]:

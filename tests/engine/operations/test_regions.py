@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.base.errors import UsageError
+from engine.base.errors import NotFound, UsageError
 from engine.contract import operations as ops
 from engine.contract.status import RegionRow
 from engine.repository.crypto import DATA_PACK
@@ -152,3 +152,21 @@ def test_a_copy_that_is_spoilt_costs_nothing_and_is_healed(tmp_path: Path, look:
             repaired = asking.ask(ops.Repair(wedding="smith-jones", all=True), ops.RepairReport)
             assert (repaired.packs_dropped, repaired.losses) == (0, ())
         soon(lambda: all(pack.exists() for pack in packs) and [pack.read_bytes() for pack in packs] == before)
+
+
+def test_init_makes_the_store_of_each_region_that_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        "".join(f'[[regions]]\nname = "{name}"\nhot = "file://{tmp_path}/{name}"\n' for name in NAMES)
+    )
+    source = make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        with pytest.raises(NotFound, match="there is no repository yet"):
+            asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList)
+        asking.ask(ops.InitRepository(), ops.RepositoryInfo)
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: objects_in(tmp_path / "london") == objects_in(tmp_path / "sydney") != set())
+    with engine_on(home) as asking:
+        assert len(asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).snapshots) == 1
