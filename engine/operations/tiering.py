@@ -42,6 +42,9 @@ _DAY_NS = 86_400 * 10**9
 _LONG_AGO_DAYS = 36_500
 
 
+Mark = tuple[dt.date, dt.date | None, tuple[tuple[str, int], ...]]
+
+
 class Stay(msgspec.Struct, frozen=True):
     """A pack that stays, and why."""
 
@@ -134,6 +137,12 @@ class Tiering:
         if len(tiers) > 1 and min(map(TIERS.index, tiers)) == 0:
             return True  # copies that are still to be let go, or packs that came since
         return any(self._goal(wedding, _A_COPY[tier], _LARGE_BYTES).tier != tier for tier in tiers)
+
+    def mark_of(self, wedding: Wedding) -> Mark:
+        """What a wedding's plan may change with: its day, when it was read, what lies where. Blocks a moment."""
+        totals = self._home.locations().totals(wedding.id)
+        day = local_day(wedding.timezone, self._clock.now_ns())
+        return day, self.last_read(wedding.id), tuple(sorted((place, each.packs) for place, each in totals.items()))
 
     def plan(self, vault: WeddingVault, wedding: Wedding, tier: Tier | None) -> tuple[list[Move], list[Stay]]:
         """What to move of a wedding, and what stays. `tier`: where to, whatever the policy says. Blocks.

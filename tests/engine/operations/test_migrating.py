@@ -229,3 +229,24 @@ def test_it_moves_by_itself_what_is_due(tmp_path: Path, monkeypatch: pytest.Monk
         assert (
             asking.ask(ops.ListJobs(kind="migrate"), ops.JobPage).known == asking.ask(ops.ListJobs(), ops.JobPage).known
         )
+
+
+def test_what_a_tier_has_no_room_for_is_not_begun_and_what_failed_not_begun_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(local, "SAMPLE_S", 0.02)
+    monkeypatch.setattr(local, "ROOM_S", 0.02)
+    with tiered_engine(tmp_path, cold='capacity = "1kB"\n') as asking:
+        asking.ask(placements.ListTiers(), placements.TierList)
+        name = old_wedding(asking, "crowded")
+        looked = asking.engine._life._standing._migrating._looked
+        wedding_id = asking.ask(ops.ListWeddings(match=name), ops.WeddingList).weddings[0].wedding.id
+        for _ in range(3000):
+            asking.ask(ops.ReadStatus(), ops.StatusResult)
+            if wedding_id in looked and looked[wedding_id][2]:
+                break
+        asking.ask(ops.WaitForJobs(), ops.JobList)
+        assert looked[wedding_id][2], "it was looked at with its packs"
+        assert asking.ask(ops.ListJobs(kind="migrate"), ops.JobPage).jobs == ()
+        assert packs_in(asking, "cold", name) == []
