@@ -88,7 +88,8 @@ def prune_spec(
 
         presence = repository.presence
         with presence.using(bytes.fromhex(job.wedding_id)) as use, repository.used_vault(job.wedding_id) as vault:
-            engaged = Engaged(presence, use, engine.clock, engine.entropy)
+            archived = engine.tiering.archived(vault, wedding)
+            engaged = Engaged(presence, use, engine.clock, engine.entropy, archived)
             run = PruneRun(vault, engaged, decide, dry_run=operation.dry_run)
 
             def conclude() -> Conclusion:

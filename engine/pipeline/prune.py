@@ -58,12 +58,16 @@ class PruneOutcome(msgspec.Struct):
 
 
 class Engaged(msgspec.Struct, frozen=True):
-    """The engine's part in a prune: its presence, its use of the wedding, its clock and its source of salts."""
+    """The engine's part in a prune: its presence, its use of the wedding, its clock and its source of salts.
+
+    `archived`: packs that would have to be recalled to be moved, and are not, therefore.
+    """
 
     presence: Presence
     use: Use
     clock: Clock
     entropy: Entropy
+    archived: frozenset[bytes] = frozenset()
 
 
 class PruneRun(Run[PruneOutcome]):
@@ -176,7 +180,9 @@ class PruneRun(Run[PruneOutcome]):
             vault.index.held(self._reach.keys),
             stored,
             {pack.name: pack for pack in vault.index.packs()},
-            pruning.Exempt(vault.dropped(), vault.known_damaged(), self._engaged.clock.now_ns()),
+            pruning.Exempt(
+                vault.dropped(), vault.known_damaged() | self._engaged.archived, self._engaged.clock.now_ns()
+            ),
         )
         # What an earlier prune has marked and left is looked at too, or nobody could rely on it ever again.
         left = vault.marked() & (stored.keys() | {pack.name for pack in vault.index.packs()})

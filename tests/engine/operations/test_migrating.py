@@ -18,7 +18,7 @@ from engine.operations import migrating
 from tests.engine.homes import home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
 from tests.engine.operations.test_damage import engine_on
-from tests.engine.operations.tiered import packs_in, tiered_engine
+from tests.engine.operations.tiered import packs_in, tiered_engine, until
 
 LONG_AGO = dt.date(2020, 6, 20)
 
@@ -164,13 +164,12 @@ def test_a_lost_catalog_is_told_again_by_listings_at_the_next_start(tmp_path: Pa
         path.unlink()
     with tiered_engine(tmp_path) as asking:
         assert retrieved(asking, name)
-        places: dict[str, int] = {}
-        for _ in range(1000):  # it is listed in the background
+
+        def known() -> dict[str, int]:
             rows = asking.ask(placements.ListTiers(wedding=name), placements.TierList).copies
-            places = {row.place: row.packs for row in rows}
-            if "cold/home" in places:
-                break
-        assert places["cold/home"] == 1
+            return {row.place: row.packs for row in rows}
+
+        until(lambda: known().get("cold/home") == 1)  # it is listed in the background
         assert asking.ask(placements.Migrate(wedding=name), placements.MigrationReport).packs == 0
 
 
@@ -216,9 +215,7 @@ def test_it_moves_by_itself_what_is_due(tmp_path: Path, monkeypatch: pytest.Monk
     with tiered_engine(tmp_path) as asking:
         name = old_wedding(asking, "by-itself")
         hot = packs_in(asking, "hot", name)
-        for _ in range(2000):
-            if packs_in(asking, "cold", name):
-                break
+        until(lambda: bool(packs_in(asking, "cold", name)))
         asking.ask(ops.WaitForJobs(), ops.JobList)
         (cold,) = packs_in(asking, "cold", name)
         assert cold in hot
@@ -242,11 +239,7 @@ def test_what_a_tier_has_no_room_for_is_not_begun_and_what_failed_not_begun_agai
         name = old_wedding(asking, "crowded")
         looked = asking.engine._life._standing._migrating._looked
         wedding_id = asking.ask(ops.ListWeddings(match=name), ops.WeddingList).weddings[0].wedding.id
-        for _ in range(3000):
-            asking.ask(ops.ReadStatus(), ops.StatusResult)
-            if wedding_id in looked and looked[wedding_id][2]:
-                break
+        until(lambda: wedding_id in looked and bool(looked[wedding_id][2]))
         asking.ask(ops.WaitForJobs(), ops.JobList)
-        assert looked[wedding_id][2], "it was looked at with its packs"
         assert asking.ask(ops.ListJobs(kind="migrate"), ops.JobPage).jobs == ()
         assert packs_in(asking, "cold", name) == []

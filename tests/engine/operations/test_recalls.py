@@ -7,8 +7,7 @@ import filecmp
 import json
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,8 @@ from engine.contract import operations as ops
 from engine.contract.status import JobRow
 from engine.operations import recalling
 from tests import s3_servers
-from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding
-from tests.engine.operations.tiered import packs_in, tiered_engine
+from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
+from tests.engine.operations.tiered import packs_in, tiered_engine, until
 
 LONG_AGO = dt.date(2020, 6, 20)
 NAME = "smith-jones"
@@ -36,14 +35,6 @@ def _looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
 def robot_of(folder: Path) -> str:
     """The settings of a cold tier behind a robot."""
     return f'recall = "command"\nrecall_command = {json.dumps([sys.executable, str(ROBOT), str(folder / "cold")])}\n'
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline_s = time.monotonic() + ANSWER_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def cold_and_hot(asking: Asking) -> Path:

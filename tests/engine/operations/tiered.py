@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,3 +52,11 @@ def packs_in(asking: Asking, tier: str, wedding: str) -> list[str]:
     (wedding_id,) = (row.wedding.id for row in listed if row.wedding.name == wedding)
     root = asking.folder / ("home/repository" if tier == "hot" else tier)
     return sorted(os.path.basename(path) for path in root.glob(f"weddings/{wedding_id}/packs/*"))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline_s = time.monotonic() + ANSWER_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
