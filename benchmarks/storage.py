@@ -4,7 +4,7 @@
 
 In: a folder on the disk to be measured, with room for some 10 GB (3 GB with --short); what is made in it is removed.
 Out: a line a target with what was measured and the verdict, and exit code 1 when one was missed. Without --short the
-catalog has 31 million packs and takes ten minutes and 8 GB.
+catalog has 31 million packs and takes some twenty minutes and 6 GB.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from engine.pipeline.backup import BackupRequest, BackupRun
 from engine.pipeline.plan import Selection
 from engine.pipeline.pool import StreamPool
 from engine.pipeline.restore import RestoreRun
-from engine.pipeline.targets.archive import TarTarget
+from engine.pipeline.targets.target import RestoreTarget
 from engine.repository.keyring import KdfCost
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
@@ -45,10 +45,10 @@ class Vaults:
         self.repository.close()
         self.store.close()
 
-    def restore_to_nowhere(self, wedding_id: str) -> None:
-        """Read, open and check the newest snapshot of a wedding; as an archive, which nobody keeps."""
-        with self.repository.vault(wedding_id) as vault, Path(os.devnull).open("wb", buffering=0) as nowhere:
-            run = RestoreRun(vault, vault.find_snapshot("latest"), Selection(), TarTarget(nowhere))
+    def restore(self, wedding_id: str, target: RestoreTarget) -> None:
+        """The newest snapshot of a wedding."""
+        with self.repository.vault(wedding_id) as vault:
+            run = RestoreRun(vault, vault.find_snapshot("latest"), Selection(), target)
             self._pool.submit(run)
             run.done.result()
 

@@ -41,8 +41,8 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def seaweed(folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS with its S3 door."""
+def seaweed(folder: Path, *, volumes: int = 16) -> Iterator[S3Server]:
+    """SeaweedFS with its S3 door, and room for so many volumes of 64 MB."""
     rights = folder / "s3.json"
     granted = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     rights.write_text(json.dumps({"identities": [granted]}))
@@ -50,7 +50,7 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
     options = {
         "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": folder, "s3": "", "filer": "", "master.telemetry": "false",
         "master.port": master, "volume.port": volume, "filer.port": filer, "s3.port": door, "s3.config": rights,
-        "s3.port.iceberg": 0, "s3.port.lance": 0, "volume.max": 16, "master.volumeSizeLimitMB": 64,
+        "s3.port.iceberg": 0, "s3.port.lance": 0, "volume.max": volumes, "master.volumeSizeLimitMB": 64,
     }  # fmt: skip
     words = [f"-{name}={value}" if value != "" else f"-{name}" for name, value in options.items()]
     with _running([_program("weed"), "server", *words], folder, f"http://127.0.0.1:{door}") as server:
