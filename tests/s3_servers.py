@@ -34,6 +34,7 @@ class S3Server:
     """A service that answers."""
 
     endpoint: str
+    process_id: int
 
     def url(self, prefix: str, bucket: str = BUCKET) -> str:
         """The URL of a store in it."""
@@ -96,7 +97,7 @@ def _running(command: list[str], folder: Path, endpoint: str) -> Iterator[S3Serv
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             _await_answer(process, endpoint, folder / "server.log")
-            yield S3Server(endpoint)
+            yield S3Server(endpoint, process.pid)
         finally:
             process.kill()
             process.wait()

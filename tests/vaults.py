@@ -22,7 +22,7 @@ from engine.pipeline.restore import RestoreOutcome, RestoreRun
 from engine.pipeline.source import SourceFile
 from engine.pipeline.targets.folder import FolderTarget, Overwrite
 from engine.pipeline.verify import VerifyOutcome, VerifyRun
-from engine.repository.damaged import DamagedPacks
+from engine.repository.damaged import Copies, DamagedPacks
 from engine.repository.entry import Entry
 from engine.repository.keyring import KdfCost
 from engine.repository.repository import Home, Repository
@@ -83,6 +83,7 @@ class Bench:
         clock: Clock | None = None,
         seen: Path | None = None,
         passphrase: str = PASSPHRASE,
+        copies: Copies | None = None,
     ) -> None:
         """Opens the repository in `store`, or makes one. Raises what that raises."""
         self.store: ObjectStore = store if store is not None else MemoryStore()
@@ -90,7 +91,7 @@ class Bench:
         self.entropy = SystemEntropy()
         self.settings = EngineSettings()
         damaged = DamagedPacks(seen.with_name("damaged.json") if seen else None)
-        home = Home(self.clock, self.entropy, SeenNumbers(seen), damaged)
+        home = Home(self.clock, self.entropy, SeenNumbers(seen), damaged, copies)
         try:
             if Repository.exists(self.store):
                 self.repository = Repository.open(self.store, passphrase, home=home)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
@@ -19,6 +19,7 @@ from blake3 import blake3
 
 from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, WedSyncError
 from engine.base.units import MIB
+from engine.storage.asking import hashed
 from engine.storage.healqueue import Debt, Owed
 from engine.storage.region import Region
 from engine.storage.replicas import ReplicatedStore
@@ -31,7 +32,7 @@ from engine.storage.replication import (
     is_hash_name,
     is_pack_name,
 )
-from engine.storage.stores.store import ObjectInfo, ObjectStore, StagedObject
+from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, ObjectStore, StagedObject
 
 OBJECT_BYTES_MAX = 64 * MIB  # of what has a chosen name
 _PIECE_BYTES = MIB
@@ -116,7 +117,7 @@ class Healer:
             if source is region:
                 continue
             try:
-                staged = self._staged_copy(source, region, name)
+                give = self._copy_from(source, region, name)
             except WedSyncError as error:
                 errors.append(error)
                 if isinstance(error, IntegrityError):
@@ -125,15 +126,30 @@ class Healer:
             if is_there:
                 with suppress(NotFound):
                     region.call(lambda store: store.delete(name))
-            self._publish(region, name, staged)
+            self._is_good(region, name, give(), "written")
             self._undo_if_deleted(source, region, name)
             return
         if is_there or not all(isinstance(error, NotFound) for error in errors):
             raise errors[0] if errors else IntegrityError(f"no good copy of {name} is left", "run repair")
 
-    def _staged_copy(self, source: Region, target: Region, name: str) -> StagedObject:
-        """Stream a copy, and compare it with its name before it gets it. Raises IntegrityError, NotFound."""
+    def _copy_from(self, source: Region, target: Region, name: str) -> Callable[[], int]:
+        """Read a copy and compare it with its name; what then gives it to the target, and says how large it is.
+
+        Packs are streamed. Raises IntegrityError, NotFound.
+        """
         size_bytes = source.call(lambda store: store.stat(name)).size_bytes
+        if size_bytes % STAGE_ALIGNMENT_BYTES:  # no pack, but a part of an index
+            data = source.call(partial(hashed, name, limit_bytes=OBJECT_BYTES_MAX))
+            return lambda: target.call(partial(_put, name, data))
+        staged = self._staged_copy(source, target, name, size_bytes)
+
+        def publish() -> int:
+            target.call(lambda _: staged.publish(name).result())
+            return size_bytes
+
+        return publish
+
+    def _staged_copy(self, source: Region, target: Region, name: str, size_bytes: int) -> StagedObject:
         staged: StagedObject = target.call(lambda store: store.stage())
         hasher, buffer = blake3(), memoryview(mmap.mmap(-1, _PIECE_BYTES))
         try:
@@ -148,11 +164,6 @@ class Healer:
             staged.discard()
             raise
         return staged
-
-    def _publish(self, region: Region, name: str, staged: StagedObject) -> None:
-        size_bytes = staged.size_bytes
-        region.call(lambda _: staged.publish(name).result())
-        self._is_good(region, name, size_bytes, "written")
 
     def _copy_agreed(self, region: Region, name: str) -> None:
         """See that a region has the bytes that are agreed on under a chosen name."""
@@ -245,6 +256,12 @@ def _marked(region: Region, prefix: str) -> Iterator[_Marked]:
     found = iter(as_seen(region.call(lambda store: store.list(prefix))))
     while (info := region.call(lambda _: next(iter(found), None))) is not None:
         yield info.name, region.name, info
+
+
+def _put(name: str, data: bytes, store: ObjectStore) -> int:
+    with suppress(Conflict):
+        store.put(name, data)
+    return len(data)
 
 
 def _read(name: str, offset: int, piece: memoryview, store: ObjectStore) -> None:

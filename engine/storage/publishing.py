@@ -19,6 +19,7 @@ from typing import IO
 from engine.base.errors import Conflict, Unavailable, WedSyncError
 from engine.base.invariants import check
 from engine.base.units import MIB
+from engine.storage.asking import first_error
 from engine.storage.region import Region
 from engine.storage.replication import PACK_HEAD_BYTES, Replication, closed
 from engine.storage.stores.failures import explain
@@ -177,7 +178,7 @@ class Publication:
         if is_enough:
             self._done.set_result(None)
         elif is_lost:
-            self._done.set_exception(_gravest(self._errors))
+            self._done.set_exception(first_error(self._errors))
         if spare is not None:
             self._ask_spare(spare, instead_of=region)
         self._finish_one()
@@ -271,8 +272,3 @@ def _read_exactly(fd: int, buffer: memoryview, offset: int) -> None:
             raise OSError(5, "the spooled object ends early")
         offset += count
         buffer = buffer[count:]
-
-
-def _gravest(errors: list[WedSyncError]) -> WedSyncError:
-    """What to tell of several regions' errors: one that says what is wrong before one that says to wait."""
-    return next((error for error in errors if not isinstance(error, Unavailable)), errors[0])

@@ -13,18 +13,16 @@ import builtins
 import heapq
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, as_completed
+from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import TypeVar
 
-from blake3 import blake3
-
 from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, Unavailable, WedSyncError
 from engine.base.invariants import check
-from engine.storage import agreement
+from engine.storage import agreement, asking
 from engine.storage.agreement import Answer, Reply
 from engine.storage.publishing import Publications
 from engine.storage.region import STUCK_S, Region
@@ -33,7 +31,6 @@ from engine.storage.stores.names import check_name, check_prefix
 from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
 
 SPOOLS_MAX = 16  # packs on their way at once
-_DOUBTED_MAX = 10_000
 _SERVED_MAX = 4096
 _SEVERAL = ""
 _HIDDEN_FOLDER = TOMBSTONES.rstrip("/")
@@ -49,7 +46,6 @@ class ReplicatedStore:
         self._publications = Publications(shared, spools_max=SPOOLS_MAX)
         self._rechecking = threading.Lock()
         self._served: dict[str, str] = {}  # pack → the region that all its parts came from; a few of them
-        self._doubted: set[tuple[str, str]] = set()  # copies that are to be looked at; written once each
 
     @property
     def url(self) -> str:
@@ -65,7 +61,7 @@ class ReplicatedStore:
         shared = self.shared
         allowed, voters = shared.allowed(name), shared.voters(name)
         owed = [region.name for region in allowed]
-        first = voters[0].begin(partial(_create, name, data)) if voters[0].is_usable else None
+        first = voters[0].begin(partial(asking.create, name, data)) if voters[0].is_usable else None
         shared.queue.owe(name, owed, "copy", shared.clock.now_ns())  # while the first voter writes
         held: set[str] = set()
         found: bytes | Reply | None = None
@@ -80,7 +76,7 @@ class ReplicatedStore:
             for region in owed if found != data else ():
                 shared.queue.missed(name, region)
         if found is None:
-            raise _too_few(voters)
+            raise asking.too_few(voters)
         raise Conflict(f"{name} is in the store already")
 
     def stage(self) -> StagedObject:
@@ -102,7 +98,7 @@ class ReplicatedStore:
         if busy or not all(region.is_usable for region in others):
             self._bury(name)  # first, since it is known that a copy will be left
         futures = [(region, region.begin(lambda store: store.delete(name))) for region in others]
-        answers = [(region, _outcome(future)) for region, future in futures]
+        answers = [(region, asking.outcome_of(future)) for region, future in futures]
         done = [region for region, error in answers if error is None]
         lagging = [
             region
@@ -113,7 +109,7 @@ class ReplicatedStore:
         if not done:
             if shared.is_told(name, len(errors)):
                 raise NotFound(f"{name} is not in the store")
-            raise _first_error(errors)
+            raise asking.first_error(errors)
         if lagging or keeping:
             self._bury(name)
             owed = [region.name for region in lagging]
@@ -124,7 +120,7 @@ class ReplicatedStore:
 
     def _bury(self, name: str) -> None:
         if not self.shared.bury(name, self.shared.allowed(name)):
-            raise _too_few(self.shared.allowed(name))
+            raise asking.too_few(self.shared.allowed(name))
 
     # --- reading ----------------------------------------------------------------------------------------
 
@@ -133,23 +129,21 @@ class ReplicatedStore:
         check_name(name)
         self._check_open()
         if is_hash_name(name):
-            return self._first(name, lambda store, _: _hashed(store, name, limit_bytes))
+            return self._first(name, lambda store, _: asking.hashed(name, store, limit_bytes=limit_bytes))
         voters = self.shared.voters(name)
         if len(voters) == 1:
             return self._first(name, lambda store, _: store.get(name, limit_bytes=limit_bytes), ranked=voters)
-        ranked = sorted(voters, key=lambda region: not region.is_usable)
-        enough = agreement.majority_of(len(voters))
-        answers = self._read(name, ranked[:enough], limit_bytes)
-        if agreement.agreed(answers, len(voters)) is None:
-            answers += self._read(name, ranked[enough:], limit_bytes)
+        answers = self._asked(name, voters, limit_bytes)
+        if len({answer for answer in answers if isinstance(answer, bytes)}) > 1:
+            # One is wrong, on its disk or on the way. Another may be on its way to where it can outvote that.
+            self.shared.queue.still_on_the_way(name, {region.name for region in voters}, STUCK_S)
+            answers = self._asked(name, voters, limit_bytes)
         found = agreement.agreed(answers, len(voters))
         if found is not None:
             return found
         values = {answer for answer in answers if isinstance(answer, bytes)}
         if len(values) > 1:
-            raise Unavailable(
-                f"the regions do not agree on {name}", "one that could tell does not answer: bring it back"
-            )
+            raise Unavailable(f"the regions do not agree on {name}", "one that could tell does not answer")
         if values and Reply.ABSENT in answers and self.shared.is_buried(name):
             raise NotFound(f"{name} is not in the store")
         return self._first(name, lambda store, _: store.get(name, limit_bytes=limit_bytes))
@@ -217,11 +211,16 @@ class ReplicatedStore:
     def recheck(self, name: str) -> bool:
         """What was read of a pack does not open: compare its copies with its name, nearest first, up to a good one.
 
-        Bad ones are never read again, and are healed. Whether there is a good one, which is then read.
+        The copy that was read comes last from now on, for what is good on its disk may come wrong from there. Bad ones
+        are never read again; all that are in doubt are healed. Whether there is a good one, which is then read.
         """
         if not is_hash_name(name):
             return False
         with self._rechecking:
+            served = self._served.get(name, _SEVERAL)
+            if served != _SEVERAL:
+                self.shared.mistrust(name, served)
+                self._doubt(name, self.shared.regions[served])
             for region in self.shared.to_read(name):
                 try:
                     size_bytes = region.call(partial(hash_copy, name))
@@ -250,9 +249,9 @@ class ReplicatedStore:
             while True:
                 region = voters[ask.voter]
                 if first is None and region.is_usable:
-                    use = partial(_tell, name) if ask.data is None else partial(_create, name, ask.data)
+                    use = partial(asking.tell, name) if ask.data is None else partial(asking.create, name, ask.data)
                     first = region.begin(use)
-                answer = _answer(first) if first is not None else Reply.FAILED
+                answer = asking.answer_of(first) if first is not None else Reply.FAILED
                 first = None
                 if answer is Reply.CREATED:
                     created.add(region.name)
@@ -266,17 +265,17 @@ class ReplicatedStore:
         for each in held:
             shared.queue.paid(name, each, "copy")
         wanted = shared.quorum(len(held) + len(others)) - len(held)
-        waiting = [(region, region.begin(partial(_create, name, data))) for region in others]
+        waiting = [(region, region.begin(partial(asking.create, name, data))) for region in others]
         for region, future in waiting:
             future.add_done_callback(partial(self._copied, name, region, data))
         errors: list[WedSyncError] = []
         ahead = as_completed([future for _, future in waiting])
         while wanted > 0 and (ended := next(ahead, None)) is not None:
-            wanted -= _answer(ended) is Reply.CREATED
+            wanted -= asking.answer_of(ended) is Reply.CREATED
             error = None if ended.cancelled() else ended.exception()
             errors += [error] if isinstance(error, WedSyncError) else []
         if wanted > 0:
-            raise _first_error(errors or [_too_few(others)])
+            raise asking.first_error(errors or [asking.too_few(others)])
 
     def _copied(self, name: str, region: Region, data: bytes, future: Future[Answer]) -> None:
         """One more region has an object, or will be healed."""
@@ -318,15 +317,21 @@ class ReplicatedStore:
 
     def _doubt(self, name: str, region: Region) -> None:
         """A copy ended early or had another hash: have it looked at, and healed if it is so."""
-        if (name, region.name) not in self._doubted:
-            if len(self._doubted) >= _DOUBTED_MAX:
-                self._doubted.clear()
-            self._doubted.add((name, region.name))
+        if region.name not in self.shared.queue.of(name):
             self.shared.queue.owe(name, [region.name], "copy", self.shared.clock.now_ns(), on_the_way=False)
 
+    def _asked(self, name: str, voters: Sequence[Region], limit_bytes: int) -> builtins.list[Answer]:
+        """What voters hold under a name: as many of them as agree, or all."""
+        ranked = sorted(voters, key=lambda region: not region.is_usable)
+        enough = agreement.majority_of(len(voters))
+        answers = self._read(name, ranked[:enough], limit_bytes)
+        if agreement.agreed(answers, len(voters)) is None:
+            answers += self._read(name, ranked[enough:], limit_bytes)
+        return answers
+
     def _read(self, name: str, regions: Sequence[Region], limit_bytes: int) -> builtins.list[Answer]:
-        futures = [region.begin(partial(_tell, name, limit_bytes=limit_bytes)) for region in regions]
-        return [_answer(future) for future in futures]
+        futures = [region.begin(partial(asking.tell, name, limit_bytes=limit_bytes)) for region in regions]
+        return [asking.answer_of(future) for future in futures]
 
     def _ask_all(self, prefix: str, regions: Sequence[Region], use: Callable[[ObjectStore], _T]) -> dict[str, _T]:
         """What each region says, if enough do. Raises Unavailable."""
@@ -337,7 +342,7 @@ class ReplicatedStore:
             try:
                 told[region.name] = future.result(timeout=STUCK_S)
             except TimeoutError:
-                errors.append(_keeps_waiting(region))
+                errors.append(asking.keeps_waiting(region))
             except WedSyncError as error:
                 errors.append(error)
         self._check_told(prefix, errors)
@@ -345,7 +350,7 @@ class ReplicatedStore:
 
     def _check_told(self, prefix: str, errors: Sequence[WedSyncError]) -> None:
         if not self.shared.is_told(prefix, len(errors)):
-            raise _first_error(errors)
+            raise asking.first_error(errors)
 
     def _merged(self, prefix: str) -> Iterator[ObjectInfo]:
         """The union of the regions' listings, in order, each name once."""
@@ -362,12 +367,12 @@ class ReplicatedStore:
                     head, rest = begun
                     yield from as_seen(chain((head,), rest))
             except TimeoutError:
-                errors.append(_keeps_waiting(region))
+                errors.append(asking.keeps_waiting(region))
             except WedSyncError as error:
                 errors.append(error)
             self._check_told(prefix, errors)
 
-        heads = {region.name: region.begin(partial(_begun, prefix)) for region in allowed}
+        heads = {region.name: region.begin(partial(asking.begun, prefix)) for region in allowed}
         last = ""
         for info in heapq.merge(*map(told, allowed), key=attrgetter("name")):
             if info.name != last and info.name not in buried:
@@ -377,71 +382,3 @@ class ReplicatedStore:
     def _check_open(self) -> None:
         if self._publications.is_closed:
             raise closed()
-
-
-def _create(name: str, data: bytes, store: ObjectStore) -> Answer:
-    """Put an object; TAKEN where the name is. One that is there with these bytes is as good as created."""
-    try:
-        store.put(name, data)
-    except Conflict:
-        with suppress(NotFound, IntegrityError):
-            if store.get(name, limit_bytes=len(data)) == data:
-                return Reply.CREATED
-        return Reply.TAKEN
-    return Reply.CREATED
-
-
-def _tell(name: str, store: ObjectStore, *, limit_bytes: int = 1 << 40) -> Answer:
-    try:
-        return store.get(name, limit_bytes=limit_bytes)
-    except NotFound:
-        return Reply.ABSENT
-
-
-def _answer(future: Future[Answer]) -> Answer:
-    """What a voter answers; one that fails or keeps us waiting has failed."""
-    try:
-        return future.result(timeout=STUCK_S)
-    except (WedSyncError, TimeoutError, CancelledError):
-        return Reply.FAILED
-
-
-def _begun(prefix: str, store: ObjectStore) -> tuple[ObjectInfo, Iterator[ObjectInfo]] | None:
-    """A listing with its first object, which is what a bucket takes its time for."""
-    found = store.list(prefix)
-    head = next(found, None)
-    return None if head is None else (head, found)
-
-
-def _hashed(store: ObjectStore, name: str, limit_bytes: int) -> bytes:
-    data = store.get(name, limit_bytes=limit_bytes)
-    if blake3(data).hexdigest() != name.rpartition("/")[2]:
-        raise IntegrityError(f"{name} does not have the hash that is its name", "run verify")
-    return data
-
-
-def _outcome(future: Future[None]) -> WedSyncError | None:
-    """What went wrong with a call, if anything did."""
-    try:
-        future.result(timeout=STUCK_S)
-    except WedSyncError as error:
-        return error
-    except TimeoutError:
-        return Unavailable("a region keeps us waiting")
-    return None
-
-
-def _too_few(regions: Sequence[Region]) -> Unavailable:
-    failing = ", ".join(f"{region.name}: {region.failure}" for region in regions if region.failure)
-    return Unavailable(
-        f"too few regions answer ({failing or 'they keep us waiting'})", "check them and the lines to them"
-    )
-
-
-def _keeps_waiting(region: Region) -> Unavailable:
-    return Unavailable(f"the region {region.name} keeps us waiting", "check it and the line to it")
-
-
-def _first_error(errors: Sequence[WedSyncError]) -> WedSyncError:
-    """What to tell of several regions' errors: one that says what is wrong before one that says to wait."""
-    return next((error for error in errors if not isinstance(error, Unavailable)), errors[0])

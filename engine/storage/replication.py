@@ -30,6 +30,7 @@ TOMBSTONES = (
 PACK_HEAD_BYTES = 16
 _HASH_DIGITS = 64
 _BURIED_MAX = 100_000
+_WRONG_MAX = 10_000
 _PIECE_BYTES = MIB
 
 CopyEvent = Literal["written", "verified", "bad", "gone"]
@@ -62,6 +63,7 @@ class Replication:
         self._lock = threading.Lock()
         self._bad: dict[str, set[str]] = {}  # object → regions whose copy is not to be read; with the next, by `_lock`
         self._buried: set[str] = set()
+        self._wrong: dict[str, set[str]] = {}  # object → regions that gave it wrong
 
     # --- who holds what ---------------------------------------------------------------------------------
 
@@ -82,10 +84,12 @@ class Replication:
         return min(self.policy.quorum, count)
 
     def to_read(self, name: str) -> list[Region]:
-        """The regions to be asked for an object: the nearest first, those that fail just now last."""
-        bad = self.bad(name)
-        found = [self.regions[region] for region in self.placing(name).nearest if region not in bad]
-        return sorted(found, key=lambda region: not region.is_usable)
+        """The regions to be asked for an object: the nearest first, those that fail now or gave it wrong last."""
+        with self._lock:
+            bad = self._bad.get(name, set())
+            wrong = self._wrong.get(name, set())
+            found = [self.regions[region] for region in self.placing(name).nearest if region not in bad]
+        return sorted(found, key=lambda region: (not region.is_usable, region.name in wrong))
 
     def to_write(self, name: str, copies: int) -> tuple[list[Region], list[Region]]:
         """The regions that a pack is to go to, and those that stand in where one of them fails."""
@@ -118,6 +122,13 @@ class Replication:
             self.note(name, region, "bad", size_bytes)
             self.queue.owe(name, [region], "copy", self.clock.now_ns(), on_the_way=False)
         return is_news
+
+    def mistrust(self, name: str, region: str) -> None:
+        """A region gave an object wrong: others are asked first, as long as this process remembers."""
+        with self._lock:
+            if len(self._wrong) >= _WRONG_MAX:
+                self._wrong.clear()
+            self._wrong.setdefault(name, set()).add(region)
 
     def remember_bad(self, name: str, region: str) -> None:
         """Know a copy that an earlier process found bad: its healing is owed already."""

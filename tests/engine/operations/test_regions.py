@@ -123,9 +123,7 @@ def test_the_scrub_finds_a_bad_copy_and_it_is_healed_from_a_good_one(tmp_path: P
         before = pack.read_bytes()
         flip(pack)
         soon(lambda: pack.exists() and pack.read_bytes() == before)
-        scrub = asking.engine.status().storage.scrub
-        assert scrub is not None
-        assert scrub.bad_found >= 1
+        soon(lambda: (scrub := asking.engine.status().storage.scrub) is not None and scrub.bad_found >= 1)
         asking.ask(ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True), ops.JobResult)
 
 

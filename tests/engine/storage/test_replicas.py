@@ -82,6 +82,23 @@ def test_what_a_region_missed_it_has_once_it_is_back(three: World, gone: str) ->
     assert store.shared.queue.backlog() == {}
 
 
+def test_a_part_of_an_index_is_healed_as_a_pack_is(three: World) -> None:
+    """It is named by its hash, too, and has any length."""
+    store = three.open()
+    three.fail("beta")
+    data = b"a fragment"
+    name = "weddings/" + "0f" * 16 + f"/index/{blake3(data).hexdigest()}"
+    store.put(name, data)
+    three.come_back("beta")
+    heal_all(store)
+    assert three.held("beta") == {name: data}
+    three.media["beta"].remove(name)
+    three.media["beta"].add(name, b"a fragmenT", 0)
+    store.shared.queue.owe(name, ["beta"], "copy", 0, on_the_way=False)
+    heal_all(store)
+    assert three.held("beta") == {name: data}
+
+
 def test_what_is_owed_outlives_the_engine(three: World, tmp_path_factory: pytest.TempPathFactory) -> None:
     three.queue_path = tmp_path_factory.mktemp("home") / "healing.db"
     first = three.open()
@@ -217,7 +234,6 @@ def test_a_part_that_does_not_open_is_read_from_another_region(three: World) -> 
     assert store.recheck(name)
     store.read_into(name, 0, memoryview(buffer))
     assert buffer == data[:4096]
-    assert store.shared.bad(name) == {"alpha"}
     heal_all(store)
     assert three.held("alpha") == {name: data}
     assert store.shared.bad(name) == frozenset()
