@@ -15,7 +15,7 @@ import msgspec
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
 from engine.contract import operations as ops
-from engine.contract import recovery, steering
+from engine.contract import placements, recovery, steering
 from engine.contract.status import JobRow
 from screens.text import clean
 from screens.view import KIND_DOING, warnings_told
@@ -49,7 +49,7 @@ class Head(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """A result to look at. `sources` are the structs behind the rows."""
+    """A result to look at. `sources` are the structs behind the rows; `more`: its further lists."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -57,6 +57,7 @@ class Sheet(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
     sources: tuple[msgspec.Struct, ...]
     warnings: tuple[str, ...] = ()
+    more: tuple[Sheet, ...] = ()
 
 
 # --- one value ----------------------------------------------------------------------------------------
@@ -128,14 +129,20 @@ def _flat(struct: msgspec.Struct) -> dict[str, object]:
 
 
 def sheet_of(title: str, result: msgspec.Struct) -> Sheet:
-    """The result as facts and a table."""
-    table: tuple[msgspec.Struct, ...] | None = None
+    """The result as facts and a table; lists beside it are sheets of their own."""
+    main = _main_field(result)
+    table: tuple[msgspec.Struct, ...] = ()
     facts: list[tuple[str, str]] = []
+    more: list[Sheet] = []
     for name, value in _fields(result):
         if name == "warnings" or (name in _WHEN_SAID and not value):
             continue
-        if table is None and _is_table(result, name, value):
+        if name == main:
             table = value  # type: ignore[assignment]
+        elif _is_table(result, name, value):
+            more.append(Sheet(title_of(name), (), *_table(value), value))  # type: ignore[arg-type]
+        elif name in _SHOWN_IF_ANY and not value:
+            continue
         elif isinstance(value, msgspec.Struct):
             facts.extend(_facts(value, name))
         elif isinstance(value, tuple) and name in _LINES:
@@ -143,8 +150,15 @@ def sheet_of(title: str, result: msgspec.Struct) -> Sheet:
         else:
             facts.append((title_of(name), value_words(name, value)))
     warnings = tuple(clean(str(line)) for line in getattr(result, "warnings", ()) or () if isinstance(line, str))
-    heads, rows = _table(table or ())
-    return Sheet(title, tuple(facts), heads, rows, table or (), warnings)
+    heads, rows = _table(table)
+    return Sheet(title, tuple(facts), heads, rows, table, warnings, tuple(more))
+
+
+def _main_field(result: msgspec.Struct) -> str:
+    """The field that holds the table: the first that can be one, unless another is what was asked for."""
+    fields = [name for name, value in _fields(result) if _is_table(result, name, value)]
+    wanted = _MAIN_FIELD.get(type(result), "")
+    return wanted if wanted in fields else next(iter(fields), "")
 
 
 def _is_table(result: msgspec.Struct, name: str, value: object) -> bool:
@@ -161,6 +175,8 @@ _TABLE_FIELDS: dict[type, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_MAIN_FIELD: dict[type, str] = {placements.TierList: "copies"}
+_SHOWN_IF_ANY = ("recalls", "endpoints", "cached", "moves", "stays", "copies", "tiers")  # lists that are often empty
 _WHEN_SAID = ("offset", "position", "ids", "refused")  # facts only where there is something to tell
 _LINES = {"problems": "problem", "first_warnings": "warning", "lines": "warning"}  # lists of sentences: a line each
 _UNNAMED = ("document", "job", "wedding")  # what a result is about needs no name before its facts

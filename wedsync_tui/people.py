@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
-from engine.contract import drills, photos, receipts, recovery, retention
+from engine.contract import drills, photos, placements, receipts, recovery, retention
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -183,6 +183,33 @@ def _pruned(report: retention.PruneReport) -> Iterator[str]:
     yield f"{format_bytes(max(0, report.bytes_freed))} {'would come free' if would else 'came free'}"
 
 
+def _moves(plan: placements.MigrationPlan) -> Iterator[str]:
+    for row in (*plan.moves, *plan.stays)[:ROWS_MAX]:
+        way = f"stays in {row.source}" if row.source == row.target else f"{row.source} → {row.target}"
+        saved = f", saves {row.saves_month:,.2f} a month" if row.saves_month else ""
+        cost = f", costs {row.cost:,.2f} to read" if row.cost else ""
+        what = f"{format_count(row.packs, 'pack')}, {format_bytes(row.bytes)}"
+        yield f"{clean(row.wedding)}: {way}: {what}{saved}{cost}; {clean(row.reason)}"
+    if len(plan.moves) + len(plan.stays) > ROWS_MAX:
+        yield f"and {len(plan.moves) + len(plan.stays) - ROWS_MAX:,} more; standard output has them all"
+    if not plan.packs:
+        yield "nothing would move"
+        return
+    total = f"{format_count(plan.packs, 'pack')} of {format_bytes(plan.bytes)} would move"
+    yield f"{total}: saves {plan.saves_month:,.2f} a month, costs {plan.cost:,.2f} once"
+
+
+def _migrated(report: placements.MigrationReport) -> Iterator[str]:
+    for job in report.jobs[:ROWS_MAX]:
+        yield job_line(job)
+    if len(report.jobs) > ROWS_MAX:
+        yield f"and {len(report.jobs) - ROWS_MAX:,} more; standard output has them all"
+    if not report.jobs:
+        yield "nothing is to be moved"
+    if report.left:
+        yield f"{format_count(report.left, 'pack')} copied, and kept where they were too while somebody reads them"
+
+
 def _alike(report: photos.PhotoReport) -> Iterator[str]:
     yield job_sentence(report.job)
     yield (
@@ -265,6 +292,8 @@ def _sheet(sheet: Sheet, *, is_cut: bool) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
     if len(sheet.rows) > ROWS_MAX:
         yield f"and {len(sheet.rows) - ROWS_MAX:,} more; standard output has them all"
+    for other in sheet.more:
+        yield from ("", other.title, *_sheet(other, is_cut=False))
     if is_cut:
         yield "there is more; --limit shows it"
 
@@ -282,4 +311,6 @@ _REPORTS: dict[type[ops.Result], Callable[[Any], Iterator[str]]] = {
     recovery.Recovery: _recovered,
     retention.PruneReport: _pruned,
     photos.PhotoReport: _alike,
+    placements.MigrationPlan: _moves,
+    placements.MigrationReport: _migrated,
 }

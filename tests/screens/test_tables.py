@@ -11,6 +11,7 @@ from engine.contract import operations as ops
 from engine.contract import steering
 from engine.contract.catalog import CATALOG
 from engine.contract.operations import Result
+from engine.contract.placements import TierList, WeddingTierRow
 from screens import tables
 from tests import samples
 from tests.fakes import FakeEngine
@@ -198,3 +199,15 @@ def test_rows_lead_inwards_from_wedding_to_snapshot_to_folder() -> None:
     browse = ops.Browse(wedding="walker-hayes", snapshot="5f0c")
     assert tables.inside(browse, entries.entries[0]) == msgspec.structs.replace(browse, path="/card/DCIM")
     assert tables.inside(browse, entries.entries[1]) is None
+
+
+def test_lists_beside_the_table_are_sheets_of_their_own() -> None:
+    tier = samples.storage().tiers[0]
+    copies = (WeddingTierRow(wedding="ash", place="hot/home", packs=3, bytes=99, price_month=0.5),)
+    sheet = tables.sheet_of("tiers", TierList(tiers=(tier,), copies=copies))
+    assert [row[0] for row in sheet.rows] == ["ash"]
+    assert [(other.title, other.rows[0][0]) for other in sheet.more] == [("tiers", "hot")]
+    assert sheet.facts == ()
+    alone = tables.sheet_of("tiers", TierList(tiers=(tier,), copies=()))
+    assert alone.rows[0][0] == "hot"
+    assert alone.more == ()
