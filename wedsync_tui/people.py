@@ -207,7 +207,7 @@ def _migrated(report: placements.MigrationReport) -> Iterator[str]:
     if not report.jobs:
         yield "nothing is to be moved"
     if report.left:
-        yield f"{format_count(report.left, 'pack')} copied, and kept where they were too while somebody reads them"
+        yield f"{format_count(report.left, 'pack')} copied, and kept where they were too: read now, or still needed"
 
 
 def _alike(report: photos.PhotoReport) -> Iterator[str]:

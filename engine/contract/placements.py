@@ -75,7 +75,7 @@ class MigrationPlan(Result, frozen=True, kw_only=True):
 
 class MigrationReport(Result, frozen=True, kw_only=True):
     """Migrations that were begun, and have ended unless nobody waited. `left`: packs copied, whose source stays while
-    somebody reads it."""
+    somebody reads it, or while the target has fewer copies than there must be."""
 
     jobs: tuple[JobRow, ...]
     packs: int = 0

@@ -98,7 +98,7 @@ def migrate_spec(
 
 
 def _outcome_line(outcome: MigrateOutcome) -> str:
-    left = f"; {format_count(outcome.left, 'copy')} stay while they are read" if outcome.left else ""
+    left = f"; {format_count(outcome.left, 'copy')} stay: read now, or still needed" if outcome.left else ""
     return f"{format_count(outcome.packs, 'pack')}, {format_bytes(outcome.bytes)} moved{left}"
 
 

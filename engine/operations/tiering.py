@@ -18,6 +18,7 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import UsageError
+from engine.base.units import format_count
 from engine.contract.settings import Settings
 from engine.contract.status import MovingRow
 from engine.contract.tiers import HOME_REGION, TIERS, Tier, tier_of
@@ -106,9 +107,12 @@ class Tiering:
 
     def mover(self) -> Mover:
         """What moves packs. Blocks."""
-        archives = self.recalls.drivers()
         return Mover(
-            self._stack(), self._home.locations(), meters=self._opening.meters, clock=self._clock, archives=archives
+            self._stack(),
+            self._home.locations(),
+            meters=self._opening.meters,
+            clock=self._clock,
+            archives=self.recalls.drivers(),
         )
 
     def wait_s(self) -> float:
@@ -148,11 +152,13 @@ class Tiering:
         """What to move of a wedding, and what stays. `tier`: where to, whatever the policy says. Blocks.
 
         Data packs only: what lists them (manifests, chunk lists) is always hot. Raises UsageError for a tier that is
-        not there.
+        not there, or lies in fewer regions than there must be copies.
         """
         if tier is not None:
             self.refuse_absent(tier)
+            self._refuse_scarce(tier, wedding)
         known = dict(self._home.locations().of_wedding(wedding.id))
+        copies_min = copies_kept(self._settings(), wedding)
         moves: list[Move] = []
         stays: list[Stay] = []
         for pack in vault.index.packs():
@@ -166,7 +172,7 @@ class Tiering:
             if move is None:
                 stays.append(Stay(pack.size, goal.tier, goal.reason))
             else:
-                moves.append(move)
+                moves.append(msgspec.structs.replace(move, copies_min=copies_min))
         return moves, stays
 
     def recall_sources(self, wedding: Wedding, moves: Sequence[Move]) -> None:
@@ -191,7 +197,7 @@ class Tiering:
 
     def _goal(self, wedding: Wedding, at: Copy, size_bytes: int, tier: Tier | None = None) -> Goal:
         settings, now_ns = self._settings(), self._clock.now_ns()
-        terms = Terms(frozenset(self._stack().tiers), settings.tiers, settings.policy)
+        terms = Terms(frozenset(self._ample(wedding)), settings.tiers, settings.policy)
         facts = PlacementFacts(
             today=local_day(wedding.timezone, now_ns),
             event=wedding.date,
@@ -202,6 +208,22 @@ class Tiering:
             regions=tuple(region.name for region in settings.regions) or (HOME_REGION,),
         )
         return goal_of(facts, terms) if tier is None else goal_in(tier, f"asked for: {tier}", facts, terms)
+
+    def _ample(self, wedding: Wedding) -> list[Tier]:
+        """The tiers that can hold as many copies of a wedding's packs as there must be."""
+        settings = self._settings()
+        wanted = copies_kept(settings, wedding)
+        return [tier for tier in self._stack().tiers if tier == "hot" or copies_in(tier, settings, wedding) >= wanted]
+
+    def _refuse_scarce(self, tier: Tier, wedding: Wedding) -> None:
+        settings = self._settings()
+        wanted, there = copies_kept(settings, wedding), copies_in(tier, settings, wedding)
+        if tier != "hot" and there < wanted:
+            raise UsageError(
+                f"{tier} lies in {format_count(there, 'region')} that {wedding.name} may lie in, and {wanted} copies "
+                "are kept of each pack: moving would leave fewer",
+                f"give {wanted - there} more of its regions a {tier} store",
+            )
 
     def _stack(self) -> Stack:
         stack = self._opening.stack
@@ -252,6 +274,21 @@ class Tiering:
         for run in tuple(self._waiting):
             if run.is_waiting:
                 run.look_again()
+
+
+def copies_in(tier: Tier, settings: Settings, wedding: Wedding) -> int:
+    """How many copies of a wedding's packs a tier can hold: one a region that has it. Pure."""
+    if not settings.regions:
+        return 1
+    return sum(
+        bool(region.url(tier)) and (not wedding.regions or region.name in wedding.regions)
+        for region in settings.regions
+    )
+
+
+def copies_kept(settings: Settings, wedding: Wedding) -> int:
+    """How many copies of a wedding's packs there must be, wherever they move. Pure."""
+    return min(settings.replication.copies, copies_in("hot", settings, wedding)) if settings.regions else 1
 
 
 class _Moving(msgspec.Struct, frozen=True):

@@ -22,11 +22,15 @@ from engine.storage.moving import Move, Mover
 
 
 class MigrateOutcome(msgspec.Struct):
-    """What was moved. `left`: packs that lie at the target, and whose other copies stay while somebody reads them."""
+    """What was moved. `left`: packs that lie at the target, and whose other copies stay: somebody reads them, or the
+    target has fewer copies yet than there must be."""
 
     packs: int = 0
     bytes: int = 0
     left: int = 0
+
+
+LOOKS_MAX = 30  # seconds that copies still on their way to other regions are waited for
 
 
 class MigrateRun(Run[MigrateOutcome]):
@@ -48,6 +52,9 @@ class MigrateRun(Run[MigrateOutcome]):
         self._may_drop = may_drop
         self._wait_s = wait_s
         self._readable = readable
+        self._late: deque[Move] = deque()  # copied, and not yet in as many regions as they must be
+        self._looks = LOOKS_MAX
+        self._has_rested = False
         self._lock = threading.Lock()
         self._warnings: list[str] = []  # under the lock
         self._outcome = MigrateOutcome()
@@ -56,9 +63,13 @@ class MigrateRun(Run[MigrateOutcome]):
 
     def next_unit(self, *, idle: bool) -> Unit | None:
         """See `Run.next_unit`."""
-        if not idle or not self._moves or self._wait_s() > 0:
+        if not idle or self._wait_s() > 0:
             return None
+        if not self._moves:
+            self._take_late()
         move = self._next_ready()
+        if move is None and not self._moves:
+            return None
         if move is None:
             self.progress.current = f"{len(self._moves)} packs wait to be recalled"
             return None
@@ -68,8 +79,19 @@ class MigrateRun(Run[MigrateOutcome]):
 
     @property
     def is_waiting(self) -> bool:
-        """See `Run.is_waiting`: for the limit of a tier, or for packs that are recalled."""
-        return bool(self._moves)
+        """See `Run.is_waiting`: for the limit of a tier, for packs that are recalled, for copies on their way."""
+        return bool(self._moves or (self._late and self._looks))
+
+    def _take_late(self) -> None:
+        """Once a second, look again at what lacked copies: they are on their way to the other regions."""
+        if not self._late or not self._looks:
+            return
+        if not self._has_rested:
+            self._has_rested = True  # it is asked again in a second
+            return
+        self._has_rested = False
+        self._looks -= 1
+        self._moves, self._late = self._late, deque()
 
     def _next_ready(self) -> Move | None:
         """The first that can be read; those that cannot go to the end of the line."""
@@ -85,13 +107,17 @@ class MigrateRun(Run[MigrateOutcome]):
             begin_s = buffers.now_s()
             self._mover.copy(move, buffers.source)
             buffers.spent("write", buffers.now_s() - begin_s, move.size_bytes)
-            gone = not move.drops or (self._may_drop() and self._mover.drop(move))
+            may_drop = not move.drops or self._may_drop()
+            gone = not move.drops or (may_drop and self._mover.drop(move))
         except (IntegrityError, NotFound) as error:
             with self._lock:
                 self._warnings.append(f"/{move.name}: {error.message}")
                 self.progress.warnings += 1
                 self.progress.first_warnings = tuple(self._warnings[:WARNINGS_TOLD])
         else:
+            if may_drop and not gone and self._looks:
+                self._late.append(move)
+                return
             self._outcome.packs += 1
             self._outcome.bytes += move.size_bytes
             self._outcome.left += not gone

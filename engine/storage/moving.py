@@ -34,6 +34,7 @@ class Move(msgspec.Struct, frozen=True):
     drops: tuple[Tier, ...]  # tiers that it leaves
     reason: str
     saves_month: float = 0.0
+    copies_min: int = 1  # read back at the target before the others go: moving never leaves fewer than there must be
 
 
 class Archive(Protocol):
@@ -77,6 +78,7 @@ class Mover:
         self._meters = meters
         self._clock = clock
         self._archives = archives or {}
+        self._begun_ns = clock.now_ns()
 
     def copy(self, move: Move, buffer: memoryview) -> None:
         """Phase one: a good copy at the target, read back. `buffer`: page-aligned memory, a MiB or more.
@@ -96,8 +98,8 @@ class Mover:
             self._archives[move.target].archive(move.name)
 
     def drop(self, move: Move) -> bool:
-        """Phase two: let the other copies go. False, and nothing is touched, unless a copy at the target was read back
-        and still stands.
+        """Phase two: let the other copies go. False, and nothing is touched, unless the target has as many copies as
+        there must be, each read back and still there.
 
         Raises Unavailable, NotPermitted.
         """
@@ -156,14 +158,24 @@ class Mover:
         raise IntegrityError(f"the copy of pack {hash_of(move.name)} in {source} is damaged", "run verify")
 
     def _read_back(self, move: Move, piece: memoryview) -> None:
-        """Read every copy at the target, and record those that are good. Raises IntegrityError unless one is."""
-        good = 0
+        """Read every copy at the target that this mover has not read yet, and record those that are good.
+
+        Raises IntegrityError unless one is, Unavailable where none is and a place does not answer.
+        """
+        known = {copy.place: copy for copy in self._locations.copies(move.name) if copy.state == "good"}
+        good, away = 0, None
         for place in self._places_of(move.target):
+            if place in known and known[place].verified_ns >= self._begun_ns:
+                good += 1
+                continue
             store = self._places[place]
             try:
                 found = digest(store, move.name, move.size_bytes, piece)
             except (NotFound, IntegrityError):
                 continue  # this region has none, or a short one; the place's own store has noted it
+            except Unavailable as error:
+                away = error
+                continue
             self._meters[move.target].read(move.size_bytes)
             now_ns = self._clock.now_ns()
             if found == hash_of(move.name):
@@ -173,6 +185,8 @@ class Mover:
                 self._locations.record(move.name, Copy(place, move.size_bytes, "bad", now_ns))
                 with suppress(NotFound):
                     store.delete(move.name)
+        if not good and away is not None:
+            raise away
         if not good:
             self._discard(move)
             raise IntegrityError(f"{move.target} did not keep pack {hash_of(move.name)} as it was written")
@@ -185,11 +199,11 @@ class Mover:
             for copy in self._locations.copies(move.name)
             if tier_of(copy.place) == tier and copy.state == "good" and copy.verified_ns
         }
+        standing = 0
         for place in verified:
-            with suppress(NotFound):
-                if self._places[place].stat(move.name).size_bytes == move.size_bytes:
-                    return True
-        return False
+            with suppress(NotFound, Unavailable):
+                standing += self._places[place].stat(move.name).size_bytes == move.size_bytes
+        return standing >= move.copies_min
 
     def _places_of(self, tier: Tier) -> Iterator[str]:
         return (place for place in self._places if tier_of(place) == tier)

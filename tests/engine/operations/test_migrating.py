@@ -204,9 +204,28 @@ def test_with_regions_every_copy_at_the_target_is_read_back_and_every_other_goes
         report = asking.ask(placements.Migrate(wedding=name, tier="warm"), placements.MigrationReport)
         assert (report.packs, report.left, report.jobs[0].state) == (1, 0, "done")
         (moved,) = packs("warm", "london")
-        assert packs("warm", "paris") in (set(), {moved})  # the second one may still be on its way
+        assert packs("warm", "paris") == {moved}
         assert moved not in packs("hot", "london") | packs("hot", "paris")
         assert retrieved(asking, name)
+
+
+def test_moving_never_leaves_fewer_copies_than_there_must_be(tmp_path: Path) -> None:
+    names = ("london", "paris")
+    home = home_with_repository(tmp_path / "home", url=f"file://{tmp_path}/london/hot")
+    (tmp_path / "paris" / "hot").mkdir(parents=True)
+    regions = REGION.format(name="london", folder=tmp_path) + REGION.format(name="paris", folder=tmp_path).replace(
+        f'warm = "file://{tmp_path}/paris/warm"\n', ""
+    )
+    (home / "config.toml").write_text(f"[replication]\ncopies = 2\n{regions}")
+    with engine_on(home) as asking:
+        name = old_wedding(asking, "scarce")
+        with pytest.raises(UsageError, match="2 copies are kept of each pack"):
+            asking.ask(placements.Migrate(wedding=name, tier="warm", dry_run=True), placements.MigrationPlan)
+        plan = asking.ask(placements.Migrate(wedding=name, dry_run=True), placements.MigrationPlan)
+        assert plan.moves == ()
+        for region in names:
+            assert list((tmp_path / region / "hot").glob("weddings/*/packs/*"))
+        assert not list((tmp_path / "london" / "warm").glob("weddings/*/packs/*"))
 
 
 def test_it_moves_by_itself_what_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
