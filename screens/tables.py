@@ -30,10 +30,12 @@ _COLUMNS: dict[type, tuple[str, ...]] = {
         "id", "kind", "wedding", "state", "priority", "queued_ns", "files_done", "bytes_read", "bytes_stored",
         "rate_bytes_per_s", "warnings", "snapshot", "message",
     ),
-    ops.WeddingSummary: ("name", "date", "priority", "protected_since", "snapshots", "venue", "timezone", "archived"),
+    ops.WeddingSummary: (
+        "name", "date", "priority", "protected_since", "snapshots", "venue", "timezone", "archived", "held",
+    ),
     ops.SnapshotSummary: (
         "id", "time", "files", "bytes_source", "bytes_stored", "files_unchanged", "warnings", "partial", "sources",
-        "tags", "host", "priority", "parent", "engine_version",
+        "tags", "host", "priority", "parent", "engine_version", "held",
     ),
     ops.EntryRow: ("type", "mode", "size", "modified", "path", "target", "uid", "gid", "snapshot", "hash"),
     ops.DiffRow: ("change", "bytes_before", "bytes_after", "path"),

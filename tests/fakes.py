@@ -393,6 +393,11 @@ class FakeEngine:
             return placements.MigrationPlan(moves=(), stays=(), packs=0, bytes=0, saves_month=0.0, cost=0.0)
         return placements.MigrationReport(jobs=(self._new_job("migrate", operation.wedding or "smith-jones").job,))
 
+    def _hold(self, operation: retention.HoldWedding) -> ops.Result:
+        wedding = self._wedding(operation.wedding).name
+        held = retention.HoldRow(snapshot=operation.snapshot, reason=operation.reason, since="2026-06-20T10:00:00Z")
+        return retention.HoldList(wedding=wedding, holds=() if operation.release else (held,))
+
     def _prune(self, operation: retention.Prune) -> ops.Result:
         rows = tuple(
             retention.PrunedWedding(wedding=name, snapshots_gone=2, packs_freed=3, bytes_freed=90_000_000)

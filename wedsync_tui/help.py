@@ -17,7 +17,7 @@ WIDTH = 100
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "The vault",
-        ("init", "status", "verify", "repair", "prune", "drill", "keys", "key add", "key paper", "key remove"),
+        ("init", "status", "verify", "repair", "prune", "hold", "drill", "keys", "key add", "key paper", "key remove"),
     ),
     ("Weddings", ("weddings", "wedding add", "wedding edit", "wedding archive")),
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
@@ -77,6 +77,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "verify": ("verify smith-jones --all",),
+    "hold": (
+        "hold smith-jones --reason 'claim 2026-114'",
+        "hold smith-jones --snapshot latest --reason 'the album as it was sold'",
+        "hold smith-jones --release",
+    ),
     "prune": ("prune --dry-run", "prune smith-jones --keep 'last 3, monthly 12' --dry-run", "prune"),
     "drill": (
         "drill smith-jones",

@@ -19,7 +19,7 @@ from screens.text import Span, clean, cut, width_of
 
 ROWS_MAX = 50
 COLUMN_MAX = 200  # cells
-_LISTS = ("weddings", "snapshots", "entries", "rows", "jobs", "keys", "settings", "watches", "schedules")
+_LISTS = ("weddings", "snapshots", "entries", "rows", "jobs", "keys", "settings", "watches", "schedules", "holds")
 
 
 def users_of(status: Status) -> str:

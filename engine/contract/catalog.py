@@ -89,6 +89,7 @@ CATALOG: tuple[OperationSpec, ...] = (
         confirm=True,
         changes=True,
     ),
+    OperationSpec("hold", "hold", _A, retention.HoldWedding, (retention.HoldList,), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
     OperationSpec("recall", "recall", _O, placements.Recall, (placements.RecallReport, placements.RecallPlan)),
     OperationSpec("tiers", "tiers", _V, placements.ListTiers, (placements.TierList,)),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from engine.contract.operations import Operation, Result, _words
+from engine.contract.operations import Operation, Result, WeddingName, _words
 from engine.contract.status import JobRow
 
 
@@ -24,6 +24,30 @@ class Prune(Operation, frozen=True, kw_only=True):
     ] = ""
     dry_run: Annotated[bool, _words("only tell what would go")] = False
     wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
+
+
+class HoldWedding(Operation, frozen=True, kw_only=True):
+    """Let no rule and no erasure delete a wedding, or one snapshot of it, until that is released."""
+
+    wedding: WeddingName
+    snapshot: Annotated[str, _words("only this one: latest, an id, or its first digits", title="SNAPSHOT")] = ""
+    reason: Annotated[str, _words("why, as a court's reference", title="TEXT")] = ""
+    release: Annotated[bool, _words("release it instead")] = False
+
+
+class HoldRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A hold."""
+
+    snapshot: str  # empty: all of the wedding
+    reason: str
+    since: str  # ISO 8601
+
+
+class HoldList(Result, frozen=True, kw_only=True):
+    """What of a wedding is held now."""
+
+    wedding: str
+    holds: tuple[HoldRow, ...]
 
 
 class SnapshotVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

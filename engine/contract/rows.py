@@ -18,6 +18,7 @@ class WeddingSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     snapshots: int | None = None
     sources: tuple[str, ...] = ()  # where its files lie on this machine, as far as the engine was told
     watched: bool = False
+    held: str = ""  # why it, or the first of its snapshots, may not be deleted
 
 
 class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,6 +38,7 @@ class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     files_unchanged: int
     warnings: int
     engine_version: str
+    held: str = ""  # why it may not be deleted
 
 
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

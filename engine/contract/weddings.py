@@ -16,6 +16,14 @@ JOB_CLASSES: tuple[JobClass, ...] = ("same-day", "retrieval", "next-day", "stand
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
+class Hold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Why something may not be deleted: one snapshot of a wedding, or, without one, all of them."""
+
+    snapshot: str = ""  # its whole id
+    reason: str
+    since_ns: int
+
+
 class Wedding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One wedding of the register. `id` is what stores see; `name` and the rest are sealed."""
 
@@ -29,6 +37,11 @@ class Wedding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     archived: bool = False
     regions: tuple[str, ...] = ()  # that it may lie in; none: any
     created_ns: int = 0
+    holds: tuple[Hold, ...] = ()  # by snapshot, the one of the whole wedding first
+
+    def held(self, snapshot: str = "") -> str:
+        """Why this snapshot, or else the wedding, is held; empty when it is not."""
+        return next((hold.reason for hold in self.holds if hold.snapshot in ("", snapshot)), "")
 
 
 def wedding_name_problem(name: str) -> str:

@@ -60,7 +60,8 @@ async def snapshots(engine: Engine, operation: ops.ListSnapshots) -> ops.Snapsho
 
     found, warnings = await with_vault(engine, operation.wedding, read, nothing=lambda: ([], ()))
     wanted = set(operation.tags)
-    rows = tuple(snapshot_summary(item) for item in found if wanted <= set(item.body.tags))
+    held = engine.facts.find(operation.wedding).held
+    rows = tuple(snapshot_summary(item, held(item.id)) for item in found if wanted <= set(item.body.tags))
     return ops.SnapshotList(wedding=operation.wedding, snapshots=rows, warnings=warnings)
 
 

@@ -8,18 +8,19 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engine.base.errors import IntegrityError
+from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.base.units import format_bytes, format_count, format_time
 from engine.contract import operations as ops
 from engine.contract import retention as contract
 from engine.contract.status import JobRow
-from engine.contract.weddings import Wedding
+from engine.contract.weddings import Hold, Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
 from engine.operations.accepting import accept, kept, open_repository
+from engine.operations.browsing import with_vault
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.queue import ended
-from engine.operations.weddings import refresh
+from engine.operations.weddings import change, one_line, refresh
 from engine.pipeline.prune import Engaged, PruneOutcome, PruneRun
 from engine.repository import pruning, retention
 from engine.repository.repository import Repository
@@ -70,6 +71,35 @@ async def _each(engine: Engine, operation: contract.Prune) -> list[tuple[JobRow,
     return sorted(done, key=lambda each: each[0].wedding)
 
 
+async def hold(engine: Engine, operation: contract.HoldWedding) -> contract.HoldList:
+    """See `contract.HoldWedding`. It is of the repository: every engine heeds it from its next prune on."""
+    wedding = engine.facts.find(operation.wedding)
+    reason = one_line(operation.reason)
+    if not operation.release and not reason:
+        raise UsageError("a hold needs a reason", "give --reason TEXT, as --reason 'claim 2026-114'")
+    snapshot = operation.snapshot
+    if snapshot and not (operation.release and any(each.snapshot == snapshot for each in wedding.holds)):
+        snapshot = await with_vault(engine, operation.wedding, lambda vault: vault.find_snapshot(snapshot).id)
+    now_ns = engine.clock.now_ns()
+
+    def changed(wedding: Wedding) -> dict[str, object]:
+        others = tuple(each for each in wedding.holds if each.snapshot != snapshot)
+        if operation.release:
+            if len(others) == len(wedding.holds):
+                raise NotFound(f"{snapshot[:8] or wedding.name} is not held", "weddings and snapshots show what is")
+            return {"holds": others}
+        placed = Hold(snapshot=snapshot, reason=reason, since_ns=now_ns)
+        return {"holds": tuple(sorted((*others, placed), key=lambda each: each.snapshot))}
+
+    word = "released" if operation.release else "held"
+    held = (await change(engine, operation.wedding, changed, word)).wedding
+    rows = (
+        contract.HoldRow(snapshot=each.snapshot, reason=each.reason, since=format_time(each.since_ns))
+        for each in held.holds
+    )
+    return contract.HoldList(wedding=held.name, holds=tuple(rows))
+
+
 def prune_spec(
     engine: Engine, operation: contract.Prune, wedding: Wedding, found: list[PruneOutcome] | None = None
 ) -> JobSpec:
@@ -80,11 +110,13 @@ def prune_spec(
         repository = open_repository(engine)
         repository.refresh()  # a hold that another engine has placed counts from now on
         refuse_unknown_holds(repository)
-        policy = policy_of(engine, operation, wedding)
+        standing = repository.register.by_id(job.wedding_id)
+        policy = policy_of(engine, operation, standing)
+        held = {each.snapshot for each in standing.holds}
 
         def decide(snapshots: list[Snapshot]) -> list[retention.Verdict]:
-            facts = pruning.facts_of(snapshots, ())
-            return retention.decide(facts, policy, wedding.timezone, engine.clock.now_ns())
+            facts = pruning.facts_of(snapshots, held)
+            return retention.decide(facts, policy, standing.timezone, engine.clock.now_ns())
 
         presence = repository.presence
         with presence.using(bytes.fromhex(job.wedding_id)) as use, repository.used_vault(job.wedding_id) as vault:
@@ -124,7 +156,7 @@ def look_again(engine: Engine) -> None:
             active.run.look_again()
 
 
-HANDLERS: dict[str, Handler] = {"prune": prune}
+HANDLERS: dict[str, Handler] = {"prune": prune, "hold": hold}
 
 
 def _resumed(engine: Engine, operation: contract.Prune, wedding: Wedding) -> JobSpec:

@@ -46,8 +46,8 @@ def entry_row(entry: Entry, *, snapshot: str = "") -> EntryRow:
     )
 
 
-def snapshot_summary(snapshot: Snapshot) -> SnapshotSummary:
-    """One recovery point."""
+def snapshot_summary(snapshot: Snapshot, held: str = "") -> SnapshotSummary:
+    """One recovery point, and why it is held, if it is."""
     body = snapshot.body
     return SnapshotSummary(
         id=snapshot.id,
@@ -64,6 +64,7 @@ def snapshot_summary(snapshot: Snapshot) -> SnapshotSummary:
         files_unchanged=body.counts.files_unchanged,
         warnings=body.counts.warnings,
         engine_version=body.engine,
+        held=held,
     )
 
 

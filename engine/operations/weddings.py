@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from engine.base.errors import Conflict, UsageError
 from engine.base.units import format_time
@@ -108,7 +108,7 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
             return ops.WeddingResult(wedding=engine.facts.find(operation.name))
     if not changes:
         raise UsageError("nothing to change", "give --date, --tz, --venue, --at, --region, --source or --rename")
-    result = await _change(engine, operation.name, changes, "changed")
+    result = await change(engine, operation.name, lambda _: changes, "changed")
     if operation.regions and engine.opening.stack is not None and engine.opening.stack.cache is not None:
         cache, folder = engine.opening.stack.cache, layout.wedding_folder(bytes.fromhex(result.wedding.id))
         await engine.offload.run(result.wedding.id, lambda: cache.forget(folder))
@@ -118,7 +118,7 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
 async def archive(engine: Engine, operation: ops.ArchiveWedding) -> ops.WeddingResult:
     """See `ops.ArchiveWedding`."""
     word = "brought back" if operation.undo else "archived"
-    result = await _change(engine, operation.name, {"archived": not operation.undo}, word)
+    result = await change(engine, operation.name, lambda _: {"archived": not operation.undo}, word)
     watching.follow(engine, result.wedding)
     return result
 
@@ -145,23 +145,40 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-async def _change(engine: Engine, name: str, changes: dict[str, object], word: str) -> ops.WeddingResult:
-    # Read first: a change replaces the whole wedding, and must not undo what another engine changed.
-    await refresh(engine, await engine.opening.needed())
-    return await _put(engine, msgspec.structs.replace(engine.facts.find(name), **changes), word)
+async def change(
+    engine: Engine, name: str, changes: Callable[[Wedding], dict[str, object]], word: str
+) -> ops.WeddingResult:
+    """Change a wedding as it stands when that is written, so that nothing which another engine changed is undone."""
+    repository = await engine.opening.needed()
+    await refresh(engine, repository)
+    wedding_id = engine.facts.find(name).id
+
+    def write() -> Wedding:
+        return repository.register.change(wedding_id, lambda before: replace(before, **changes(before)))
+
+    return await _written(engine, repository, write, word)
 
 
 async def _put(engine: Engine, wedding: Wedding, word: str) -> ops.WeddingResult:
     repository = await engine.opening.needed()
 
-    def write() -> tuple[Wedding, ...]:
+    def write() -> Wedding:
+        repository.register.put(wedding)
+        return wedding
+
+    return await _written(engine, repository, write, word)
+
+
+async def _written(
+    engine: Engine, repository: Repository, write: Callable[[], Wedding], word: str
+) -> ops.WeddingResult:
+    def written() -> tuple[Wedding, tuple[Wedding, ...]]:
         try:
-            repository.register.put(wedding)
+            return write(), repository.register.all()
         except Conflict as error:
             raise Conflict(error.message, error.hint or "choose another name") from None
-        return repository.register.all()
 
-    weddings = await engine.offload.run("register", write)
+    wedding, weddings = await engine.offload.run("register", written)
     engine.facts.take_register(weddings, repository.register.problems)
     engine.dispatcher.reclassify({wedding.id: class_of(wedding, engine.clock.now_ns())})
     engine.events.announce("wedding-changed", f"{wedding.name} was {word}", wedding=wedding.name)
@@ -177,6 +194,7 @@ def _summary(engine: Engine, wedding: Wedding) -> ops.WeddingSummary:
         snapshots=known.snapshots,
         sources=tuple(path_text(path.lstrip(b"/")) for path in engine.kept.sources_of(wedding.id)),
         watched=engine.kept.watches.get(wedding.id) is not None,
+        held=wedding.holds[0].reason if wedding.holds else "",
     )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from engine.base.errors import Conflict, IntegrityError, NotFound
 from engine.base.ids import WEDDING_ID_BYTES
-from engine.contract.weddings import Wedding
+from engine.contract.weddings import Hold, Wedding
 from engine.repository import codec, crypto, layout, numbered
 
 _CHANGES_MAX = 64
@@ -23,7 +23,7 @@ _REPEATED_CHANGES = 2  # so many changes before it are said again by each, so th
 _REPEATED_WEDDINGS_MAX = 64
 
 
-_NINE_VALUES = b"\x99"  # the head of a MessagePack array of nine
+_NINE_VALUES, _TEN_VALUES = b"\x99", b"\x9a"  # heads of MessagePack arrays
 _LOST = "lost-"
 _LOST_DIGITS = 8
 
@@ -47,6 +47,20 @@ class PlacedWedding(StoredWedding, frozen=True, array_like=True, forbid_unknown_
     regions: tuple[str, ...]
 
 
+class StoredHold(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Why a snapshot, or with "" the whole wedding, may not be deleted."""
+
+    snapshot: str
+    reason: str
+    since_ns: int
+
+
+class HeldWedding(PlacedWedding, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One that is held, in whole or in part; its regions may be none."""
+
+    holds: tuple[StoredHold, ...]
+
+
 class RegisterObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One number of the register."""
 
@@ -55,7 +69,7 @@ class RegisterObject(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
 
 
 class _RawRegister(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The same with its weddings as they are stored: of each nine values, or eight."""
+    """The same with its weddings as they are stored: of each eight values, nine or ten."""
 
     full: bool
     weddings: tuple[msgspec.Raw, ...]
@@ -68,6 +82,11 @@ def decode(payload: bytes, what: str) -> RegisterObject:
 
 
 def _decode_wedding(raw: bytes, what: str) -> StoredWedding:
+    if raw[:1] == _TEN_VALUES:
+        held = codec.decode(raw, HeldWedding, what)
+        if not held.holds:
+            raise IntegrityError(f"{what} holds a wedding that names nothing held in its place")
+        return held
     if raw[:1] != _NINE_VALUES:
         return codec.decode(raw, StoredWedding, what)
     placed = codec.decode(raw, PlacedWedding, what)
@@ -90,6 +109,9 @@ def _stored(wedding: Wedding) -> StoredWedding:
         wedding.archived,
         wedding.created_ns,
     )
+    if wedding.holds:
+        holds = tuple(StoredHold(hold.snapshot, hold.reason, hold.since_ns) for hold in wedding.holds)
+        return HeldWedding(**msgspec.structs.asdict(stored), regions=wedding.regions, holds=holds)
     return PlacedWedding(**msgspec.structs.asdict(stored), regions=wedding.regions) if wedding.regions else stored
 
 
@@ -106,7 +128,12 @@ def _wedding(stored: StoredWedding) -> Wedding:
         archived=stored.archived,
         created_ns=stored.created_ns,
         regions=stored.regions if isinstance(stored, PlacedWedding) else (),
+        holds=tuple(map(_hold, stored.holds)) if isinstance(stored, HeldWedding) else (),
     )
+
+
+def _hold(stored: StoredHold) -> Hold:
+    return Hold(snapshot=stored.snapshot, reason=stored.reason, since_ns=stored.since_ns)
 
 
 class Register:
@@ -166,6 +193,33 @@ class Register:
                 raise NotFound(f"there is no wedding {name!r}", "weddings lists them; wedding add registers one")
             return self._weddings.get(key) or self._lost[key]
 
+    def by_id(self, wedding_id: str) -> Wedding:
+        """The wedding of that id. Raises NotFound."""
+        with self._lock:
+            return self._standing(bytes.fromhex(wedding_id))
+
+    def change(self, wedding_id: str, changed: Callable[[Wedding], Wedding]) -> Wedding:
+        """Replace a wedding by what `changed` makes of it as it stands when that is written; what it is then.
+
+        So nothing is undone that another writer changed meanwhile. Raises NotFound, Conflict as `put`, and whatever
+        `changed` raises.
+        """
+        key = bytes.fromhex(wedding_id)
+        with self._lock:
+            for _ in numbered.attempts():
+                self._refresh()
+                after = changed(self._standing(key))
+                self._refuse_taken_names((after,))
+                if self._try_put({key: after}):
+                    return after
+        raise numbered.give_up("the register")
+
+    def _standing(self, key: bytes) -> Wedding:
+        found = self._weddings.get(key) or self._lost.get(key)
+        if found is None:
+            raise NotFound("the wedding is not in the register any more")
+        return found
+
     def put(self, *weddings: Wedding) -> None:
         """Add or replace weddings by id, in one change. Raises Conflict when a name is another wedding's.
 
@@ -176,14 +230,17 @@ class Register:
                 self._refresh()  # it may be free by now
             for _ in numbered.attempts():
                 self._refuse_taken_names(weddings)
-                # A full state would bury a damaged number, which may yet be brought back from a copy: `heal` does.
-                full = self._changes >= _CHANGES_MAX and not self._problems
-                before = self._weddings if full else self._repeated()
-                merged = {**before, **{bytes.fromhex(wedding.id): wedding for wedding in weddings}}
-                if self._write(full, merged.values()):
+                if self._try_put({bytes.fromhex(wedding.id): wedding for wedding in weddings}):
                     return
                 self._refresh()
         raise numbered.give_up("the register")
+
+    def _try_put(self, weddings: dict[bytes, Wedding]) -> bool:
+        """Write weddings as the next number; False when another writer took it."""
+        # A full state would bury a damaged number, which may yet be brought back from a copy: `heal` does.
+        full = self._changes >= _CHANGES_MAX and not self._problems
+        before = self._weddings if full else self._repeated()
+        return self._write(full, {**before, **weddings}.values())
 
     def heal(self) -> tuple[Wedding, ...]:
         """Write all that is known as a full state, lost weddings too, so that what is damaged no longer counts.

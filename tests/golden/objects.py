@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from blake3 import blake3
+from msgspec.structs import asdict
 from msgspec.structs import replace as changed
 
 from engine.repository import codec, crypto, keyring
@@ -18,7 +19,7 @@ from engine.repository.leases import ENGINE, LeaseObject
 from engine.repository.manifest import SegmentRef
 from engine.repository.marks import MarkObject
 from engine.repository.pack import RECORD, PackEntry
-from engine.repository.register import RegisterObject, StoredWedding
+from engine.repository.register import HeldWedding, RegisterObject, StoredHold, StoredWedding
 from engine.repository.repository import Chunker, ConfigObject
 from engine.repository.snapshot import Counts, SnapshotObject, SnapshotWarning
 from tests.golden import world
@@ -234,6 +235,12 @@ def _payloads() -> Iterator[Vector]:
     yield bad(
         "register", "short-id", codec.encode(RegisterObject(True, (changed(_SMITHS, id=b"x"),))), "an id of a byte"
     )
+    held = HeldWedding(**asdict(_SMITHS), regions=(), holds=(StoredHold("", "claim 7", world.NOW_NS),))
+    payload = codec.encode(RegisterObject(True, (held,)))
+    kind = KINDS["register"]
+    yield kind.ok("held", kind.seal(frame(payload)), payload, "a wedding that is held and may lie anywhere")
+    nothing = codec.encode(RegisterObject(True, (changed(held, holds=()),)))
+    yield bad("register", "no-holds", nothing, "a wedding with an empty list of holds")
     cut = MarkObject(((world.WEDDING, bytes(33)),))
     yield bad("mark", "names-cut", codec.encode(cut), "33 bytes of names")
     nobody = MarkObject(((bytes(15), bytes(32)),))

@@ -92,6 +92,7 @@ CHANGES: tuple[ops.Operation, ...] = (
     steering.RemoveSchedule(name="nightly"),
     ops.Repair(wedding="smith-jones"),
     retention.Prune(),
+    retention.HoldWedding(wedding="smith-jones", reason="claim 7"),
     placements.Migrate(wedding="smith-jones"),
     recovery.Recover(),
     ops.AddKey(passphrase_file="/etc/hostname"),
