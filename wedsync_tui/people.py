@@ -231,11 +231,16 @@ def _recovered(found: recovery.Recovery) -> Iterator[str]:
             f"{format_count(row.files, 'file')}, {format_bytes(row.bytes_restored)}" if row.snapshot else "no snapshot"
         )
         fetched = f" from {format_count(row.packs, 'pack')}, {format_bytes(row.bytes_fetched)}" if row.packs else ""
+        if row.packs_recalled:
+            fetched += f", {row.packs_recalled:,} of them recalled first"
         yield f"{row.date.isoformat()}  {clean(row.name)}: {what}{fetched}" + (f", {row.state}" if row.state else "")
     if len(found.restored) > ROWS_MAX:
         yield f"and {len(found.restored) - ROWS_MAX:,} more; standard output has them all"
     if found.eta_s is not None:
         yield f"PROJECTED from the last drill: {format_span(found.eta_s)} in all"
+    if any(row.packs_recalled for row in found.restored):
+        eta = "not known how long" if found.recall_eta_s is None else format_span(found.recall_eta_s)
+        yield f"recalls, all at once: {eta}, cost {found.cost:.2f}"
     for what in found.set_again:
         yield f"to be set again: {what}" if what != found.set_again[-1] else f"note: {what}"
 

@@ -20,6 +20,7 @@ class Drill(Operation, frozen=True, kw_only=True):
     to: Annotated[
         str, _words("where the scratch folder is made, for its disk's speed (default: the home)", title="DIR")
     ] = ""
+    recall: Annotated[bool, _words("also recall what is archived; it may cost, and the wait counts")] = False
     wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
 
 

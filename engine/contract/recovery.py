@@ -51,6 +51,7 @@ class RecoveredWedding(msgspec.Struct, frozen=True, rename="camel"):
     bytes_restored: int
     packs: int = 0
     bytes_fetched: int = 0
+    packs_recalled: int = 0  # of them, those that have to be recalled first
     job: str = ""
     state: str = ""
     code: str = ""  # of its error, where it failed
@@ -67,4 +68,6 @@ class Recovery(Result, frozen=True, kw_only=True):
     set_again: tuple[str, ...] = ()
     bytes_restored: int = 0
     bytes_fetched: int = 0
-    eta_s: float | None = None  # PROJECTED from the last drill
+    eta_s: float | None = None  # PROJECTED from the last drill; recalls are beside it
+    recall_eta_s: float | None = None  # of the slowest: all are asked for at once
+    cost: float = 0.0  # of the recalls

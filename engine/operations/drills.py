@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from engine.base.errors import Conflict, IntegrityError, LimitReached, NotPermitted, UsageError
 from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract import drills
@@ -20,7 +22,10 @@ from engine.operations import recoverytimes
 from engine.operations.accepting import kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.outcomes import carried_out, judged
-from engine.pipeline.drill import DrillOutcome, DrillRun, album, files_of, sample
+from engine.operations.recalling import Need
+from engine.operations.retrievals import recalled
+from engine.pipeline.drill import DrillOutcome, DrillRun, Sample, album, files_of, sample
+from engine.pipeline.plan import pack_sizes
 from engine.pipeline.targets.folder import FolderTarget
 from engine.repository.entry import Entry
 
@@ -70,14 +75,19 @@ def drill_spec(
             scratch(above.absolute() / f"drill-{job.id}") as root,
             contextlib.closing(FolderTarget(root, entropy=engine.entropy)) as target,
         ):
-            if engine.tiering.archived(vault, wedding):
-                raise Conflict("packs of it have to be recalled before they can be read", "recall it, then drill")
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
             entries = _chosen(vault.entries(snapshot), operation, random.Random(engine.entropy.token(16)))
             refuse_to_fill(above, sum(entry.data_bytes for entry in entries))
-            run = DrillRun(vault, snapshot, entries, target, root=root)
-            run.tier = recoverytimes.tier_of_packs(engine, vault, entries)
+            drilled = Sample(entries, recoverytimes.tier_of_packs(engine, vault, entries))
+            begun_s = engine.clock.monotonic_s()
+            packs = pack_sizes(vault, snapshot, drilled.selection)
+            if not operation.recall and (need := engine.tiering.needed_for(wedding, packs)).names:
+                raise archived(need)
+            readable = recalled(engine, job, wedding, pack_sizes_of=lambda: packs)
+            if readable is not None:
+                drilled = msgspec.structs.replace(drilled, readable=readable, requested_s=begun_s)
+            run = DrillRun(vault, snapshot, drilled, target, root=root)
 
             def judge(outcome: DrillOutcome) -> Conclusion:
                 refuse_problems(outcome)
@@ -85,7 +95,8 @@ def drill_spec(
                 warnings = len(target.warnings) + len(outcome.source_changes)
                 return Conclusion(snapshot=snapshot.id, warnings=warnings, message=outcome_line(outcome))
 
-            yield judged(run, found, judge)
+            with engine.tiering.waking(run):
+                yield judged(run, found, judge)
 
     spec = JobSpec("drill", wedding, "standard", True, opened, turn=("drill", wedding.id))
     return kept(spec, operation)
@@ -98,6 +109,15 @@ def _chosen(entries: Iterator[Entry], operation: drills.Drill, chance: random.Ra
     if operation.size == "album":
         return album(files_of(entries), ALBUM_BYTES, chance)
     return sample(entries, 1 if operation.size == "first-file" else operation.files, chance)
+
+
+def archived(need: Need) -> Conflict:
+    """What is said when a drill would have to recall packs and nobody said that it may."""
+    packs = format_count(len(need.names), "pack")
+    return Conflict(
+        f"{packs} of it have to be recalled before they can be read, which costs {need.cost:.2f}",
+        "recall the wedding first, or say --recall: the drill then waits, and counts the wait",
+    )
 
 
 @contextlib.contextmanager

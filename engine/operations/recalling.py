@@ -43,6 +43,18 @@ class Need(msgspec.Struct, frozen=True):
         """All packs that have to be recalled, with their sizes."""
         return {name: size for packs in self.packs.values() for name, size in packs.items()}
 
+    def beside(self, other: Need) -> Need:
+        """Both, asked for at once."""
+        packs = {tier: {**self.packs.get(tier, {}), **other.packs.get(tier, {})} for tier in TIERS}
+        return Need(
+            {tier: found for tier, found in packs.items() if found},
+            self.readable + other.readable,
+            other.speed or self.speed,
+            _later(self.eta_s, other.eta_s),
+            self.cost + other.cost,
+            self.meets_objective and other.meets_objective,
+        )
+
 
 NOTHING_NEEDED = Need({}, 0, "", 0.0, 0.0, True)
 

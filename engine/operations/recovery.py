@@ -28,6 +28,7 @@ from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.opening import stores_of
 from engine.operations.queue import ended
+from engine.operations.recalling import NOTHING_NEEDED, Need
 from engine.operations.recalls import recall_together
 from engine.operations.retrievals import destination_of, retrieval_job
 from engine.pipeline.plan import Selection, plan
@@ -58,8 +59,9 @@ async def recover(engine: Engine, operation: Recover) -> Recovery:
     if not operation.to:
         return told
     weddings = in_order(engine, operation.weddings)
+    need = NOTHING_NEEDED
     if operation.dry_run:
-        rows, warnings = await _planned(engine, weddings)
+        rows, need, warnings = await _planned(engine, weddings)
     else:
         rows, warnings = await _restored(engine, operation, weddings)
     bytes_restored = sum(row.bytes_restored for row in rows)
@@ -71,6 +73,8 @@ async def recover(engine: Engine, operation: Recover) -> Recovery:
         bytes_restored=bytes_restored,
         bytes_fetched=sum(row.bytes_fetched for row in rows),
         eta_s=recoverytimes.eta_s(engine, bytes_restored) if operation.dry_run else None,
+        recall_eta_s=need.eta_s if any(row.packs_recalled for row in rows) else None,
+        cost=need.cost,
         warnings=tuple(warnings),
     )
 
@@ -97,38 +101,50 @@ def in_order(engine: Engine, names: tuple[str, ...]) -> list[Wedding]:
     return [wedding for wedding in listed + archived if wedding.id in wanted]
 
 
-async def _planned(engine: Engine, weddings: list[Wedding]) -> tuple[list[RecoveredWedding], list[str]]:
-    """What each needs: packs that several of its files share are counted once, as they are read."""
+async def _planned(engine: Engine, weddings: list[Wedding]) -> tuple[list[RecoveredWedding], Need, list[str]]:
+    """What each needs, and the recalls of all: packs that several files share are counted once, as they are read."""
     rows: list[RecoveredWedding] = []
     warnings: list[str] = []
+    recalls = NOTHING_NEEDED
     for wedding in weddings:
-        lost: list[str] = []
-
-        def read(vault: WeddingVault, wedding: Wedding = wedding, lost: list[str] = lost) -> RecoveredWedding:
-            snapshot = vault.find_snapshot("latest")
-            counts = plan(vault, snapshot, Selection(), lost)
-            return RecoveredWedding(
-                wedding.name,
-                wedding.date,
-                snapshot.id,
-                counts.files,
-                counts.bytes_restored,
-                counts.packs,
-                counts.bytes_fetched,
-            )
-
         try:
-            rows.append(await with_vault(engine, wedding.name, read, nothing=lambda: _nothing_of(wedding)))  # noqa: B023
+            row, need, lost = await _plan_of(engine, wedding)
         except NotFound:  # checkpoints alone
-            rows.append(_nothing_of(wedding))
+            row, need, lost = _nothing_of(wedding), NOTHING_NEEDED, []
+        rows.append(row)
         warnings += [f"{wedding.name}: {what}" for what in lost]
-    return rows, warnings
+        if need.names:
+            recalls = recalls.beside(need)
+    return rows, recalls, warnings
+
+
+async def _plan_of(engine: Engine, wedding: Wedding) -> tuple[RecoveredWedding, Need, list[str]]:
+    lost: list[str] = []
+
+    def read(vault: WeddingVault) -> tuple[RecoveredWedding, Need]:
+        snapshot = vault.find_snapshot("latest")
+        counts = plan(vault, snapshot, Selection(), lost)
+        need = engine.tiering.needed_for(wedding, counts.pack_sizes)
+        row = RecoveredWedding(
+            wedding.name,
+            wedding.date,
+            snapshot.id,
+            counts.files,
+            counts.bytes_restored,
+            counts.packs,
+            counts.bytes_fetched,
+            len(need.names),
+        )
+        return row, need
+
+    nothing = _nothing_of(wedding), NOTHING_NEEDED
+    return *(await with_vault(engine, wedding.name, read, nothing=lambda: nothing)), lost
 
 
 async def _restored(
     engine: Engine, operation: Recover, weddings: list[Wedding]
 ) -> tuple[list[RecoveredWedding], list[str]]:
-    """A job each, in this order; their rows, as far as they are."""
+    """A job each, in this order; their rows, as far as they are. What has to be recalled is asked for first, of all."""
     root = await engine.offload.run("room", lambda: _made_folder(operation.to))
     repository = await engine.opening.needed()
     await engine.offload.run("recalls", lambda: recall_together(engine, weddings))
@@ -158,14 +174,23 @@ async def _restored(
 
 
 def recover_spec(engine: Engine, operation: Recover, wedding: Wedding) -> JobSpec:
-    """The job that restores one wedding, now or after a restart. All of one folder take turns."""
+    """The job that restores one wedding, now or after a restart. Those of one folder take turns.
+
+    Those that wait for a recall take turns of their own, so that they hold up nobody whose packs can be read.
+    """
     retrieval = ops.RetrieveWeddingData(
         wedding=wedding.name,
         to=os.path.join(operation.to, wedding.name),
         overwrite=operation.overwrite,
     )
     job = retrieval_job(engine, retrieval, wedding, destination_of(retrieval))
-    return kept(msgspec.structs.replace(job, turn=("recover", operation.to)), operation)
+    line = "recalled" if _has_cold_packs(engine, wedding) else "readable"
+    return kept(msgspec.structs.replace(job, turn=("recover", line, operation.to)), operation)
+
+
+def _has_cold_packs(engine: Engine, wedding: Wedding) -> bool:
+    """Whether something of it may have to be recalled. One look into the catalog."""
+    return engine.tiering.recalls.may_need(wedding.id)
 
 
 def _newest(repository: Repository, wedding: Wedding) -> RecoveredWedding:

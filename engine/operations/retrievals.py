@@ -149,7 +149,7 @@ def retrieval_job(
             snapshot = vault.find_snapshot(operation.snapshot)
             job.snapshot = snapshot.id
             with opened_target(destination, engine.entropy) as target:
-                readable = _recalled(engine, job, wedding, pack_sizes_of=lambda: pack_sizes(vault, snapshot, selection))
+                readable = recalled(engine, job, wedding, pack_sizes_of=lambda: pack_sizes(vault, snapshot, selection))
                 run = RestoreRun(vault, snapshot, selection, target, readable)
                 with engine.tiering.waking(run):
                     yield _prepared(engine, job, run, target)
@@ -159,7 +159,7 @@ def retrieval_job(
     return JobSpec("retrieve", wedding, "retrieval", True, opened, turn=turn)
 
 
-def _recalled(
+def recalled(
     engine: Engine, job: Job, wedding: Wedding, *, pack_sizes_of: Callable[[], dict[str, int]]
 ) -> Recalls | None:
     """Ask for the packs that have to be recalled; what tells when each has come. None: all can be read now. Blocks."""

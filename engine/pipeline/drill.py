@@ -14,9 +14,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import msgspec
+
 from engine.contract.tiers import Tier
 from engine.pipeline.extents import DataMap
 from engine.pipeline.filehash import hash_of_data
+from engine.pipeline.passes import Readable
 from engine.pipeline.plan import Selection
 from engine.pipeline.pool import Buffers, Unit
 from engine.pipeline.restore import RestoreOutcome, RestoreRun
@@ -92,18 +95,34 @@ def files_of(entries: Iterable[Entry]) -> list[Entry]:
     return found
 
 
+class Sample(msgspec.Struct, frozen=True):
+    """What a drill restores. Where some of it has to be recalled, the clock runs from the request on."""
+
+    entries: list[Entry]
+    tier: Tier = "hot"  # the slowest that any of it lies in
+    readable: Readable | None = None
+    requested_s: float = -1.0  # of the clock's monotonic seconds
+
+    @property
+    def selection(self) -> Selection:
+        """The files."""
+        return Selection(tuple(entry.path for entry in self.entries))
+
+
 class DrillRun(RestoreRun):
-    """One drill: a retrieval of `entries` into `root`, and then the comparison."""
+    """One drill: a retrieval of a sample into `root`, and then the comparison."""
 
     def __init__(
-        self, vault: WeddingVault, snapshot: Snapshot, entries: list[Entry], target: RestoreTarget, *, root: bytes
+        self, vault: WeddingVault, snapshot: Snapshot, drilled: Sample, target: RestoreTarget, *, root: bytes
     ) -> None:
         """`target` restores into the folder `root`, which is empty."""
-        super().__init__(vault, snapshot, Selection(tuple(entry.path for entry in entries)), target)
+        super().__init__(vault, snapshot, drilled.selection, target, drilled.readable)
+        entries = drilled.entries
         self._root = root
-        self.tier: Tier = "hot"  # the slowest that any of it lies in; for the outcome
+        self._tier = drilled.tier
         self._uncompared = deque(entries)
-        self._began_s = self._first_s = self._restored_s = -1.0
+        self._began_s = drilled.requested_s
+        self._first_s = self._restored_s = -1.0
         self._compared = 0
         self._differ: list[str] = []
         self._sources_differ: list[str] = []
@@ -152,7 +171,7 @@ class DrillRun(RestoreRun):
             first_file_s=max(0.0, self._first_s),
             restored_s=max(0.0, self._restored_s),
             compared_with_source=self._compared,
-            tier=self.tier,
+            tier=self._tier,
             problems=tuple(sorted(self._differ)),
             source_changes=tuple(sorted(self._sources_differ)),
         )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.base.entropy import SystemEntropy
 from engine.pipeline import drill
-from engine.pipeline.drill import DrillOutcome, DrillRun, album, sample
+from engine.pipeline.drill import DrillOutcome, DrillRun, Sample, album, sample
 from engine.pipeline.targets.folder import FolderTarget
 from engine.pipeline.targets.target import FileWriter
 from engine.repository.entry import FILE, FOLDER, Entry
@@ -95,7 +95,7 @@ def drilled(bench: Bench, root: Path, target: FolderTarget) -> DrillOutcome:
     with bench.repository.vault(WEDDING) as vault:
         snapshot = vault.find_snapshot("latest")
         entries = sample(vault.entries(snapshot), 100, random.Random(1))
-        outcome = bench.run(DrillRun(vault, snapshot, entries, target, root=os.fsencode(root)))
+        outcome = bench.run(DrillRun(vault, snapshot, Sample(entries), target, root=os.fsencode(root)))
         assert isinstance(outcome, DrillOutcome)
         return outcome
 
