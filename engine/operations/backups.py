@@ -82,7 +82,7 @@ def backup_spec(
                 exclude=operation.exclude,
                 one_file_system=operation.one_file_system,
                 origins=origins,
-                own=engine.home.restless,
+                own=engine.home.restless(engine.clock.now_ns()),
                 changed=changed if job.attempts == 1 else (),
             )
             with _backup_run(engine, job, request) as prepared:
@@ -97,7 +97,8 @@ def backup_spec(
 def _estimated(engine: Engine, operation: ops.StartBackup, vault: WeddingVault) -> Estimate:
     with opened_origins(operation.sources, engine.clock) as origins:
         paths = paths_of(origins) or tuple(map(os.fsencode, operation.sources))
-        what = Selection(paths, operation.exclude, operation.one_file_system, origins, engine.home.restless)
+        own = engine.home.restless(engine.clock.now_ns())
+        what = Selection(paths, operation.exclude, operation.one_file_system, origins, own)
         return estimate(vault, what, engine.clock)
 
 

@@ -29,12 +29,14 @@ from engine.contract.settings import Settings
 from engine.contract.tiers import TIERS, Tier
 from engine.contract.wire import SOCKET_NAME
 from engine.jobs.journal import Journal, open_journal
+from engine.pipeline.folders import Identity, identities
 from engine.repository.damaged import DamagedPacks
 from engine.repository.seen import SeenNumbers
 from engine.storage.healqueue import HealQueue
 from engine.storage.locations import Locations
 
 _NO_LOCK = -1
+_SETTLED_NS = 1_000_000_000  # a folder's time of change may stand still for a tick of the system's clock
 
 
 class Home:
@@ -48,6 +50,8 @@ class Home:
         self._fd = self._shared_lock() if why else self._own_lock()
         self._locations: Locations | None = None
         self._mutex = threading.Lock()  # of the catalog being opened
+        self._restless_paths = _restless_in(self.path)
+        self._restless: tuple[int, frozenset[Identity]] = (-1, frozenset())  # when the home had changed last, and what
         try:
             self.journal = Journal(None) if why else open_journal(self.path / "journal.db")
         except BaseException:
@@ -115,15 +119,18 @@ class Home:
         """Where the logs stand."""
         return self.path / "logs"
 
-    @property
-    def restless(self) -> tuple[bytes, ...]:
-        """What changes here while an engine runs: no backup of a folder around the home reads it."""
-        queues = ["healing.db", *(f"healing-{tier}.db" for tier in TIERS if tier != "hot")]
-        names = ["journal.db", "copies.db", *queues]
-        databases = [f"{name}{ending}" for name in names for ending in ("", "-wal", "-shm")]
-        return tuple(
-            os.fsencode(self.path / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs", "cache")
-        )
+    def restless(self, now_ns: int) -> frozenset[Identity]:
+        """What changes here while an engine runs: no backup of a folder around the home reads it. Blocks.
+
+        Looked for anew when a name has come into the home or gone since; `now_ns` tells whether one may just be coming.
+        """
+        changed_ns = os.stat(self.path).st_mtime_ns
+        if changed_ns != self._restless[0]:
+            found = identities(self._restless_paths)
+            if changed_ns > now_ns - _SETTLED_NS:
+                return found
+            self._restless = changed_ns, found
+        return self._restless[1]
 
     def locations(self) -> Locations:
         """The copy catalog, opened at the first call; blocks. Raises NotPermitted, LimitReached, Unavailable."""
@@ -151,6 +158,12 @@ class Home:
             self._locations.close()
         self.journal.close()
         self._unlock()
+
+
+def _restless_in(home: Path) -> tuple[bytes, ...]:
+    queues = ["healing.db", *(f"healing-{tier}.db" for tier in TIERS if tier != "hot")]
+    databases = [f"{name}{end}" for name in ("journal.db", "copies.db", *queues) for end in ("", "-wal", "-shm")]
+    return tuple(os.fsencode(home / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs", "cache"))
 
 
 def _why_only_read(path: Path) -> str:

@@ -26,7 +26,7 @@ from engine.base.units import MIB
 from engine.pipeline.wholefile import WholeFile
 from engine.repository.entry import Entry
 
-FILES_MIN = 64  # of a unit; fewer are read sooner than asked for
+FILES_MIN = 32  # of a unit; fewer are read sooner than asked for
 BEGUN_AFTER_FILES = 512  # of such units: it takes 50 ms of a core to start
 ROOM_BYTES = 4 * MIB
 FOLDERS_MAX = 250  # descriptors that one message may carry

@@ -13,6 +13,8 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
 
 POOL_DESCRIPTORS = 256
 
@@ -167,6 +169,16 @@ def list_names(fd: int) -> list[bytes]:
         return list(map(os.fsencode, os.listdir(own)))
     finally:
         os.close(own)
+
+
+def identities(paths: Iterable[bytes]) -> frozenset[Identity]:
+    """What stands at these paths, symlinks followed; nothing of those where nothing can be seen."""
+    found = set()
+    for path in paths:
+        with suppress(OSError):
+            stat = os.stat(path)
+            found.add((stat.st_dev, stat.st_ino))
+    return frozenset(found)
 
 
 def _identity(fd: int) -> Identity:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from engine.base.clock import Clock
 from engine.base.errors import UsageError
 from engine.pipeline.excludes import Excludes
-from engine.pipeline.folders import Identity
+from engine.pipeline.folders import Identity, identities
 from engine.pipeline.objects import ObjectItem, Origin, walk_objects
 from engine.pipeline.request import BackupRequest
 from engine.pipeline.scan import Scan
@@ -32,7 +31,7 @@ class Selection(msgspec.Struct, frozen=True):
     exclude: tuple[str, ...] = ()
     one_file_system: bool = False
     origins: tuple[Origin, ...] = ()  # buckets, in the place of paths: `sources` are then what they are called
-    own: tuple[bytes, ...] = ()  # what of the engine itself is passed over, beside the store
+    own: frozenset[Identity] = frozenset()  # what of the engine itself is passed over, beside the store
 
 
 def selection_of(request: BackupRequest) -> Selection:
@@ -105,7 +104,7 @@ def open_walk(vault: WeddingVault, what: Selection, only: Only | None = None) ->
         what.sources,
         excludes=Excludes(what.exclude),
         one_file_system=what.one_file_system,
-        skip=store | _identities(what.own),
+        skip=store | what.own,
         only=only,
     )
 
@@ -124,7 +123,7 @@ def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot],
 def own_folders(store: ObjectStore) -> frozenset[Identity]:
     """The store's own folder, which is never backed up into itself."""
     path = unquote_to_bytes(store.url.removeprefix("file://"))
-    return _identities([path] if store.url.startswith("file://") else [])
+    return identities([path] if store.url.startswith("file://") else [])
 
 
 def _own_prefixes(store: ObjectStore) -> frozenset[tuple[str, str]]:
@@ -133,21 +132,12 @@ def _own_prefixes(store: ObjectStore) -> frozenset[tuple[str, str]]:
     return frozenset({(parts.netloc, parts.path.strip("/"))} if parts.scheme == "s3" else ())
 
 
-def _identities(paths: Iterable[bytes]) -> frozenset[Identity]:
-    found = set()
-    for path in paths:
-        with suppress(OSError):
-            stat = os.stat(path)
-            found.add((stat.st_dev, stat.st_ino))
-    return frozenset(found)
-
-
 def _refuse_own(source: bytes, own: frozenset[Identity]) -> None:
     """Raise UsageError for a source that is one of `own`, or lies in one."""
     if not own:
         return
     path = os.path.realpath(source)
-    while not own & _identities([path]):
+    while own.isdisjoint(identities((path,))):
         if path == b"/":
             return
         path = os.path.dirname(path)

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.base.version import VERSION
 from engine.contract.weddings import PriorityClass
+from engine.pipeline.folders import Identity
 from engine.pipeline.objects import Origin
 from engine.repository.snapshot import Counts, SnapshotObject
 
@@ -27,7 +28,7 @@ class BackupRequest(msgspec.Struct, frozen=True):
     stream: tuple[bytes, int] | None = None
     changed: tuple[bytes, ...] = ()
     origins: tuple[Origin, ...] = ()  # buckets, in the place of paths: `sources` are then what they are called
-    own: tuple[bytes, ...] = ()  # files and folders of the engine that are passed over, beside the store
+    own: frozenset[Identity] = frozenset()  # files and folders of the engine that are passed over, beside the store
 
 
 def head_of(request: BackupRequest, *, wedding: bytes, parent: str, started_ns: int) -> SnapshotObject:

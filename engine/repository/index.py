@@ -82,11 +82,7 @@ class Index:
     def add(self, packs: Iterable[PackEntry]) -> None:
         """Add packs with their records; a chunk known already gets one more place. Raises IntegrityError."""
         for entry in packs:
-            rows = [
-                (record.chunk_id[:KEY_BYTES], record.offset, record.stored_bytes | record.codec_used << _CODEC_SHIFT,
-                 record.inner_offset, record.length)
-                for record in split_records(entry)
-            ]  # fmt: skip
+            records = list(split_records(entry))
             with self._lock:
                 if entry.name in self._numbers:
                     continue
@@ -95,9 +91,11 @@ class Index:
                 self._numbers[entry.name] = number
                 self._judge(entry.name)
                 tables = self._tables[entry.pack_type]
-                for key, offset, stored, inner, length in rows:
-                    value = _VALUE.pack(number, offset, stored, inner, length)
-                    if not any(table.add(key, value) for table in tables):
+                first, pack_value = tables[0], _VALUE.pack
+                for record in records:
+                    key, stored = record.chunk_id[:KEY_BYTES], record.stored_bytes | record.codec_used << _CODEC_SHIFT
+                    value = pack_value(number, record.offset, stored, record.inner_offset, record.length)
+                    if not first.add(key, value) and not any(table.add(key, value) for table in tables[1:]):
                         tables.append(_new_table())
                         tables[-1].add(key, value)
 

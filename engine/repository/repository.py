@@ -103,6 +103,7 @@ class Repository:
         self._lock = threading.Lock()
         self._used: dict[bytes, _Held] = {}  # each guarded by the lock of its wedding's opening
         self._resting: OrderedDict[bytes, _Held] = OrderedDict()  # used by nobody now; the one used last is last
+        self._resting_bytes = 0
         self._opening: dict[bytes, threading.Lock] = {}
         self.presence = Presence(sealed, host=socket.gethostname(), process=os.getpid(), started_ns=home.clock.now_ns())
         self._around = Surroundings(home.damaged, home.copies, self.presence)
@@ -333,6 +334,7 @@ class Repository:
         """The vault as the last user left it; None when there is none, or its key has changed since."""
         with self._lock:
             held = self._resting.pop(wedding, None)
+            self._resting_bytes -= held.size_bytes if held is not None else 0
         return held if held is not None and held.key_number == self._key_number(wedding) else None
 
     def _rest(self, wedding: bytes, held: _Held) -> None:
@@ -342,10 +344,10 @@ class Repository:
         held.size_bytes = held.vault.size_bytes
         with self._lock:
             self._resting[wedding] = held
-            held_bytes = sum(each.size_bytes for each in self._resting.values())
-            while len(self._resting) > RESTING_MAX or held_bytes > RESTING_BYTES_MAX:
+            self._resting_bytes += held.size_bytes
+            while len(self._resting) > RESTING_MAX or self._resting_bytes > RESTING_BYTES_MAX:
                 _, oldest = self._resting.popitem(last=False)
-                held_bytes -= oldest.size_bytes
+                self._resting_bytes -= oldest.size_bytes
 
     def _key_number(self, wedding: bytes) -> int:
         """The highest number of the wedding's key; 0 when there is none (any more)."""

@@ -32,6 +32,7 @@ class Table:
         # Of each shard: its slots (0 is empty, n is the n-th row put), and how many rows it takes before it grows.
         self._slots = [_NO_SLOTS] * _SHARDS
         self._room = [int(_SLOTS_FIRST * _LOAD_MAX)] * _SHARDS
+        self._slots_count = 0  # of all shards with slots of their own
 
     def __len__(self) -> int:
         return self._count
@@ -39,8 +40,7 @@ class Table:
     @property
     def size_bytes(self) -> int:
         """Memory that rows and slots take, about."""
-        slots_bytes = sum(4 * len(slots) for slots in self._slots if slots is not _NO_SLOTS)
-        return sum(map(len, self._pages)) + slots_bytes
+        return sum(map(len, self._pages)) + 4 * self._slots_count
 
     def __contains__(self, key: bytes) -> bool:
         return self._find(key) != 0
@@ -65,6 +65,7 @@ class Table:
             place = (place + 1) & mask
         if slots is _NO_SLOTS:
             slots = self._slots[shard] = array("I", _NO_SLOTS)
+            self._slots_count += _SLOTS_FIRST
         self._count = number = self._count + 1
         if number >> _PAGE_BITS == len(pages):
             pages.append(bytearray(row_bytes << _PAGE_BITS if pages else row_bytes))  # the first row is never used
@@ -107,3 +108,4 @@ class Table:
                 slots[place] = number
         self._room[shard] = int(size * _LOAD_MAX) - int(len(old) * _LOAD_MAX)
         self._slots[shard] = slots
+        self._slots_count += len(old)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.repository.table import Table
+from engine.repository.table import _NO_SLOTS, Table
 
 KEYS = st.binary(min_size=8, max_size=8)
 
@@ -53,3 +55,13 @@ def test_a_chunk_costs_at_most_64_bytes_and_72_while_growing() -> None:
                 tracemalloc.reset_peak()
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [0, 1, 300, 20_000])
+def test_a_table_knows_what_its_rows_and_slots_take(count: int) -> None:
+    """Without looking at each shard: it is asked whenever a wedding is let go."""
+    table = Table(key_bytes=24, value_bytes=20)
+    for number in range(count):
+        table.add(hashlib.sha256(number.to_bytes(8, "little")).digest()[:24], bytes(20))
+    own = {id(slots): len(slots) * slots.itemsize for slots in table._slots if slots is not _NO_SLOTS}
+    assert table.size_bytes == sum(own.values()) + sum(map(len, table._pages))
