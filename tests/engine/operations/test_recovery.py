@@ -17,8 +17,8 @@ from engine.contract.recovery import Recover, Recovery
 from engine.operations import recalling
 from engine.storage.locations import Copy
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
-from tests.engine.operations.test_recalls import robot_of, until
-from tests.engine.operations.tiered import tiered_engine
+from tests.engine.operations.test_recalls import robot_of
+from tests.engine.operations.tiered import tiered_engine, until
 
 COLD, HOT = ("cold-one", "cold-two"), "hot-one"
 
