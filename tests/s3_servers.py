@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class S3Server:
 
     endpoint: str
     process_id: int
+    filer: str = ""  # of SeaweedFS: what further doors lead to
 
     def url(self, prefix: str, bucket: str = BUCKET) -> str:
         """The URL of a store in it."""
@@ -58,7 +59,18 @@ def seaweed(folder: Path, *, volumes: int = 16) -> Iterator[S3Server]:
         keys: S3Config = {"access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
         client = S3Store(BUCKET, endpoint=server.endpoint, client_options={"allow_http": True}, config=keys)
         client.put("ready", b"")  # which makes the bucket
-        yield server
+        yield replace(server, filer=f"127.0.0.1:{filer}")
+
+
+@contextlib.contextmanager
+def second_door(folder: Path, server: S3Server) -> Iterator[S3Server]:
+    """Another process that serves the same buckets of a SeaweedFS."""
+    (door,) = _free_ports(1)
+    options = {"ip.bind": "127.0.0.1", "port": door, "filer": server.filer, "config": folder / "s3.json",
+               "port.iceberg": 0, "port.lance": 0}  # fmt: skip
+    command = [_program("weed"), "s3", *(f"-{name}={value}" for name, value in options.items())]
+    with _running(command, folder, f"http://127.0.0.1:{door}") as second:
+        yield second
 
 
 @contextlib.contextmanager

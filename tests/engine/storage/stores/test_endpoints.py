@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from obstore import exceptions
@@ -18,7 +22,7 @@ from engine.base.units import MIB
 from engine.storage.stores import breaker, cloud
 from engine.storage.stores.breaker import Breaker
 from engine.storage.stores.buckets import open_bucket
-from engine.storage.stores.cloud import CloudStore
+from engine.storage.stores.cloud import CloudStore, _Reading
 from engine.storage.stores.congestion import Congestion
 from engine.storage.stores.endpoints import Endpoint, Endpoints
 from tests import s3_servers
@@ -26,12 +30,20 @@ from tests.relays import Relay, relay
 from tests.s3_servers import S3Server
 from tests.suites.object_store import pattern, publish
 
+if TYPE_CHECKING:
+    from obstore import Bytes
+
 _prefixes = (f"ways-{number}" for number in itertools.count())
 
 
 @pytest.fixture(scope="module")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
+def weed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weed")
+
+
+@pytest.fixture(scope="module")
+def weed(weed_folder: Path) -> Iterator[S3Server]:
+    with s3_servers.seaweed(weed_folder) as server:
         yield server
 
 
@@ -147,6 +159,30 @@ def test_a_read_that_breaks_in_the_middle_goes_on_elsewhere_from_where_it_stoppe
         assert (lines[0].is_cut, lines[1].is_cut) == (True, False)
         assert 14 * MIB < lines[1].passed["down"] < 18 * MIB
         assert [each.failures for each in store.endpoints()] == [1, 0]
+
+
+def test_a_gateway_that_is_killed_in_the_middle_of_a_pack_gives_way_to_the_other(
+    weed: S3Server, weed_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with s3_servers.second_door(weed_folder, weed) as door:
+        url = weed.url(next(_prefixes)).replace(weed.endpoint, f"{door.endpoint},{weed.endpoint}")
+        store = open_bucket(url, FakeClock(time.time_ns()))
+        data = pattern(48 * MIB)
+        store.put("packs/1", data)  # by the second endpoint, as the first one was asked at the start
+        take = _Reading._take
+
+        def kill_and_take(reading: _Reading, part: Bytes | bytes) -> None:
+            os.kill(door.process_id, signal.SIGKILL)  # it is ours until the block ends, also when dead
+            take(reading, part)
+
+        monkeypatch.setattr(_Reading, "_take", kill_and_take)
+        buffer = bytearray(len(data))
+        store.read_into("packs/1", 0, memoryview(buffer))
+        assert buffer == data
+        assert [each.failures for each in store.endpoints()] == [1, 0]
+        store.close()
 
 
 def test_an_upload_that_breaks_in_the_middle_arrives_by_another_line(
