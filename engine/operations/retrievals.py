@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from engine.base.clock import SystemClock
 from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, IntegrityError, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
-from engine.base.units import format_count
+from engine.base.units import format_count, format_span
 from engine.contract import operations as ops
 from engine.contract.paths import is_url
 from engine.contract.weddings import Wedding
@@ -30,7 +30,7 @@ from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.keeping import ReadDocument
 from engine.operations.outcomes import carried_out
-from engine.operations.recalling import Recalls
+from engine.operations.recalling import Need, Recalls
 from engine.operations.rows import path_bytes
 from engine.pipeline.plan import Selection, is_at_or_below, pack_sizes, plan, selected
 from engine.pipeline.restore import RestoreRun
@@ -97,7 +97,7 @@ async def retrieve(
                 packs_recalled=len(need.names),
                 recall=need.speed,
                 cost=need.cost,
-                warnings=(*vault.damaged_snapshots(operation.snapshot), *lost),
+                warnings=(*vault.damaged_snapshots(operation.snapshot), *lost, *late(need)),
             )
         if conflicts and operation.overwrite == "ask":
             raise conflict(destination, conflicts)
@@ -157,6 +157,13 @@ def retrieval_job(
     parts = [os.fsdecode(part) for part in destination.path.split(b"/") if part]
     turn = ("retrieve", *parts) if destination.path else ()
     return JobSpec("retrieve", wedding, "retrieval", True, opened, turn=turn)
+
+
+def late(need: Need) -> tuple[str, ...]:
+    """A sentence where even the fastest recall takes longer than the settings ask for."""
+    if need.meets_objective or need.eta_s is None or not need.names:
+        return ()
+    return (f"the fastest recall takes up to {format_span(need.eta_s)}, longer than recall_objective asks for",)
 
 
 def recalled(

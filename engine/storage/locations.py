@@ -192,8 +192,9 @@ class Locations:
             if wedding_id is None:
                 rows = connection.execute("SELECT place, sum(packs), sum(bytes) FROM totals GROUP BY place").fetchall()
             else:
-                sql = "SELECT place, packs, bytes FROM totals WHERE wedding = ?"
-                rows = connection.execute(sql, (self._wedding(bytes.fromhex(wedding_id)),)).fetchall()
+                key = self._wedding(bytes.fromhex(wedding_id))
+                sql = "SELECT place, packs, bytes FROM totals WHERE place = ? AND wedding = ?"
+                rows = [row for place in self._place_names for row in connection.execute(sql, (place, key))]
             return {self._place_names[place]: Total(packs, size) for place, packs, size in rows if packs}
 
     def weddings(self) -> list[str]:

@@ -190,6 +190,10 @@ def test_an_archive_class_of_s3_is_read_back_before_and_recalled_after(
             asking.ask(placements.Migrate(wedding=NAME, tier="cold"), placements.MigrationReport)
             plan = asking.ask(retrieval(asking, source, dry_run=True), ops.RetrievalPlan)
             assert (plan.packs_recalled, plan.recall, plan.eta_s) == (1, "expedited", 300.0)
+            assert plan.warnings == ()
+            asking.ask(ops.Configure(key="tiers.cold.recall_objective", value="1m"), ops.ConfigureResult)
+            (late,) = asking.ask(retrieval(asking, source, dry_run=True), ops.RetrievalPlan).warnings
+            assert late == "the fastest recall takes up to 5m, longer than recall_objective asks for"
             job = asking.ask(retrieval(asking, source, wait=True), ops.JobResult).job
             assert job.state == "done"
             assert filecmp.cmp(source / "old.jpg", asking.folder / "back" / "old.jpg", shallow=False)
