@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
+import msgspec
 import pytest
 from blake3 import blake3
 from hypothesis import settings
@@ -314,6 +315,35 @@ def test_what_is_no_multiple_of_a_page_is_moved_too(house: House) -> None:
     house.store.put(name, data)
     house.migrate(name, len(data), "warm")
     assert house.standing(name) == {"warm": data}
+
+
+def test_no_copy_is_let_go_before_there_are_as_many_at_the_target(house: House) -> None:
+    """Two copies are kept: the second one in warm is yet to be made, then its region is away, then it is there."""
+    name = pack_name(WEDDING, blake3(DATA).digest())
+    media = {place: MemoryObjects() for place in ("hot/a", "hot/b", "warm/a", "warm/b")}
+    stores = {place: MemoryStore(medium) for place, medium in media.items()}
+    for place in ("hot/a", "hot/b", "warm/a"):
+        publish(stores[place], name, DATA)
+        house.locations.record(name, Copy(place, len(DATA)))
+    tiers: dict[Tier, ObjectStore] = {"hot": stores["hot/a"], "warm": stores["warm/a"]}
+    meters = {tier: Meter(house.clock) for tier in TIERS}
+    mover = Mover(Stack(house.store, tiers, stores), house.locations, meters=meters, clock=house.clock)
+
+    def attempt() -> bool:
+        move = move_of(name, len(DATA), house.locations.copies(name), Goal("warm", frozenset(), "it is time"))
+        assert move is not None
+        move = msgspec.structs.replace(move, copies_min=2)
+        mover.copy(move, house.buffer)
+        return mover.drop(move)
+
+    assert not attempt()
+    publish(stores["warm/b"], name, DATA)
+    stores["warm/b"].close()
+    assert not attempt()
+    reopened: dict[str, ObjectStore] = {**stores, "warm/b": MemoryStore(media["warm/b"])}
+    mover = Mover(Stack(house.store, tiers, reopened), house.locations, meters=meters, clock=house.clock)
+    assert attempt()
+    assert media["hot/a"].names() == []
 
 
 @pytest.mark.parametrize("deeds", range(9))
