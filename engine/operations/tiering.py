@@ -43,7 +43,7 @@ _DAY_NS = 86_400 * 10**9
 _LONG_AGO_DAYS = 36_500
 
 
-Mark = tuple[dt.date, dt.date | None, tuple[tuple[str, int], ...]]
+Mark = tuple[object, ...]
 
 
 class Stay(msgspec.Struct, frozen=True):
@@ -143,10 +143,12 @@ class Tiering:
         return any(self._goal(wedding, _A_COPY[tier], _LARGE_BYTES).tier != tier for tier in tiers)
 
     def mark_of(self, wedding: Wedding) -> Mark:
-        """What a wedding's plan may change with: its day, when it was read, what lies where. Blocks a moment."""
+        """What a wedding's plan changes with: day, settings, itself, its last reading, what lies where. Blocks."""
         totals = self._home.locations().totals(wedding.id)
         day = local_day(wedding.timezone, self._clock.now_ns())
-        return day, self.last_read(wedding.id), tuple(sorted((place, each.packs) for place, each in totals.items()))
+        lying = tuple(sorted((place, each.packs) for place, each in totals.items()))
+        settings = self._settings()
+        return day, settings.policy, settings.tiers, wedding, self.last_read(wedding.id), lying
 
     def plan(self, vault: WeddingVault, wedding: Wedding, tier: Tier | None) -> tuple[list[Move], list[Stay]]:
         """What to move of a wedding, and what stays. `tier`: where to, whatever the policy says. Blocks.
@@ -205,7 +207,8 @@ class Tiering:
             in_tier_days=(now_ns - at.written_ns) // _DAY_NS if at.written_ns else _LONG_AGO_DAYS,
             size_bytes=size_bytes,
             last_read=self.last_read(wedding.id),
-            regions=tuple(region.name for region in settings.regions) or (HOME_REGION,),
+            held=bool(wedding.holds),
+            regions=wedding.regions or tuple(region.name for region in settings.regions) or (HOME_REGION,),
         )
         return goal_of(facts, terms) if tier is None else goal_in(tier, f"asked for: {tier}", facts, terms)
 

@@ -14,6 +14,7 @@ from engine import local
 from engine.base.errors import UsageError
 from engine.contract import operations as ops
 from engine.contract import placements
+from engine.contract.retention import HoldList, HoldWedding
 from engine.operations import migrating
 from tests.engine.homes import home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
@@ -258,7 +259,16 @@ def test_what_a_tier_has_no_room_for_is_not_begun_and_what_failed_not_begun_agai
         name = old_wedding(asking, "crowded")
         looked = asking.engine._life._standing._migrating._looked
         wedding_id = asking.ask(ops.ListWeddings(match=name), ops.WeddingList).weddings[0].wedding.id
-        until(lambda: wedding_id in looked and bool(looked[wedding_id][2]))
+        until(lambda: wedding_id in looked and bool(looked[wedding_id][-1]))
         asking.ask(ops.WaitForJobs(), ops.JobList)
         assert asking.ask(ops.ListJobs(kind="migrate"), ops.JobPage).jobs == ()
         assert packs_in(asking, "cold", name) == []
+
+
+def test_what_is_held_moves_only_by_name(tiered: Asking) -> None:
+    name = old_wedding(tiered, "held")
+    tiered.ask(HoldWedding(wedding=name, reason="Smith v. Jones"), HoldList)
+    plan = tiered.ask(placements.Migrate(wedding=name, dry_run=True), placements.MigrationPlan)
+    assert (plan.moves, plan.stays[0].reason) == ((), "it is held")
+    tiered.ask(HoldWedding(wedding=name, release=True), HoldList)
+    assert tiered.ask(placements.Migrate(wedding=name, dry_run=True), placements.MigrationPlan).moves
