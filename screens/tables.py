@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
+from engine.contract import copies, placements, recovery, steering
 from engine.contract import operations as ops
-from engine.contract import placements, recovery, steering
 from engine.contract.status import JobRow
 from screens.text import clean
 from screens.view import KIND_DOING, warnings_told
@@ -173,7 +173,7 @@ _TABLE_FIELDS: dict[type, tuple[str, ...]] = {
     ops.WeddingList: ("weddings",), ops.SnapshotList: ("snapshots",), ops.EntryList: ("entries",),
     ops.DiffResult: ("rows",), ops.JobList: ("jobs",), ops.JobPage: ("jobs",), ops.KeyList: ("keys",),
     ops.Configuration: ("settings",), steering.JobDetail: ("history",),
-    steering.WatchList: ("watches",), steering.ScheduleList: ("schedules",),
+    copies.CopyList: ("places",), steering.WatchList: ("watches",), steering.ScheduleList: ("schedules",),
 }  # fmt: skip
 
 

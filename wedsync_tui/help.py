@@ -23,7 +23,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Backing up", ("backup", "store", "watch", "unwatch", "watches")),
     ("What is kept", ("snapshots", "browse", "find", "diff", "receipt", "analyze")),
     ("Getting it back", ("retrieve", "recover")),
-    ("Tiers", ("tiers", "migrate", "recall")),
+    ("Tiers and copies", ("tiers", "migrate", "recall", "copies")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
     ("The engine", ("scale", "config get", "config set", "shutdown")),
@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "schedule add hourly --when 'every 1h' --run 'backup smith-jones'",
     ),
     "schedule remove": ("schedule remove nightly",),
+    "copies": ("copies smith-jones",),
     "verify": ("verify smith-jones --all",),
     "hold": (
         "hold smith-jones --reason 'claim 2026-114'",

@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import drills, photos, placements, receipts, recovery, retention, steering
+from engine.contract import copies, drills, photos, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 
 
@@ -92,6 +92,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("hold", "hold", _A, retention.HoldWedding, (retention.HoldList,), changes=True),
     OperationSpec("drill", "drill", _O, drills.Drill, (drills.DrillReport, ops.JobResult)),
     OperationSpec("recall", "recall", _O, placements.Recall, (placements.RecallReport, placements.RecallPlan)),
+    OperationSpec("copies", "copies", _V, copies.ListCopies, (copies.CopyList,)),
     OperationSpec("tiers", "tiers", _V, placements.ListTiers, (placements.TierList,)),
     OperationSpec(
         "migrate",

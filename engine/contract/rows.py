@@ -39,6 +39,8 @@ class SnapshotSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     warnings: int
     engine_version: str
     held: str = ""  # why it may not be deleted
+    committed: str = ""  # ISO 8601: when it was in the hot store, durably
+    safe: str = ""  # when every copy of it was there, or by when; empty: not yet, nobody saw it, or no regions
 
 
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Literal, NoReturn, TypeVar
 
+import msgspec
+
 from engine.base.errors import IntegrityError, NotFound, UsageError
 from engine.contract import operations as ops
 from engine.operations.context import Engine, Handler
@@ -60,8 +62,13 @@ async def snapshots(engine: Engine, operation: ops.ListSnapshots) -> ops.Snapsho
 
     found, warnings = await with_vault(engine, operation.wedding, read, nothing=lambda: ([], ()))
     wanted = set(operation.tags)
-    held = engine.facts.find(operation.wedding).held
-    rows = tuple(snapshot_summary(item, held(item.id)) for item in found if wanted <= set(item.body.tags))
+    wedding = engine.facts.find(operation.wedding)
+    told = engine.regional.safe_snapshots(wedding.id)
+    rows = tuple(
+        msgspec.structs.replace(snapshot_summary(item, wedding.held(item.id)), safe=told(item.body.time_ns))
+        for item in found
+        if wanted <= set(item.body.tags)
+    )
     return ops.SnapshotList(wedding=operation.wedding, snapshots=rows, warnings=warnings)
 
 

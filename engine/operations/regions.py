@@ -6,24 +6,22 @@ Rounds on the engine's loop, what blocks on the executor. Where no regions are n
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
 
 from engine.base.errors import Unavailable
-from engine.base.units import format_count, format_span, parse_span
+from engine.base.units import format_count, format_span, format_time, parse_span
 from engine.contract.regions import RegionSettings
 from engine.contract.settings import STATUS_ROWS, Settings
 from engine.contract.status import AlertRow, RegionRow, Replication, WeddingRow
 from engine.contract.tiers import Tier, place_of
-from engine.contract.weddings import Wedding
 from engine.jobs.offload import Means
 from engine.jobs.records import Documents
-from engine.operations.facts import Facts, whereabouts_of
+from engine.operations.facts import Facts
 from engine.operations.keeping import SafeDocument
 from engine.operations.scrubbing import Scrubbing
-from engine.storage.distance import by_distance
 from engine.storage.healing import Healer
 from engine.storage.healqueue import Backlog
 from engine.storage.locations import Locations, Total
@@ -151,14 +149,27 @@ class Regional:
                 return
             self._compared_s[folder] = now_s + COMPARE_AGAIN_S
 
+    def safe_ns(self, wedding_id: str) -> int | None:
+        """When every copy of a wedding's newest snapshot was there; None while one is owed, or nobody saw it."""
+        safe = self._safe.get(wedding_id)
+        if not self._healers or safe is None or self.owed(wedding_id).count:
+            return None
+        return safe.safe_ns if safe.protected_ns == self._facts.safety(wedding_id).protected_since_ns else None
+
+    def safe_snapshots(self, wedding_id: str) -> Callable[[int], str]:
+        """What tells of a snapshot, by its time, when it was safe: those before the one that was seen, by then."""
+        safe = self._safe.get(wedding_id)
+        if not self._healers or safe is None or self.owed(wedding_id).count:
+            return lambda _: ""
+        words = format_time(safe.safe_ns)
+        return lambda time_ns: words if time_ns <= safe.protected_ns else ""
+
     def with_copies(self, row: WeddingRow, wedding_id: str) -> WeddingRow:
         """A wedding's row with how safe its copies are."""
         if not self._healers:
             return row
-        owed, safe = self.owed(wedding_id), self._safe.get(wedding_id)
-        is_safe = safe is not None and not owed.count and safe.protected_ns == row.protected_since_ns
         return msgspec.structs.replace(
-            row, copies_owed=owed.count, safe_since_ns=safe.safe_ns if safe is not None and is_safe else None
+            row, copies_owed=self.owed(wedding_id).count, safe_since_ns=self.safe_ns(wedding_id)
         )
 
     # --- shown ------------------------------------------------------------------------------------------
@@ -230,12 +241,6 @@ class Regional:
 def _in_tier(folder: str, tier: Tier) -> str:
     """Where there is something to compare: warm and cold hold packs only."""
     return f"{folder}packs/" if tier != "hot" and folder not in TOP_FOLDERS else folder
-
-
-def nearest(settings: Settings, wedding: Wedding) -> tuple[str, ...]:
-    """The regions that a wedding's packs should lie in, the nearest first."""
-    may = [each for each in settings.regions if not wedding.regions or each.name in wedding.regions]
-    return by_distance(may, whereabouts_of(wedding).position)[: settings.replication.copies]
 
 
 def _earlier(a_ns: int, b_ns: int) -> int:

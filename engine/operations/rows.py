@@ -65,6 +65,7 @@ def snapshot_summary(snapshot: Snapshot, held: str = "") -> SnapshotSummary:
         warnings=body.counts.warnings,
         engine_version=body.engine,
         held=held,
+        committed=format_time(body.ended_ns),
     )
 
 

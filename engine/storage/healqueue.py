@@ -165,6 +165,14 @@ class HealQueue:
         with self._reading() as connection:
             return {wedding: Backlog(count, since) for wedding, count, since in connection.execute(sql).fetchall()}
 
+    def of_wedding(self, wedding_id: str) -> dict[str, int]:
+        """How many objects of a wedding each region is owed, also what is on its way."""
+        self._strike_out()
+        sql = "SELECT region, count(*) FROM owed WHERE name >= ? AND name < ? GROUP BY region"
+        prefix = f"weddings/{wedding_id}"
+        with self._reading() as connection:
+            return dict(connection.execute(sql, (f"{prefix}/", f"{prefix}0")).fetchall())
+
     def close(self) -> None:
         """Write what was struck out, then let go; also twice."""
         with suppress(WedSyncError, sqlite3.Error):

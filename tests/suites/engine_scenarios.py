@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import drills, photos, placements, receipts, recovery, retention, steering
+from engine.contract import copies, drills, photos, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -171,6 +171,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("recall", lambda _: placements.Recall(wedding=SMITH), placements.RecallReport),
     Scenario("recall dry", lambda _: placements.Recall(wedding=SMITH, dry_run=True), placements.RecallPlan),
     Scenario("recall nobody", lambda _: placements.Recall(wedding="nobody"), NotFound, "nobody"),
+    Scenario("copies", lambda _: copies.ListCopies(wedding=SMITH), copies.CopyList),
+    Scenario("copies of nobody", lambda _: copies.ListCopies(wedding="nobody"), NotFound, "nobody"),
     Scenario("tiers", lambda _: placements.ListTiers(), placements.TierList),
     Scenario("tiers of nobody", lambda _: placements.ListTiers(wedding="nobody"), NotFound, "nobody"),
     Scenario("migrate", lambda _: placements.Migrate(wedding=SMITH), placements.MigrationReport),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import NotFound, UsageError
+from engine.contract import copies
 from engine.contract import operations as ops
 from engine.contract.status import RegionRow
 from engine.repository.crypto import DATA_PACK
@@ -168,3 +169,35 @@ def test_init_makes_the_store_of_each_region_that_is_named(tmp_path: Path) -> No
         soon(lambda: objects_in(tmp_path / "london") == objects_in(tmp_path / "sydney") != set())
     with engine_on(home) as asking:
         assert len(asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).snapshots) == 1
+
+
+def test_a_wedding_is_committed_then_safe_and_its_copies_are_listed(tmp_path: Path) -> None:
+    home, source = home_in_regions(tmp_path), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        asking.ask(ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20), at="51.38,-2.36"), ops.WeddingResult)
+        (tmp_path / "paris").rename(tmp_path / "away")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: (row := rows(asking).get("paris")) is not None and row.owed > 0 and not row.answers)
+        listed = asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList)
+        assert (listed.copies_wanted, listed.fewest, listed.packs_short, listed.safe) == (3, 2, listed.packs, "")
+        assert listed.committed
+        by_place = {row.place: row for row in listed.places}
+        assert by_place["hot/paris"].packs == 0
+        assert by_place["hot/paris"].missing >= listed.packs
+        assert (by_place["hot/london"].packs, by_place["hot/london"].distance_km) == (listed.packs, 157)
+        (before,) = asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).snapshots
+        assert before.committed
+        assert before.safe == ""
+        row = next(each for each in asking.engine.status().weddings if each.name == "smith-jones")
+        assert row.copies_owed > 0
+        assert row.safe_since_ns is None
+    (tmp_path / "away").rename(tmp_path / "paris")
+    with engine_on(home) as asking:
+        soon(lambda: bool(rows(asking)) and not any(row.owed for row in rows(asking).values()))
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList).safe != "")
+        listed = asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList)
+        assert (listed.fewest, listed.packs_short) == (3, 0)
+        assert all(
+            each.safe for each in asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).snapshots
+        )
