@@ -148,11 +148,15 @@ class VerifyRun(Run[VerifyOutcome]):
             self._outcome.snapshots += 1
 
     def _check_fragment(self, name: str, buffers: Buffers) -> None:
-        """A part of the index still reads as it did when the wedding was opened."""
+        """A part of the index still reads as it did when the wedding was opened, unless it was merged."""
         try:
             fragment.read(self._vault.store, self._vault.keys, name)
-        except (IntegrityError, NotFound) as error:
+        except IntegrityError as error:
             self._report(error.message)
+        except NotFound as error:
+            self._vault.refresh()
+            if name in self._vault.fragments():  # else another has taken its place meanwhile
+                self._report(error.message)
 
     # --- packs ------------------------------------------------------------------------------------------
 

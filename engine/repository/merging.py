@@ -37,7 +37,7 @@ def merge(vault: WeddingVault, entropy: Entropy) -> int:
     gone = fragment.Gone(dropped, replaced)
     outputs = fragment.write(vault.store, vault.keys, live.values(), entropy, gone)
     _prove(vault, outputs, live, dropped)
-    for name in inputs:
+    for name in (*inputs, *vault.fragments(replaced=True)):  # also what a merge that was killed has left
         with contextlib.suppress(NotFound):
             vault.store.delete(name)
     return len(inputs)

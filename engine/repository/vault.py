@@ -257,10 +257,10 @@ class WeddingVault:
         with self._lock:
             return self._snapshots.get(job_id)
 
-    def fragments(self) -> list[str]:
-        """The names of the index fragments that were read."""
+    def fragments(self, *, replaced: bool = False) -> list[str]:
+        """The index fragments that were read and count; or those that others took the place of, if still there."""
         with self._lock:
-            return sorted(self._fragments)
+            return sorted(self._replaced if replaced else self._fragments - self._replaced)
 
     def find_snapshot(self, text: str) -> Snapshot:
         """See `snapshot.find`."""

@@ -16,7 +16,7 @@ from tests.crash.work import SCENARIOS
 SEED = 20260620
 KILLS = 3  # of each scenario; each is looked at as killed, after a power cut, and after one by chance
 REFUSALS = 2
-PACKING = ("checkpoints", "key epoch", "damaged packs")  # and the backups
+PACKING = ("checkpoints", "key epoch", "damaged packs", "prune")  # and the backups
 
 
 @pytest.fixture(scope="module", params=SCENARIOS)
@@ -59,7 +59,7 @@ def test_every_kind_of_change_is_among_the_boundaries(base: Base) -> None:
     packs = {"rename"} if "backup" in base.name or base.name in PACKING else set()
     always = {"create_file", "write_at", "fsync_file", "fsync_folder", "link", "unlink", "make_folder", "remove_folder"}
     home = {"home_open", "home_write", "home_fsync", "home_rename"}
-    news = home if base.name in ("init", "first backup", "key epoch", "register", "damaged packs") else set()
+    news = home if base.name in ("init", "first backup", "key epoch", "register", "damaged packs", "prune") else set()
     assert kinds == always | packs | news
 
 

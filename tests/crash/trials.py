@@ -23,8 +23,9 @@ from engine.base.errors import WrongPassphrase
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
 from engine.storage.stores.local import LocalStore
-from tests.crash import work
+from tests.crash import pruned, work
 from tests.crash.disk import PowerCut
+from tests.crash.seals import SEAL_BYTES
 from tests.crash.seam import REPLACED, Cut, read_log
 from tests.crash.work import COUPLE, EARLIER_JOB, JOB, NEW_PASSPHRASE, SCENARIOS, Place
 from tests.trees import Thing, build, describe
@@ -86,7 +87,7 @@ class Base:
     name: str
     folder: Path
     place: Place
-    before: dict[bytes, Thing] = field(default_factory=dict)  # the source as the earlier snapshot has it
+    before: dict[str, dict[bytes, Thing]] = field(default_factory=dict)  # the source as each earlier snapshot has it
     now: dict[bytes, Thing] = field(default_factory=dict)
     boundaries: list[str] = field(default_factory=list)
     trials: int = 0
@@ -99,10 +100,12 @@ class Base:
         base.place.folder.mkdir()
         assert run_child(work.prepare, name, base.place) == 0
         base.now = describe(base.place.source)
-        if SCENARIOS[name].prepare in (work.one_snapshot, work.lost_index, work.damaged_packs):
+        if SCENARIOS[name].prepare in (work.one_snapshot, work.lost_index, work.damaged_packs, work.overgrown):
             with work.opened(base.copied()) as bench:
-                bench.retrieve(folder / "earlier", strip=base.place.source)
-            base.before = describe(folder / "earlier")
+                for snapshot in bench.snapshots():
+                    back = folder / f"earlier-{snapshot.id}"
+                    bench.retrieve(back, strip=base.place.source, snapshot=snapshot.id)
+                    base.before[snapshot.id] = describe(back)
         place = base.copied()
         assert run_child(work.carry_out, name, place, Cut()) == 0
         base.boundaries = [boundary for (boundary,) in read_log(place.logs / "boundaries")]
@@ -141,7 +144,8 @@ def refused_at(base: Base, cut: Cut) -> Place:
     log = read_log(place.logs / "promised")
     failed = [what for promise, *what in log if promise == "failed"]
     if failed:
-        assert failed[0][0] == REFUSALS[cut.refuse]
+        # Whoever could not show a lease may do anything but delete: a prune begins anew.
+        assert failed[0][0] == REFUSALS[cut.refuse] or (base.name, failed[0][0]) == ("prune", "Unavailable")
     # The first passphrase may be gone already when its removal is tried again.
     again = [what for what in failed[1:] if (base.name, what[0]) != ("key change", "WrongPassphrase")]
     assert again == []
@@ -179,7 +183,7 @@ def _leave_home(place: Place, found: Place, *, replaced_is_back: bool) -> None:
 def sealed_twice(place: Place) -> tuple[int, int]:
     """How many sealings there were in all processes of a trial, and how many (key, nonce) pairs came up again."""
     data = (place.logs / "seals").read_bytes()
-    pairs = [data[at : at + work.SEAL_BYTES] for at in range(0, len(data), work.SEAL_BYTES)]
+    pairs = [data[at : at + SEAL_BYTES] for at in range(0, len(data), SEAL_BYTES)]
     return len(pairs), len(pairs) - len(set(pairs))
 
 
@@ -232,6 +236,11 @@ def examine(base: Base, place: Place) -> None:
         _check_snapshots(base, place, bench)  # before a repair that is not done, too
         if SCENARIOS[base.name].work is work.repair and ["repaired"] not in promised:
             work.run_repair(bench)
+            _check_snapshots(base, place, bench)
+        if base.name == "prune":
+            pruned.run_prune(bench)
+            pruned.check_nothing_is_left(bench)
+            assert [item.id for item in bench.snapshots()] == [EARLIER_JOB]
             _check_snapshots(base, place, bench)
         assert bench.verify().problems == []
         _finish(base, place, bench)
@@ -286,7 +295,7 @@ def _check_register(base: Base, bench: Bench, promised: list[list[str]]) -> None
 
 def _check_snapshots(base: Base, place: Place, bench: Bench) -> None:
     """Each comes back as the source was."""
-    wanted = {EARLIER_JOB: base.before, JOB: base.now}
+    wanted = {**base.before, JOB: base.now}
     for snapshot in bench.snapshots():
         back = Path(tempfile.mkdtemp(dir=place.folder)) / "back"
         bench.retrieve(back, strip=place.source, snapshot=snapshot.id)

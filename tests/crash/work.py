@@ -8,7 +8,6 @@ makes packs, fragments, manifest segments and checkpoints.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
 import os
 import random
@@ -19,8 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier
-
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.base.errors import NotFound, WedSyncError
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
@@ -34,12 +31,12 @@ from engine.repository.repository import Repository
 from engine.repository.snapshot import Snapshot
 from engine.storage.stores import committer
 from engine.storage.stores.local import LocalStore
+from tests.crash import pruned
+from tests.crash.seals import record_seals
 from tests.crash.seam import Cut, Log, Seam, read_log
 from tests.trees import Tree, build, file, symlink
 from tests.vaults import CHEAP, OTHER_WEDDING, PASSPHRASE, WEDDING, Bench, new_job
 from wedsync_tui import cli
-
-Bytes = bytes | memoryview
 
 JOB = "7e" * 16
 EARLIER_JOB = "11" * 16
@@ -173,6 +170,16 @@ def damaged_packs(place: Place) -> None:
         path.write_bytes(data)
 
 
+def overgrown(place: Place) -> None:
+    """A wedding backed up three times, of which the newest snapshot is to be kept."""
+    build(place.source, photos(0))
+    with opened(place) as bench:
+        bench.repository.register.put(couple())
+        pruned.overgrow(bench, place.source)
+        bench.backup(place.source, job_id=EARLIER_JOB)
+    rework(place.source)
+
+
 def rework(folder: Path) -> None:
     """Make the source what `photos(1)` is."""
     for path, node in photos(1).items():
@@ -283,6 +290,12 @@ def run_repair(bench: Bench) -> RepairOutcome:
         return bench.run(RepairRun(vault, bench.entropy, contents=True, dry_run=False))
 
 
+def prune(place: Place, promised: Log) -> None:
+    """All that the newest snapshot does not need goes."""
+    with opened(place) as bench:
+        pruned.run_prune(bench)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A state, and what is done to it until the kill."""
@@ -301,6 +314,7 @@ SCENARIOS = {
     "register": Scenario(empty_repository, change_register),
     "lost index": Scenario(lost_index, repair),
     "damaged packs": Scenario(damaged_packs, repair),
+    "prune": Scenario(overgrown, prune),
 }
 
 
@@ -403,41 +417,3 @@ def promise_commits(promised: Log) -> None:
         promised.add("committed", snapshot.id)
 
     transaction.Transaction.commit = logged  # type: ignore[method-assign,assignment]
-
-
-class _RecordedCipher:
-    """AES-256-GCM that notes each (key, nonce) before it seals with it."""
-
-    fd = -1
-
-    def __init__(self, key: bytes) -> None:
-        self._real = AESGCM(key)
-        self._key = hashlib.blake2b(key, digest_size=20).digest()
-
-    def _note(self, nonce: bytes) -> None:
-        os.write(_RecordedCipher.fd, self._key + nonce)
-
-    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
-        """As AESGCM has it, here and below."""
-        self._note(nonce)
-        return self._real.encrypt(nonce, data, associated_data)
-
-    def encrypt_into(self, nonce: bytes, data: Bytes, associated_data: bytes, buf: memoryview) -> int:
-        self._note(nonce)
-        return self._real.encrypt_into(nonce, data, associated_data, buf)
-
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
-        return self._real.decrypt(nonce, data, associated_data)
-
-    def decrypt_into(self, nonce: bytes, data: Bytes, associated_data: bytes, buf: memoryview) -> int:
-        return self._real.decrypt_into(nonce, data, associated_data, buf)
-
-
-SEAL_BYTES = 20 + 12
-
-
-def record_seals(path: Path) -> None:
-    """Note the (key, nonce) of every sealing of this process in `path`, behind those of others."""
-    _RecordedCipher.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for module in (crypto, keyring):
-        module.AESGCM = _RecordedCipher  # type: ignore[attr-defined]

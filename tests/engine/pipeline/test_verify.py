@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from engine.base.ids import SnapshotId
 from engine.base.units import MIB
 from engine.pipeline import recorder, verify
 from engine.pipeline.verify import VerifyRun
-from engine.repository import manifest, snapshot, transaction
+from engine.repository import manifest, merging, snapshot, transaction
 from engine.repository.entry import Entry
 from engine.repository.transaction import Transaction
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
@@ -137,3 +138,26 @@ def test_a_snapshot_that_counts_other_entries_is_told(bench: Bench, tmp_path: Pa
         snapshot.write(vault.store, vault.keys, forged, bench.entropy)
     (problem,) = bench.verify().problems
     assert f"has {made.body.counts.entries} entries" in problem
+
+
+def test_parts_of_the_index_that_were_merged_are_not_missed(
+    bench: Bench, tmp_path: Path, small_manifests: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither those that were read before, as by an engine that has the wedding open, nor on the way."""
+    monkeypatch.setattr(merging, "MERGED_FROM", 1)
+    monkeypatch.setattr(transaction, "INLINE_RECORDS_MAX", 0)
+    source = _source(tmp_path)
+    for number in range(3):
+        (source / f"{number}.xmp").write_bytes(b"%d" % number)
+        bench.backup(source)
+    with bench.repository.vault(WEDDING) as vault:
+        merge = partial(merging.merge, vault.afresh(), bench.entropy)
+        assert len(vault.fragments()) == 3
+        under_way = VerifyRun(vault, all_files=False)
+        assert merge() == 3
+        assert bench.run(under_way).problems == []
+    assert bench.verify().problems == []
+    with bench.repository.vault(WEDDING) as vault:
+        (name,) = vault.fragments()
+        bench.store.delete(name)
+        assert f"{name} is not in the store" in bench.verify().problems
