@@ -1,8 +1,9 @@
 """Closers: threads that end runs. Ending is publishing and committing, that is waiting for the disk.
 
 In: runs with nothing left to do. A few threads take them as they come; more at once would only take the interpreter's
-lock from each other at every system call. Where a run waits all the same, because the store takes long or hangs, the
-others help. Threads are begun when they are needed first. Any thread.
+lock from each other at every system call. Where runs wait all the same, because the store takes long or hangs, the
+others help: at once if more wait than those few could take next, else after a moment. Threads are begun when they are
+needed first. Any thread.
 """
 
 from __future__ import annotations
@@ -47,8 +48,7 @@ class Closers:
                 self._first += 1
                 self._begin(is_first=True)
             self._came.notify()
-            if self._at_work + len(self._over) > FIRST:
-                self._want_help()
+            self._want_help()
 
     def close(self) -> None:
         """No further run will come; comes back when all that wait have ended."""
@@ -60,7 +60,9 @@ class Closers:
             thread.join()
 
     def _want_help(self) -> None:
-        if self._is_watched:
+        """Have one of the others look, if runs wait that the first closers cannot take now."""
+        is_enough = self._at_work + len(self._over) <= FIRST or (self._is_watched and len(self._over) <= FIRST)
+        if is_enough or not self._over:
             return
         if not self._others_resting and self._others < CLOSERS - FIRST:
             self._others += 1
@@ -92,12 +94,13 @@ class Closers:
                 return None
             self._at_work += 1
             run = self._over.popleft()
-            if self._over and self._at_work >= FIRST:
-                self._want_help()
+            self._want_help()
             return run
 
     def _help_is_due(self) -> bool:
-        """Wait until something changes; whether one run was the first in line for all of `PATIENCE_S`."""
+        """Whether many runs wait. Else wait until something changes, or to see one stay first for `PATIENCE_S`."""
+        if len(self._over) > FIRST:
+            return True
         if not self._over or self._is_watched:
             self._others_resting += 1
             self._help_wanted.wait()
