@@ -12,6 +12,7 @@ from engine.base.clock import Clock
 from engine.base.errors import UsageError
 from engine.pipeline.excludes import Excludes
 from engine.pipeline.folders import Identity, identities
+from engine.pipeline.mounts import renumbering_devices
 from engine.pipeline.objects import ObjectItem, Origin, walk_objects
 from engine.pipeline.request import BackupRequest
 from engine.pipeline.scan import Scan
@@ -117,7 +118,9 @@ def open_scan(vault: WeddingVault, what: Selection, parents: Sequence[Snapshot],
             return item.describe(), ()
         return entry_of(item, now_ns=clock.now_ns())
 
-    return Scan(open_walk(vault, what), merged_entries(vault, parents), describe=describe)
+    return Scan(
+        open_walk(vault, what), merged_entries(vault, parents), describe=describe, renumbering=renumbering_devices()
+    )
 
 
 def own_folders(store: ObjectStore) -> frozenset[Identity]:

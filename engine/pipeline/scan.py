@@ -54,13 +54,24 @@ Scanned = Unchanged | Changed | Metadata | WalkWarning
 class Scan:
     """An iterable over `Scanned`, once; afterwards `gone` counts the parent's entries that no longer stand."""
 
-    def __init__(self, items: Iterable[WalkItem | WalkWarning], parent: Iterable[Entry], *, describe: Describe) -> None:
-        """`describe` is `entry_of` for anything but regular files; it may raise SourceProblem."""
+    def __init__(
+        self,
+        items: Iterable[WalkItem | WalkWarning],
+        parent: Iterable[Entry],
+        *,
+        describe: Describe,
+        renumbering: frozenset[int] = frozenset(),
+    ) -> None:
+        """`describe` is `entry_of` for anything but regular files; it may raise SourceProblem.
+
+        On the devices that are `renumbering` another inode number is no change.
+        """
         self.gone = 0
         self._items = items
         self._parent = iter(parent)
         self._next = next(self._parent, None)
         self._describe = describe
+        self._renumbering = renumbering
 
     def __iter__(self) -> Iterator[Scanned]:
         for item in self._items:
@@ -72,7 +83,9 @@ class Scan:
             if kind != FILE:
                 yield from self._metadata(item, kind, previous)
             elif (
-                previous is not None and len(previous.hash) == _FILE_HASH_BYTES and _is_as_it_was(item, kind, previous)
+                previous is not None
+                and len(previous.hash) == _FILE_HASH_BYTES
+                and self._is_as_it_was(item, kind, previous)
             ):
                 entry = _with_link_group(item, previous)
                 yield Unchanged(item, entry, entry is previous)
@@ -101,7 +114,7 @@ class Scan:
     def _metadata(self, item: WalkItem, kind: int, previous: Entry | None) -> Iterator[Scanned]:
         entry: Entry
         problems: tuple[str, ...] = ()
-        if previous is not None and _is_as_it_was(item, kind, previous):
+        if previous is not None and self._is_as_it_was(item, kind, previous):
             entry = _with_link_group(item, previous)
         else:
             try:
@@ -115,18 +128,17 @@ class Scan:
             name = KIND_NAMES[entry.kind].replace("-", " ")
             yield WalkWarning(item.path, f"recorded as a {name}; what is behind it cannot be backed up")
 
-
-def _is_as_it_was(item: WalkItem, kind: int, previous: Entry) -> bool:
-    """A change of anything, contents or metadata, moves ctime; an entry whose ctime is 0 was too fresh to tell."""
-    stat = item.stat
-    return (
-        kind == previous.kind
-        and previous.ctime_ns != 0
-        and stat.st_ctime_ns == previous.ctime_ns
-        and stat.st_mtime_ns == previous.mtime_ns
-        and stat.st_ino == previous.inode
-        and (stat.st_size == previous.size or previous.kind != FILE)
-    )
+    def _is_as_it_was(self, item: WalkItem, kind: int, previous: Entry) -> bool:
+        """A change of anything, contents or metadata, moves ctime; an entry whose ctime is 0 was too fresh to tell."""
+        stat = item.stat
+        return (
+            kind == previous.kind
+            and previous.ctime_ns != 0
+            and stat.st_ctime_ns == previous.ctime_ns
+            and stat.st_mtime_ns == previous.mtime_ns
+            and (stat.st_ino == previous.inode or stat.st_dev in self._renumbering)
+            and (stat.st_size == previous.size or previous.kind != FILE)
+        )
 
 
 def _with_link_group(item: WalkItem, previous: Entry) -> Entry:

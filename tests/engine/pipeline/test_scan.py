@@ -205,3 +205,19 @@ def test_the_order_of_the_join_is_that_of_components(places: list[bytes]) -> Non
     scan = Scan(items, parent, describe=lambda item: (parent[0], ()))
     assert len(list(scan)) == len(items)
     assert scan.gone == len(parent) - len(items)
+
+
+def test_another_inode_is_no_change_where_numbers_are_drawn_anew(tmp_path: Path) -> None:
+    """As on a card that was mounted again. Any other change is one there, too; and elsewhere the number counts."""
+    build(tmp_path, {b"same": file(b"same"), b"edited": file(b"before"), b"sub": folder()})
+    parent = [msgspec.structs.replace(entry, inode=entry.inode + 1_000_000) for entry in _entries(tmp_path)]
+    (tmp_path / "edited").write_bytes(b"after!")
+    items = list(walk([bytes(tmp_path)], excludes=Excludes()))
+    cards = frozenset({tmp_path.stat().st_dev})
+
+    def read_again(renumbering: frozenset[int]) -> list[str]:
+        scan = Scan(items, parent, describe=_describe, renumbering=renumbering)
+        return [os.fsdecode(each.item.name) for each in scan if isinstance(each, Changed)]
+
+    assert read_again(cards) == ["edited"]
+    assert read_again(frozenset()) == ["edited", "same"]
