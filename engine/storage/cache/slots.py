@@ -235,10 +235,24 @@ def open_disk_blocks(folder: Path, capacity_bytes: int) -> DiskBlocks | None:
     if capacity_bytes < _SLOT_BYTES:
         return None
     try:
-        return DiskBlocks(folder, capacity_bytes)
+        fitting_bytes = _fitting(folder, capacity_bytes)
+        if fitting_bytes < capacity_bytes:
+            _LOG.warning("the cache on disk is held to %d bytes: half of what is free there", fitting_bytes)
+        return DiskBlocks(folder, fitting_bytes) if fitting_bytes >= _SLOT_BYTES else None
     except WedSyncError as error:
         _LOG.warning("no cache on disk: %s", error.line())
         return None
+
+
+def _fitting(folder: Path, capacity_bytes: int) -> int:
+    """So much of a capacity that half of the disk's free room stays free: the journal has to grow, too."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        room = os.statvfs(folder)
+        held_bytes = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+    except OSError as error:
+        raise explain(error, str(folder)) from error
+    return min(capacity_bytes, (room.f_bavail * room.f_frsize + held_bytes) // 2)
 
 
 def _packed(key: BlockKey, block: Block) -> memoryview:

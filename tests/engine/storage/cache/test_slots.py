@@ -183,6 +183,18 @@ def test_a_folder_that_cannot_be_used_means_no_level_on_disk(tmp_path: Path) -> 
     assert open_disk_blocks(tmp_path / "file" / "cache", ROOM) is None
 
 
+@pytest.mark.parametrize(("free_bytes", "kept_blocks"), [(2 * ROOM, 8), (ROOM, 4), (BLOCK_BYTES, None)])
+def test_half_of_what_is_free_on_the_disk_stays_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, kept_blocks: int | None
+) -> None:
+    room = list(os.statvfs(tmp_path))
+    room[1], room[4] = 1, free_bytes
+    with monkeypatch.context() as context:
+        context.setattr(os, "statvfs", lambda _: os.statvfs_result(room))
+        level = open_disk_blocks(tmp_path, ROOM)
+    assert (level.capacity_bytes // BLOCK_BYTES if level is not None else None) == kept_blocks
+
+
 def test_a_closed_level_takes_nothing_in(tmp_path: Path) -> None:
     level = DiskBlocks(tmp_path, ROOM)
     level.close()
