@@ -55,6 +55,7 @@ JOB_KEYS: tuple[tuple[str, str], ...] = (
 
 STORAGE_KEYS: tuple[tuple[str, str], ...] = (
     ("T", "each wedding: what of it lies in which tier"),
+    ("c", "where a wedding's copies are, what is missing or bad, since when it is safe; asks which"),
     ("m", "what migrate would move, why, and what that saves"),
     ("p", "what prune would forget and free"),
 )

@@ -32,6 +32,7 @@ class StorageScreen(LiveScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace,q", "back", "Back", key_display="esc"),
         Binding("T", "run('tiers')", "Weddings", key_display="T"),
+        Binding("c", "copies", "Copies"),
         Binding("m", "run('migrate --dry-run')", "Plan moves"),
         Binding("p", "run('prune --dry-run')", "Plan prune"),
         Binding("colon", "line", "Command", key_display=":"),
@@ -88,6 +89,10 @@ class StorageScreen(LiveScreen):
     def action_run(self, line: str) -> None:
         """Run a line of the palette; what it shows opens over this screen."""
         self._desk.submit(line)
+
+    def action_copies(self) -> None:
+        """Ask which wedding's."""
+        self._desk.open_line("copies ")
 
     def action_line(self) -> None:
         """The command line."""
