@@ -49,6 +49,7 @@ class Recorder:
         self._slots: deque[Slot] = deque()
         self._writer = SegmentWriter()
         self._held: list[Segment] | None = []  # until it is sure that the manifest is not a small one
+        self._held_bytes = 0
         self._small: list[Entry] = []
         self._segments: list[SegmentRef] = []
         self._entries_reused = 0
@@ -125,7 +126,7 @@ class Recorder:
             self._keep(segment)
         if self._held is not None:
             self._small.append(entry)
-            held_bytes = sum(len(held.data) for held in self._held) + self._writer.pending_bytes
+            held_bytes = self._held_bytes + self._writer.pending_bytes
             if len(self._small) > INLINE_ENTRIES_MAX or held_bytes > INLINE_BYTES_MAX:
                 self._release()
 
@@ -156,6 +157,7 @@ class Recorder:
     def _keep(self, segment: Segment) -> None:
         if self._held is not None:
             self._held.append(segment)
+            self._held_bytes += len(segment.data)
         else:
             self._segments.append(self._reference(segment))
 
@@ -204,7 +206,8 @@ class Recorder:
             check(not self._slots, "a manifest is finished when each of its places is filled")
             self._end_reuse()
             if self._held is not None:
-                return (), encode_segment(self._small).data if self._small else b""
+                whole = encode_segment(self._small) if self._held else self._writer.peek()
+                return (), whole.data if whole is not None else b""
             last = self._writer.flush()
             if last is not None:
                 self._segments.append(self._reference(last))
