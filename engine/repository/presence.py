@@ -44,6 +44,7 @@ class Presence:
         self._known = 0  # all marks up to this number that stood were read
         self._standing: dict[int, marks.MarkObject] = {}
         self._uses: set[Use] = set()
+        self._problem = ""
 
     @property
     def lease(self) -> Lease:
@@ -62,6 +63,11 @@ class Presence:
         """The newest mark that nobody here has anything to do with."""
         with self._lock:
             return min((use.number for use in self._uses), default=self._known)
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps this engine from naming marks, if anything."""
+        return [self._problem] if self._problem else []
 
     def begin(self) -> None:
         """Show the lease, then read the marks: who begins to work after this has read all that were made before it."""
@@ -97,18 +103,18 @@ class Presence:
     def read_marks(self) -> None:
         """Read the marks that were made, up to one that is damaged, and forget those that are gone."""
         with self._reading:
-            known, found = self._known, dict[int, marks.MarkObject]()
+            known, found, problem = self._known, dict[int, marks.MarkObject](), ""
             for number in self._sealed.numbers(layout.MARKS):
                 try:
                     found[number] = self._standing.get(number) or marks.read(self._sealed, number)
                 except NotFound:
                     pass  # done with since it was listed
                 except IntegrityError as error:
-                    _LOG.warning("%s; nothing that was marked since is deleted while this engine runs", error.message)
+                    problem = f"{error.message}; nothing that was marked since is deleted while this engine runs"
                     break
                 known = max(known, number)
             with self._lock:
-                self._standing, self._known = found, known
+                self._standing, self._known, self._problem = found, known, problem
                 for use in self._uses:
                     use.number = self._advanced(use)
 

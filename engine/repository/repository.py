@@ -116,7 +116,7 @@ class Repository:
     @property
     def warnings(self) -> list[str]:
         """What is not as it should be, of the register first."""
-        return [*self.register.problems, *self._warnings]
+        return [*self.register.problems, *self.presence.problems, *self._warnings]
 
     def warn(self, what: str) -> None:
         """Add a warning, unless it is there."""

@@ -200,7 +200,7 @@ def _examine(specimen: Specimen, damage: Damage, place: Place) -> str:
             _restore(bench, place, damage, content)
         for wedding in (WEDDING, OTHER_WEDDING):
             _go_on(bench, place, wedding, damage)
-    may_go = damage.what == "gone" and damage.kind in ("snapshot", "checkpoint")
+    may_go = damage.what == "gone" and damage.kind in ("snapshot", "checkpoint", "marks")
     assert told or damage.kind == "leases" or may_go, f"{damage}: nobody noticed"
     return "told" if told else "harmless"
 

@@ -12,7 +12,7 @@ from tests.crash.damage import Specimen
 
 SEED = 20260620
 KINDS = (
-    "config", "keys", "register", "leases", "wedding key", "fragment", "snapshot", "checkpoint", "data pack",
+    "config", "keys", "register", "leases", "marks", "wedding key", "fragment", "snapshot", "checkpoint", "data pack",
     "metadata pack",
 )  # fmt: skip
 EACH = 7  # damages of each kind

@@ -250,7 +250,7 @@ def change_register(place: Place, promised: Log) -> None:
 
 
 def fill_a_repository(place: Place) -> None:
-    """Child: every kind of object: two passphrases, two weddings, two snapshots, a checkpoint, a live lease."""
+    """Child: every kind of object: two passphrases, two weddings, two snapshots, a checkpoint, a mark, a live lease."""
     tighten()
     build(place.source, photos(0))
     bench = opened(place)
@@ -273,6 +273,7 @@ def fill_a_repository(place: Place) -> None:
         bench.pool.submit(run)
         assert isinstance(run.done.exception(), Cancelled)
     bench.backup(place.source, job_id=JOB)
+    bench.repository.presence.mark(bytes.fromhex(WEDDING), [bytes(32)])
     bench.pool.close()
     bench.store.close()
 
