@@ -98,7 +98,14 @@ def _number_words(field: str, value: float) -> str:
         return f"{value * 100:.0f} %"
     if field in ("uid", "gid"):
         return str(value)
+    if field.startswith(("price", "cost", "saves")):
+        return money_words(value)
     return format_count(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+def money_words(amount: float) -> str:
+    """`1234.5` → `1,234.50`; of what is less than a tenth, two digits that say something: `0.0036`."""
+    return f"{amount:.2g}" if 0.0001 <= abs(amount) < 0.1 else f"{amount:,.2f}"
 
 
 def _is_hex(text: str) -> bool:

@@ -14,7 +14,7 @@ from engine.contract import drills, photos, placements, receipts, recovery, rete
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
-from screens.tables import Sheet, job_sentence, sentence_of, sheet_of
+from screens.tables import Sheet, job_sentence, money_words, sentence_of, sheet_of
 from screens.text import Span, clean, cut, width_of
 
 ROWS_MAX = 50
@@ -186,8 +186,8 @@ def _pruned(report: retention.PruneReport) -> Iterator[str]:
 def _moves(plan: placements.MigrationPlan) -> Iterator[str]:
     for row in (*plan.moves, *plan.stays)[:ROWS_MAX]:
         way = f"stays in {row.source}" if row.source == row.target else f"{row.source} → {row.target}"
-        saved = f", saves {row.saves_month:,.2f} a month" if row.saves_month else ""
-        cost = f", costs {row.cost:,.2f} to read" if row.cost else ""
+        saved = f", saves {money_words(row.saves_month)} a month" if row.saves_month else ""
+        cost = f", costs {money_words(row.cost)} to read" if row.cost else ""
         what = f"{format_count(row.packs, 'pack')}, {format_bytes(row.bytes)}"
         yield f"{clean(row.wedding)}: {way}: {what}{saved}{cost}; {clean(row.reason)}"
     if len(plan.moves) + len(plan.stays) > ROWS_MAX:
@@ -196,7 +196,7 @@ def _moves(plan: placements.MigrationPlan) -> Iterator[str]:
         yield "nothing would move"
         return
     total = f"{format_count(plan.packs, 'pack')} of {format_bytes(plan.bytes)} would move"
-    yield f"{total}: saves {plan.saves_month:,.2f} a month, costs {plan.cost:,.2f} once"
+    yield f"{total}: saves {money_words(plan.saves_month)} a month, costs {money_words(plan.cost)} once"
 
 
 def _migrated(report: placements.MigrationReport) -> Iterator[str]:

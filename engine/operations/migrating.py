@@ -89,6 +89,7 @@ def migrate_spec(
             outcome = run.done.result()
             if found is not None:
                 found.append(outcome)
+            engine.measured.room.let_go(outcome.hot_bytes)
             return Conclusion(warnings=run.progress.warnings, message=_outcome_line(outcome))
 
         with tiering.waking(run), tiering.moving(job.id, wedding.name, moves, run):

@@ -128,6 +128,8 @@ def prune_spec(
                 outcome = run.done.result()
                 if found is not None:
                     found.append(outcome)
+                if not operation.dry_run and len(engine.tiering.present) == 1:  # else the next walk tells
+                    engine.measured.room.let_go(outcome.bytes_freed)
                 return Conclusion(message=outcome_line(outcome, dry_run=operation.dry_run))
 
             yield Prepared(run, conclude)

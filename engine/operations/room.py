@@ -29,10 +29,15 @@ class Room(msgspec.Struct):
     again_s: float = 0.0
 
     def used_bytes(self, stored_total: int) -> int | None:
-        """Bytes used now, by the last walk and what was stored since; None before the first has ended."""
+        """Bytes used now, by the last walk and what was stored and let go since; None before the first has ended."""
         if self.walked_bytes is None:
             return None
         return self.walked_bytes + max(0, stored_total - self.stored_before)
+
+    def let_go(self, size_bytes: int) -> None:
+        """So many bytes were deleted: moved to another tier, or pruned."""
+        if self.walked_bytes is not None:
+            self.walked_bytes = max(0, self.walked_bytes - size_bytes)
 
     async def walk_if_due(self, store: ObjectStore, offload: Offload, clock: Clock, *, stored_total: int) -> None:
         """Count the objects, if it is time. Raises what listing raises."""

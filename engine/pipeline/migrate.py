@@ -28,6 +28,7 @@ class MigrateOutcome(msgspec.Struct):
     packs: int = 0
     bytes: int = 0
     left: int = 0
+    hot_bytes: int = 0  # that hot let go
 
 
 LOOKS_MAX = 30  # seconds that copies still on their way to other regions are waited for
@@ -121,6 +122,7 @@ class MigrateRun(Run[MigrateOutcome]):
             self._outcome.packs += 1
             self._outcome.bytes += move.size_bytes
             self._outcome.left += not gone
+            self._outcome.hot_bytes += move.size_bytes * (gone and "hot" in move.drops)
         self.progress.files_done += 1
         self.progress.bytes_read += move.size_bytes
 

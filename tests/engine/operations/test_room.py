@@ -35,6 +35,10 @@ async def test_use_is_walked_once_and_then_kept_by_what_is_stored() -> None:
     clock.advance(601.0)
     await _walked(room, store, clock, stored_total=75)
     assert room.used_bytes(75) == 150
+    room.let_go(40)
+    assert room.used_bytes(75) == 110
+    room.let_go(1_000)
+    assert room.used_bytes(75) == 0
 
 
 def test_a_tier_shows_what_the_store_or_the_walk_says() -> None:

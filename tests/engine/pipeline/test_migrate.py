@@ -89,7 +89,7 @@ def test_packs_go_one_after_the_other_and_the_run_ends(held: Held) -> None:
     assert (held.movers.copied, held.movers.dropped) == (NAMES, NAMES)
     assert run.is_over
     outcome = run.conclude(cast(Buffers, Buffer()))
-    assert (outcome.packs, outcome.bytes, outcome.left) == (4, 400, 0)
+    assert (outcome.packs, outcome.bytes, outcome.left, outcome.hot_bytes) == (4, 400, 0, 400)
     assert (run.progress.files_done, run.progress.bytes_read, run.progress.bytes_total) == (4, 400, 400)
 
 
