@@ -9,8 +9,11 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
+import pytest
+
 from engine.contract import operations as ops
 from engine.local import LocalEngine
+from tests import s3_servers
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.trees import describe
 from tests.wedsync_tui.processes import WAIT_S, run
@@ -18,9 +21,9 @@ from tests.wedsync_tui.processes import WAIT_S, run
 DAYS = {"smith-jones": dt.date(2026, 6, 20), "lee-kim": dt.date(2030, 1, 5), "ng-roy": dt.date(2026, 8, 1)}
 
 
-def _lost_machine(folder: Path) -> str:
+def _lost_machine(folder: Path, url: str = "") -> str:
     """A repository with three weddings whose home is gone; the URL of its store."""
-    url = f"file://{folder / 'store'}"
+    url = url or f"file://{folder / 'store'}"
     home = home_with_repository(folder / "lost", url=url)
     engine = LocalEngine.start(home, PASSPHRASE, streams=2)
     try:
@@ -105,6 +108,25 @@ def test_the_key_on_paper_is_enough(tmp_path: Path) -> None:
     found = run(tmp_path / "home", "recover", "--from", url, WEDSYNC_PASSPHRASE=key.lower().replace("-", " "))
     assert found.code == 0, found.words
     assert found.results[0]["weddings"] == 4
+
+
+def test_a_repository_in_a_bucket_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the credentials in the environment: a real service that checks them."""
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "weed").mkdir()
+    with s3_servers.seaweed(tmp_path / "weed") as server:
+        url = _lost_machine(tmp_path, server.url("lost/hot"))
+        keys = s3_servers.CREDENTIALS | {"WEDSYNC_PASSPHRASE": PASSPHRASE}
+        done = run(tmp_path / "home", "recover", "--from", url, "--to", str(tmp_path / "back"), **keys)
+        assert done.code == 0, done.words
+        wrong = keys | {"AWS_SECRET_ACCESS_KEY": "another"}
+        refused = run(tmp_path / "other", "recover", "--from", url, **wrong)
+        assert (refused.code, "another" in str(refused)) == (4, False)
+    for name in DAYS:
+        cards = tmp_path / "cards" / name
+        assert describe(tmp_path / "back" / name / str(cards).lstrip("/")) == describe(cards)
+    assert "another" not in (tmp_path / "home" / "config.toml").read_text()
 
 
 def test_what_recovery_refuses(tmp_path: Path) -> None:
