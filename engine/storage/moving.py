@@ -46,17 +46,25 @@ class Archive(Protocol):
 
 
 def move_of(name: str, size_bytes: int, copies: Iterable[Copy], goal: Goal) -> Move | None:
-    """What brings a pack to its goal; None where it is. A move up keeps the copy below: it costs little there."""
-    good = {tier_of(copy.place): copy for copy in copies if copy.state == "good"}
+    """What brings a pack to its goal; None where it is. A move up keeps the copy below: it costs little there.
+
+    A tier that has only copies that were found bad is left as well, as soon as another one has a good copy.
+    """
+    known = tuple(copies)
+    good = {tier_of(copy.place): copy for copy in known if copy.state == "good"}
+    bad = {tier_of(copy.place) for copy in known if copy.state in ("bad", "missing")} - good.keys()
     tiers = [tier for tier in TIERS if tier in good] or ["hot"]
-    drops = tuple(tier for tier in tiers if TIERS.index(tier) < TIERS.index(goal.tier))
+    faster = [tier for tier in tiers if TIERS.index(tier) < TIERS.index(goal.tier)]
+    spoilt = [tier for tier in TIERS if good and tier in bad and tier != goal.tier]
+    drops = (*faster, *spoilt)
     is_there = goal.tier in good and (not drops or good[goal.tier].verified_ns > 0)
     if is_there and not drops:
         return None
     source = None if is_there else next((tier for tier in tiers if tier != goal.tier), tiers[0])
-    if source == goal.tier:  # the catalog knows of none, so it is hot, where it is to be
+    if source == goal.tier and not spoilt:  # the catalog knows of none, so it is hot, where it is to be
         return None
-    return Move(name, size_bytes, source, goal.tier, drops, goal.reason, goal.saves_month)
+    reason = goal.reason if faster or not spoilt else f"its copy in {spoilt[0]} is damaged"
+    return Move(name, size_bytes, None if source == goal.tier else source, goal.tier, drops, reason, goal.saves_month)
 
 
 class Mover:
@@ -120,7 +128,9 @@ class Mover:
             found = self._tiers[move.target].stat(move.name)
         except NotFound:
             return False
-        if found.size_bytes == move.size_bytes:
+        copies = self._locations.copies(move.name)
+        is_bad = any(copy.state == "bad" and tier_of(copy.place) == move.target for copy in copies)
+        if found.size_bytes == move.size_bytes and not is_bad:
             return True
         self._discard(move)
         return False

@@ -106,6 +106,42 @@ def test_a_copy_that_nobody_read_back_lets_nothing_go(house: House) -> None:
     assert list(house.standing(name)) == ["hot"]
 
 
+def test_a_copy_that_was_found_bad_goes_once_another_tier_has_a_good_one(house: House) -> None:
+    name = house.put(DATA)
+    house.migrate(name, len(DATA), "cold")
+    house.archived.clear()
+    house.migrate(name, len(DATA), "warm")
+    house.spoil(name, "warm")
+    assert house.read(name, len(DATA)) == DATA
+    move = house.move(name, len(DATA), "cold")
+    assert move is not None
+    assert (move.source, move.drops, move.reason) == (None, ("warm",), "its copy in warm is damaged")
+    house.migrate(name, len(DATA), "cold")
+    assert house.standing(name) == {"cold": DATA}
+    assert house.move(name, len(DATA), "cold") is None
+
+
+def test_a_bad_copy_at_the_target_is_written_anew(house: House) -> None:
+    name = house.put(DATA)
+    house.migrate(name, len(DATA), "cold")
+    house.archived.clear()
+    house.migrate(name, len(DATA), "warm")
+    house.spoil(name, "warm")
+    assert house.read(name, len(DATA)) == DATA
+    house.migrate(name, len(DATA), "warm")
+    assert house.standing(name) == {"warm": DATA, "cold": DATA}
+
+
+def test_the_only_copy_stays_however_bad_it_is(house: House) -> None:
+    name = house.put(DATA)
+    house.spoil(name, "hot")
+    assert not house.rechecker.recheck(name)
+    assert house.move(name, len(DATA), "hot") is None
+    with pytest.raises(IntegrityError):
+        house.migrate(name, len(DATA), "warm")
+    assert list(house.standing(name)) == ["hot"]
+
+
 def test_what_is_no_multiple_of_a_page_is_moved_too(house: House) -> None:
     data = pattern(4096 + 17)
     name = pack_name(WEDDING, blake3(data).digest())
