@@ -34,12 +34,6 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
 @pytest.fixture(params=["weed", "moto"])
 def place(request: pytest.FixtureRequest) -> Place:
     """A fresh prefix of a service."""

@@ -37,12 +37,6 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
 def _target(place: Place, overwrite: Literal["ask", "never", "changed", "always"] = "ask") -> BucketTarget:
     opened, prefix = open_objects(place.server.url(place.prefix), SystemClock())
     return BucketTarget(opened, prefix, overwrite=overwrite)

@@ -40,12 +40,6 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
 def engines_on(server: S3Server) -> Iterator[OpenEngine]:
     """A way to open one fresh prefix of the service again and again."""
     url = server.url(next(_prefixes))
