@@ -106,7 +106,8 @@ class Companion:
             socket.send_fds(self._door, [len(payload).to_bytes(HEADER_BYTES, "little")], folders)
             self._door.sendall(payload)
             return received(self._door, int.from_bytes(received(self._door, HEADER_BYTES), "little"))
-        except (OSError, EOFError):
+        except (OSError, EOFError) as error:
+            _LOG.warning("a companion process was lost (%r); its stream goes on by itself", error)
             self._let_go()
             return None
 
