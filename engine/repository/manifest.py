@@ -152,8 +152,7 @@ def is_ended(ref: SegmentRef, last_path: bytes) -> bool:
 def _ends(path: bytes, entries: int, encoded_bytes: int) -> bool:
     if entries >= SEGMENT_ENTRIES_MAX or encoded_bytes >= SEGMENT_BYTES_MAX:
         return True
-    digest = crypto.hash_bytes(path)
-    return digest[31] == 0 and (digest[30] << 8) % _SEGMENT_MODULUS == 0  # its last two bytes, a big-endian number
+    return int.from_bytes(crypto.hash_bytes(path)[-2:], "big") % _SEGMENT_MODULUS == 0
 
 
 def place_of(path: bytes) -> bytes:

@@ -45,6 +45,12 @@ def disk_bench(tmp_path: Path) -> Bench:
     return Bench(open_store(f"file://{tmp_path}/store", create=True))
 
 
+def _held() -> int:
+    """Descriptors of this process, but for the memory of streams, which stays with them."""
+    links = [os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if os.path.lexists(fd)]
+    return sum(not link.startswith("/memfd:") for link in links)
+
+
 def _blobs(bench: Bench, name: bytes) -> list[Location]:
     """Where the chunks of a file lie."""
     with bench.repository.vault(WEDDING) as vault:
@@ -233,7 +239,7 @@ def test_a_cancelled_restore_leaves_nothing_half_done(
     bench.backup(source)
     monkeypatch.setattr(plan, "UNIT_BYTES", 2 * MIB)
     gc.collect()  # what other tests have left must not go in the middle of this one
-    before = len(os.listdir("/proc/self/fd"))
+    before = _held()
     with bench.repository.vault(WEDDING) as vault:
         target = FolderTarget(bytes(back), entropy=bench.entropy, strip_prefix=bytes(source))
         run = RestoreRun(vault, vault.find_snapshot("latest"), Selection(), target)
@@ -251,7 +257,7 @@ def test_a_cancelled_restore_leaves_nothing_half_done(
         monkeypatch.setattr(run, "next_unit", stopping)
         bench.pool.submit(run)
         assert isinstance(run.done.exception(60), Cancelled)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert _held() == before
     expected, found = describe(source), describe(back)
     assert all(found[path].digest == expected[path].digest for path in found)
     assert not [name for name in os.listdir(back) if name.startswith(".wedsync-")]
