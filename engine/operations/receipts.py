@@ -81,6 +81,8 @@ class _Making(msgspec.Struct):
     def facts(self, vault: WeddingVault) -> tuple[Facts, Callable[[], Iterator[Entry]]]:
         """What is to be said, and the files to be listed."""
         snapshot = vault.find_snapshot(self.operation.snapshot)
+        if snapshot.partial:
+            raise Conflict(f"snapshot {snapshot.id} is a checkpoint, the beginning of one", "name a whole snapshot")
 
         def files() -> Iterator[Entry]:
             return (entry for entry in vault.entries(snapshot) if entry.kind == FILE)

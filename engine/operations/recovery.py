@@ -48,6 +48,9 @@ async def recover(engine: Engine, operation: Recover) -> Recovery:
     """See `Recover`. Raises Conflict where this home has a repository, NotFound, WrongPassphrase, UsageError."""
     if not (operation.source or operation.to):
         raise UsageError("nothing to recover", "give --from URL on an empty home, --to DIR to restore weddings")
+    if operation.source and operation.dry_run:
+        hint = "say recover --from URL, which only opens it, then recover --to DIR --dry-run"
+        raise UsageError("--from writes down where the repository lies, which is no dry run", hint)
     if operation.source:
         await _adopt(engine, operation.source)
     repository = await engine.opening.needed()

@@ -41,12 +41,13 @@ class Kept:
         else:
             self._whole.add((entry.size, entry.hash))
 
-    def holds(self, fd: int, size: int, buffer: memoryview) -> bool:
-        """Whether a file's contents are among them. Raises OSError."""
-        if (size, hash_of_data(fd, DataMap(size, ()), buffer)) in self._whole:
+    def holds(self, fd: int, size: int, buffer: memoryview, pause: Callable[[], None]) -> bool:
+        """Whether a file's contents are among them. Raises OSError, and what `pause` raises."""
+        if (size, hash_of_data(fd, DataMap(size, ()), buffer, pause)) in self._whole:
             return True
         return any(
-            hash_of_data(fd, DataMap(size, extents), buffer) == digest and _is_zero_between(fd, size, extents, buffer)
+            hash_of_data(fd, DataMap(size, extents), buffer, pause) == digest
+            and _is_zero_between(fd, size, extents, buffer)
             for extents, digest in self._sparse.get(size, ())
         )
 
@@ -72,16 +73,20 @@ def compare_card(root: bytes, kept: Kept, is_stopped: Callable[[], bool]) -> Car
         raise NotFound(f"there is no folder {os.fsdecode(root)}", "mount the card, and name where")
     outcome = CardOutcome()
     buffer = memoryview(bytearray(BUFFER_BYTES))
-    for path in _files_below(root, outcome):
+
+    def pause() -> None:
         if is_stopped():
             raise Unavailable("the comparison of the card was stopped", "begin it again")
-        _compare(path, kept, outcome, buffer)
+
+    for path in _files_below(root, outcome):
+        pause()
+        _compare(path, kept, outcome, buffer, pause)
     if not os.path.isdir(root):
         raise Unavailable("the card is gone", "put it back, and begin again")
     return outcome
 
 
-def _compare(path: bytes, kept: Kept, outcome: CardOutcome, buffer: memoryview) -> None:
+def _compare(path: bytes, kept: Kept, outcome: CardOutcome, buffer: memoryview, pause: Callable[[], None]) -> None:
     outcome.files += 1
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -91,7 +96,7 @@ def _compare(path: bytes, kept: Kept, outcome: CardOutcome, buffer: memoryview) 
                 outcome.miss(path, "is no regular file, so it is not compared")
                 return
             outcome.size_bytes += found.st_size
-            is_kept = kept.holds(fd, found.st_size, buffer)
+            is_kept = kept.holds(fd, found.st_size, buffer, pause)
         finally:
             os.close(fd)
     except OSError as error:

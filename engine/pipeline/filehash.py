@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from blake3 import blake3
 
@@ -10,16 +11,17 @@ from engine.contract.settings import SEGMENT_BYTES
 from engine.pipeline.extents import DataMap
 
 
-def hash_of_data(fd: int, layout: DataMap, buffer: memoryview) -> bytes:
+def hash_of_data(fd: int, layout: DataMap, buffer: memoryview, pause: Callable[[], None] = lambda: None) -> bytes:
     """BLAKE3 of the data: of the only 64 MiB segment, else of the segments' BLAKE3s. Empty when the file ends early.
 
-    Raises OSError.
+    `pause` is called once a buffer, and may raise to end it. Raises OSError.
     """
     segments: list[bytes] = []
     hasher, in_segment = blake3(), 0
     for offset, length in layout.pieces(0, layout.data_bytes):
         end = offset + length
         while offset < end:
+            pause()
             room = buffer[: min(end - offset, SEGMENT_BYTES - in_segment)]
             count = os.preadv(fd, [room], offset)
             if not count:

@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, UsageError
+from engine.base.ids import SnapshotId
 from engine.contract import operations as ops
 from engine.contract.receipts import MakeReceipt, ReceiptResult, ReceiptVerified
 from engine.local import LocalEngine
+from engine.repository import snapshot
 from engine.repository.receipt import verify_receipt
+from engine.repository.snapshot import Snapshot
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
 from tests.wedsync_tui.processes import eventually
@@ -151,6 +155,19 @@ def test_three_regions_are_three_copies(tmp_path: Path) -> None:
         assert (made.level, made.copies, made.safe_to_format) == ("committed", 2, False)
     finally:
         engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_a_checkpoint_is_no_receipt(asking: Asking) -> None:
+    """Files are in it that were read in part."""
+    engine = asking.engine._life._engine
+    repository = engine.opening.repository
+    assert repository is not None
+    with repository.vault(engine.facts.find(SMITH).id) as vault:
+        whole = vault.find_snapshot("latest")
+        begun = Snapshot(SnapshotId("ab" * 16 + "-1"), msgspec.structs.replace(whole.body, partial=True))
+        snapshot.write(repository.store, vault.keys, begun, engine.entropy)
+    with pytest.raises(Conflict, match="is a checkpoint"):
+        asking.ask(MakeReceipt(wedding=SMITH, snapshot=begun.id), ReceiptResult)
 
 
 def test_what_a_receipt_cannot_be_made_of(asking: Asking, tmp_path: Path) -> None:

@@ -128,5 +128,11 @@ def test_a_comparison_can_be_stopped_and_a_card_must_be_there(tmp_path: Path) ->
     card, _ = _card(tmp_path)
     with pytest.raises(Unavailable, match="stopped"):
         compare_card(os.fsencode(card), Kept(), lambda: True)
+    asked = iter([False, False, True])
+    (tmp_path / "one").mkdir()
+    with (tmp_path / "one" / "film").open("wb") as film:
+        film.truncate(64 * MIB)  # of which four are read
+    with pytest.raises(Unavailable, match="stopped"):
+        compare_card(os.fsencode(tmp_path / "one"), Kept(), lambda: next(asked))
     with pytest.raises(NotFound, match="no folder"):
         compare_card(os.fsencode(tmp_path / "nowhere"), Kept(), lambda: False)
