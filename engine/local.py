@@ -310,7 +310,7 @@ class _Life:
         wanted = self._streams or self._settings.engine.streams
         kept = Kept.of(self._home.journal)
         facts = Facts()
-        regional = Regional(facts, kept.safe, means)
+        regional = Regional(facts, kept, means)
         stores = stores_of(self._home, self._settings, self._clock, facts.whereabouts)
         opening = Opening(stores=stores, passphrase=self._passphrase, known=self._home.known, means=means)
         level, meters = self._settings.engine.compression_level, (opening.meters["hot"],)

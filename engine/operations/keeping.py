@@ -90,6 +90,12 @@ class DrillDocument(msgspec.Struct, frozen=True, array_like=True):
     restored_s: float
 
 
+class LockDocument(msgspec.Struct, frozen=True, array_like=True):
+    """When the locks of all objects of a region's store were last renewed."""
+
+    renewed_ns: int
+
+
 class Kept(msgspec.Struct):
     """Everything that is kept."""
 
@@ -102,6 +108,7 @@ class Kept(msgspec.Struct):
     schedules: Documents[ScheduleDocument]
     schedule_states: Documents[ScheduleState]
     safe: Documents[SafeDocument]
+    locks: Documents[LockDocument]
     drills: Documents[DrillDocument]  # by size and tier
     watcher: Watcher | None = None  # of the engine, once it watches
 
@@ -118,6 +125,7 @@ class Kept(msgspec.Struct):
             schedules=Documents(journal, "schedule", ScheduleDocument),
             schedule_states=Documents(journal, "schedule-state", ScheduleState),
             safe=Documents(journal, "safe", SafeDocument),
+            locks=Documents(journal, "locks", LockDocument),
             drills=Documents(journal, "drill", DrillDocument),
         )
 

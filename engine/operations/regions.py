@@ -18,9 +18,9 @@ from engine.contract.settings import STATUS_ROWS, Settings
 from engine.contract.status import AlertRow, RegionRow, Replication, WeddingRow
 from engine.contract.tiers import Tier, place_of
 from engine.jobs.offload import Means
-from engine.jobs.records import Documents
 from engine.operations.facts import Facts
-from engine.operations.keeping import SafeDocument
+from engine.operations.keeping import Kept, SafeDocument
+from engine.operations.locking import Locking
 from engine.operations.scrubbing import Scrubbing
 from engine.storage.healing import Healer
 from engine.storage.healqueue import Backlog
@@ -60,10 +60,11 @@ class View(msgspec.Struct, frozen=True):
 class Regional:
     """The regions of one engine. Engine loop only."""
 
-    def __init__(self, facts: Facts, safe: Documents[SafeDocument], means: Means) -> None:
+    def __init__(self, facts: Facts, kept: Kept, means: Means) -> None:
         self.scrubbing = Scrubbing(means)
         self._facts = facts
-        self._safe = safe
+        self.locking = Locking(kept.locks, means)
+        self._safe = kept.safe
         self._clock = means.clock
         self._offload = means.offload
         self._healers: dict[Tier, Healer] = {}
@@ -219,7 +220,7 @@ class Regional:
             return ()
         now_ns = self._clock.now_ns()
         late_ns = round(parse_span(settings.replication.safe_deadline) * 1e9)
-        rows: list[AlertRow] = []
+        rows: list[AlertRow] = [*self.locking.alerts(settings.regions)]
         for row in shown.regions:
             if row.failing_since_ns is not None:
                 words = f"the region {row.region} fails: {row.failure}; what it misses is healed when it is back"

@@ -10,6 +10,7 @@ import msgspec
 from engine.contract.regions import RegionSettings
 from engine.storage.stores.names import is_part
 
+_LEASES = "leases/"
 EARTH_KM = 6371.0088  # mean radius (IUGG)
 Position = tuple[float, float]  # latitude and longitude in degrees
 
@@ -57,10 +58,16 @@ def by_distance(regions: Sequence[RegionSettings], position: Position | None) ->
 
 
 def placing(regions: Sequence[RegionSettings], whereabouts: WhereaboutsOf) -> Placing:
-    """Where objects may lie: those of a wedding where it may, everything else in every region."""
+    """Where objects may lie: those of a wedding where it may, everything else in every region.
+
+    Leases are renewed and deleted each minute: they would only pile up where nothing is deleted.
+    """
     everywhere = by_distance(regions, None)
+    erasable = by_distance([region for region in regions if not region.append_only] or regions, None)
 
     def place(name: str) -> Allowed:
+        if name.startswith(_LEASES):
+            return Allowed(erasable, erasable)
         wedding_id = wedding_of(name)
         if wedding_id is None:
             return Allowed(everywhere, everywhere)

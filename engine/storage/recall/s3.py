@@ -1,7 +1,7 @@
 """Archive classes of S3: RestoreObject, and what HEAD says of it (Amazon S3 API reference, "RestoreObject").
 
-boto3 is used for this alone, as no other library has the call. A pack is readable when HEAD says that no restore is
-going on any more; that a GET happens to work before says nothing.
+boto3 is used for this and for locks (`engine.storage.locks`), as no other library has the calls. A pack is readable
+when HEAD says that no restore is going on any more; that a GET happens to work before says nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class S3Restore:
         self._bucket, self._prefix = address.bucket, f"{address.prefix}/" if address.prefix else ""
         self._url = address.shown
         self._archive_class = archive_class
-        self._client = _client(address.options, address.ways[0])
+        self._client = client_of(address.options, address.ways[0])
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="wedsync-recall")
 
     @property
@@ -53,7 +53,7 @@ class S3Restore:
             try:
                 self._client.restore_object(Bucket=self._bucket, Key=self._prefix + name, RestoreRequest=wanted)
             except Exception as error:
-                if _code(error) not in ("RestoreAlreadyInProgress", "InvalidObjectState"):  # or it is not archived
+                if code_of(error) not in ("RestoreAlreadyInProgress", "InvalidObjectState"):  # or it is not archived
                     raise self._explained(error, name) from error
 
         for _ in self._pool.map(ask, names):
@@ -94,7 +94,7 @@ class S3Restore:
         self._client.close()
 
     def _explained(self, error: Exception, name: str) -> WedSyncError:
-        code = _code(error)
+        code = code_of(error)
         if code in ("404", "NoSuchKey", "NotFound"):
             return NotFound(f"{name} is not in the store")
         if code in ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
@@ -114,17 +114,19 @@ def standing_of(head: Mapping[str, Any]) -> Standing:
     return Standing("coming") if ongoing[1] == "true" else Standing("readable", 0.0)
 
 
-def _code(error: Exception) -> str:
+def code_of(error: Exception) -> str:
+    """The service's word for what went wrong; empty where it said nothing."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, Mapping) else ""
 
 
-def _client(options: Mapping[str, str], endpoint: str) -> Any:
+def client_of(options: Mapping[str, str], endpoint: str) -> Any:
+    """What talks to a service in boto3's way. Raises UsageError where that is not installed."""
     try:
         import boto3
         from botocore.config import Config
     except ImportError:
-        raise UsageError("s3-restore needs boto3", "install wedsync-tui with its extra: archive") from None
+        raise UsageError("recalls and locks need boto3", "install wedsync-tui with its extra: archive") from None
     session = boto3.session.Session(profile_name=options.get("profile"), region_name=options.get("region"))
     config = Config(
         connect_timeout=5,

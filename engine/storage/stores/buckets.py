@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_OPTIONS = ("endpoint", "region", "profile", "congestion")
-_HINT = "write it as s3://bucket/prefix?endpoint=https://host&region=name&profile=name&congestion=bbr"
+_OPTIONS = ("endpoint", "region", "profile", "congestion", "checksum")
+_HINT = "write it as s3://bucket/prefix?endpoint=https://host&region=name&profile=name&congestion=bbr&checksum=sha256"
 
 # A call that has brought nothing for so long is over; retries wait 0.2 s, 0.4 s, … with jitter, for a minute in all.
 _CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "read_timeout": timedelta(seconds=30)}
@@ -158,6 +158,10 @@ def _config(endpoint: str, options: dict[str, str]) -> S3Config:
         config["unsigned_payload"] = endpoint.startswith("https://")  # what is stored proves itself, and TLS its way
     if "region" in options:
         config["region"] = options["region"]
+    if "checksum" in options:  # which a bucket with Object Lock insists on
+        if options["checksum"] != "sha256":
+            raise UsageError(f"the URL of a store has no checksum {options['checksum']!r}, but sha256", _HINT)
+        config["checksum_algorithm"] = "SHA256"
     if "profile" in options:
         key, secret, token = _credentials(options["profile"])
         config["access_key_id"], config["secret_access_key"] = key, secret
