@@ -52,6 +52,8 @@ def _of_the_engine(engine: Engine) -> Iterator[AlertRow]:
         yield AlertRow(id="home", level="warning", since_ns=since_ns, subject="engine", message=engine.home.notice)
     if engine.door_problem:
         yield AlertRow(id="door", level="warning", since_ns=since_ns, subject="engine", message=engine.door_problem)
+    for tier, (since_ns, words) in engine.tiering.away.items():
+        yield AlertRow(id=f"tier-{tier}", level="warning", since_ns=since_ns, subject=tier, message=words)
     if engine.opening.repository is not None:
         for number, words in enumerate(engine.opening.repository.warnings[:STATUS_ROWS], 1):
             yield AlertRow(

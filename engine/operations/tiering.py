@@ -91,6 +91,7 @@ class Tiering:
         self._clock = clock
         self._settings = settings
         self.readers = Readers()
+        self.away: dict[Tier, tuple[int, str]] = {}  # tiers that do not answer: since when, and what they say
         self.recalls = Recalls(home.locations, clock, settings)
         self._waiting: set[Run[Any]] = set()  # with the next, changed on the executor, one at a time
         self._moving: dict[str, _Moving] = {}  # by job

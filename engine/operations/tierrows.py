@@ -33,10 +33,20 @@ async def with_others(engine: Engine, hot: TierRow) -> tuple[TierRow, ...]:
             continue
         try:
             space = await engine.offload.run("room", store.space)
-        except WedSyncError:  # it does not answer; its row stays
+            engine.tiering.away.pop(tier, None)
+        except WedSyncError as error:  # it does not answer; its row stays
             space = Space(None, None, None)
-        capacity = engine.settings.tiers.of(tier).capacity
-        rows.append(row_of(tier, store.url, space, capacity, used_bytes=totals.get(tier, Total()).size_bytes))
+            engine.tiering.away.setdefault(tier, (engine.clock.now_ns(), error.line()))
+        settings = engine.settings.tiers.of(tier)
+        rows.append(
+            row_of(
+                tier,
+                store.url or settings.url,
+                space,
+                settings.capacity,
+                used_bytes=totals.get(tier, Total()).size_bytes,
+            )
+        )
     return with_forecast(engine, tuple(_with_facts(engine, row, totals) for row in rows))
 
 

@@ -19,10 +19,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class RegionalStore:
-    """A region as a store. See `ObjectStore` for what the methods promise; closing it is the replicated store's."""
+    """A region as a store. See `ObjectStore` for what the methods promise."""
 
-    def __init__(self, region: Region) -> None:
+    def __init__(self, region: Region, *, owns: bool = False) -> None:
+        """`owns`: closing it closes the region; else that is the replicated store's."""
         self._region = region
+        self._owns = owns
 
     @property
     def url(self) -> str:
@@ -70,7 +72,9 @@ class RegionalStore:
         return self._region.call(lambda store: store.space())
 
     def close(self) -> None:
-        """Nothing: the region lives as long as the replicated store."""
+        """See `ObjectStore.close`."""
+        if self._owns:
+            self._region.close()
 
 
 def noting_in(locations: Locations, place_of_region: dict[str, str], clock: Clock) -> NoteCopy:

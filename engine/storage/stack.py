@@ -95,7 +95,7 @@ def build_stack(wanted: Wanted, *, create: bool) -> Stack:
     try:
         locations = wanted.locations()
         for tier, url in urls.items():
-            opened[tier] = open_store(url, create=True)
+            opened[tier] = _opened_tier(tier, url, wanted.clock)
     except BaseException:
         for store in opened.values():
             store.close()
@@ -175,6 +175,16 @@ def _may_stand(url: str) -> bool:
     except WedSyncError:
         return True
     return True
+
+
+def _opened_tier(tier: Tier, url: str, clock: Clock) -> ObjectStore:
+    """The store of warm or cold. A bucket is opened when it is first used: one that is away stops no backup."""
+    if not url.startswith("s3://"):
+        return open_store(url, create=True)
+    from engine.storage.stores.buckets import address_of  # its library is loaded only where it is needed
+
+    address_of(url)  # what is wrong with it is told at the start
+    return RegionalStore(Region(tier, _opener(url, True), clock), owns=True)
 
 
 def _opener(url: str, create: bool) -> Callable[[], ObjectStore]:

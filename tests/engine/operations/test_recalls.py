@@ -199,3 +199,19 @@ def test_an_archive_class_of_s3_is_read_back_before_and_recalled_after(
             assert filecmp.cmp(source / "old.jpg", asking.folder / "back" / "old.jpg", shallow=False)
             plan = asking.ask(retrieval(asking, source, dry_run=True), ops.RetrievalPlan)
             assert (plan.packs_recalled, plan.cost) == (0, 0.0)
+
+
+def test_a_cold_tier_that_is_away_stops_no_backup_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "new.jpg").write_bytes(b"new")
+    away = 'url = "s3://weddings/cold?endpoint=http://127.0.0.1:1&endpoint=http://127.0.0.1:2"\n'
+    with tiered_engine(tmp_path / "engine", cold=away) as asking:
+        fresh_wedding(asking, NAME, LONG_AGO)
+        assert asking.ask(backup_of(NAME, tmp_path / "source"), ops.JobResult).job.state == "done"
+        listed = asking.ask(placements.ListTiers(), placements.TierList)
+        assert [row.tier for row in listed.tiers] == ["hot", "warm", "cold"]
+        alerts = asking.ask(ops.ReadStatus(), ops.StatusResult).document.alerts
+        assert ["cold" for row in alerts if row.id == "tier-cold"] == ["cold"]
+        assert asking.ask(retrieval(asking, tmp_path / "source", wait=True), ops.JobResult).job.state == "done"
