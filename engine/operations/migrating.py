@@ -205,6 +205,7 @@ class Migrating:
         self._is_looking = True
         try:
             self._next_s = engine.clock.monotonic_s() + LOOK_EVERY_S
+            await engine.offload.run("copies", engine.tiering.learn)  # what was away when the engine started
             if any(job.kind == "migrate" and not job.ended for job in engine.dispatcher.roster):
                 return
             weddings = engine.facts.weddings

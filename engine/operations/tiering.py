@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from engine.base.clock import Clock
-from engine.base.errors import UsageError
+from engine.base.errors import UsageError, WedSyncError
 from engine.base.units import format_count
 from engine.contract.settings import Settings
 from engine.contract.status import MovingRow
@@ -126,9 +126,14 @@ class Tiering:
         if len(stack.tiers) < 2:
             return
         for place, store in stack.places.items():
-            if not locations.listed_ns(place):
-                begun_ns = self._clock.now_ns()
+            if locations.listed_ns(place):
+                continue
+            begun_ns = self._clock.now_ns()
+            try:
                 found = locations.rebuild(place, store.list(layout.WEDDINGS), begun_ns=begun_ns)
+            except WedSyncError as error:  # the next time; meanwhile packs are looked for where they may be
+                _LOG.warning("the copies in %s could not be listed: %s", place, error.line())
+            else:
                 _LOG.info("the copies in %s were listed: %s packs", place, found.listed)
 
     # --- what is to lie where ---------------------------------------------------------------------------
