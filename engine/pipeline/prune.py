@@ -187,11 +187,12 @@ class PruneRun(Run[PruneOutcome]):
         # What an earlier prune has marked and left is looked at too, or nobody could rely on it ever again.
         left = vault.marked() & (stored.keys() | {pack.name for pack in vault.index.packs()})
         self._marked = left | choice.unreached.keys() | choice.repacked.keys()
-        outcome.packs_freed = len(choice.unreached) + len(choice.repacked)
-        outcome.bytes_freed = sum(choice.unreached.values()) + sum(choice.repacked.values())
-        outcome.packs_repacked, outcome.bytes_written = len(choice.repacked), choice.repacked_live_bytes
         outcome.bytes_young = choice.young_bytes
-        if not self._dry_run:
+        if self._dry_run:
+            outcome.packs_freed = len(choice.unreached) + len(choice.repacked)
+            outcome.bytes_freed = sum(choice.unreached.values()) + sum(choice.repacked.values())
+            outcome.packs_repacked, outcome.bytes_written = len(choice.repacked), choice.repacked_live_bytes
+        else:
             self._moving = with_records(vault, choice.repacked.keys())
             self.progress.bytes_total = sum(entry.size for entry in self._moving)
             vault.index.set_marked(self._marked)  # so that what is claimed is what no other pack has
@@ -247,12 +248,13 @@ class PruneRun(Run[PruneOutcome]):
         self._transaction.index_published(Gone())
         vault.refresh()
         fresh = {pack.name for pack in vault.index.packs()} - before
-        for entry in with_records(vault, fresh):
+        moved = with_records(vault, fresh)
+        for entry in moved:
             packcheck.check_name(vault, entry, buffers)
             spoilt = next((what for _, data, what in packcheck.open_all(vault, entry, buffers) if data is None), "")
             if spoilt:
                 raise IntegrityError(f"what was moved does not read back: {spoilt}", "check this machine and its disk")
-        self._outcome.bytes_written = self._transaction.bytes_stored
+        self._outcome.bytes_written = sum(entry.size for entry in moved)
 
     # --- deleting ---------------------------------------------------------------------------------------
 
@@ -283,6 +285,7 @@ class PruneRun(Run[PruneOutcome]):
         self._is_decided = True
         sizes = stored_packs(vault)
         self._outcome.packs_freed = len(self._doomed)
+        self._outcome.packs_repacked = sum(name in self._choice.repacked for name in self._doomed)
         self._outcome.bytes_freed = sum(sizes[name][0] for name in self._doomed if name in sizes)
         self.progress.files_total = len(self._doomed)
         pruning.drop(vault, self._doomed, self._engaged.entropy)

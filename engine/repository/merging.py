@@ -32,10 +32,12 @@ def merge(vault: WeddingVault, entropy: Entropy) -> int:
     live = {name: entry for name, entry in entries.items() if name not in dropped}
     if len(inputs) < MERGED_FROM and len(live) == len(entries):
         return 0
+    outputs = fragment.write(vault.store, vault.keys, live.values(), entropy)
+    _prove(vault, outputs, live, frozenset())
     folder = layout.fragments(vault.keys.wedding)
     replaced = frozenset(bytes.fromhex(name.removeprefix(folder)) for name in inputs)
-    gone = fragment.Gone(dropped, replaced)
-    outputs = fragment.write(vault.store, vault.keys, live.values(), entropy, gone)
+    gone = fragment.Gone(dropped, replaced)  # said apart, and last: from now on readers may pass over what it replaces
+    outputs += fragment.write(vault.store, vault.keys, (), entropy, gone)
     _prove(vault, outputs, live, dropped)
     for name in (*inputs, *vault.fragments(replaced=True)):  # also what a merge that was killed has left
         with contextlib.suppress(NotFound):
