@@ -283,7 +283,9 @@ def _opens(place: Place, passphrase: str) -> bool:
 
 
 def _check_register(base: Base, bench: Bench, promised: list[list[str]]) -> None:
-    """The wedding has the last name that was promised, or already the next."""
+    """The wedding has the last name that was promised, or already the next; what was held is held."""
+    if ["held"] in promised:
+        assert bench.repository.register.get(COUPLE).holds == (work.HOLD,)
     if base.name != "register":
         return
     names = [name for promise, *rest in promised if promise == "wedding" for name in rest]

@@ -21,7 +21,7 @@ from threading import Barrier
 
 from engine.base.errors import NotFound, WedSyncError
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
-from engine.contract.weddings import Wedding
+from engine.contract.weddings import Hold, Wedding
 from engine.pipeline import backup, commit, recorder, source
 from engine.pipeline.pool import Cancelled, Run, Unit
 from engine.pipeline.repair import RepairOutcome, RepairRun
@@ -43,6 +43,7 @@ EARLIER_JOB = "11" * 16
 CHECKPOINTED_JOB = "c0" * 16
 NEW_PASSPHRASE = "battery staple"
 COUPLE = "smith-jones"
+HOLD = Hold(reason="claim 7", since_ns=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +298,15 @@ def prune(place: Place, promised: Log) -> None:
         pruned.run_prune(bench)
 
 
+def hold(place: Place, promised: Log) -> None:
+    """A wedding is registered, then held."""
+    with opened(place) as bench:
+        bench.repository.register.put(couple())
+        promised.add("wedding", COUPLE)
+        bench.repository.register.change(couple().id, lambda before: replace(before, holds=(HOLD,)))
+        promised.add("held")
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A state, and what is done to it until the kill."""
@@ -316,6 +326,7 @@ SCENARIOS = {
     "lost index": Scenario(lost_index, repair),
     "damaged packs": Scenario(damaged_packs, repair),
     "prune": Scenario(overgrown, prune),
+    "hold": Scenario(empty_repository, hold),
 }
 
 
