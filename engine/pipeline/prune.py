@@ -76,6 +76,8 @@ class PruneRun(Run[PruneOutcome]):
     def __init__(self, vault: WeddingVault, engaged: Engaged, decide: Decide, *, dry_run: bool) -> None:
         """`decide` gives a verdict on each snapshot and checkpoint. Raises IntegrityError where not all can be read."""
         super().__init__()
+        if not dry_run:
+            engaged.presence.renew()  # others have to see who marks, and wait for it
         self._losses = engaged.presence.losses
         self._vault = vault.afresh()  # of its own, since it regards packs as gone that others may rely on
         self._engaged = engaged

@@ -130,6 +130,8 @@ class VerifyRun(Run[VerifyOutcome]):
         try:
             read_snapshot(self._vault.store, self._vault.keys, snapshot.id)
         except (IntegrityError, NotFound) as error:
+            if snapshot.id not in {item.id for item in self._vault.snapshots(partial=True)}:
+                return  # pruned meanwhile
             self._report(error.message)
         for entry in self._vault.entries(snapshot, damaged=damaged):
             entries += 1
@@ -194,6 +196,9 @@ class VerifyRun(Run[VerifyOutcome]):
             found, blobs = self._check_blobs(footer, buffers)
             wrong += found
         except (IntegrityError, NotFound) as error:
+            self._vault.refresh()
+            if entry.name in self._vault.dropped():
+                return [], 0  # pruned meanwhile
             wrong.append(f"pack {entry.name.hex()}: {error.message}")
         return wrong, blobs
 

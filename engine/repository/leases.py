@@ -47,6 +47,11 @@ class Lease:
         return self._folder
 
     @property
+    def is_shown(self) -> bool:
+        """Whether it was ever created: not where nothing can be written, or the disk was full."""
+        return self._number > 0
+
+    @property
     def named(self) -> int:
         """The mark that it names."""
         return self._named

@@ -81,14 +81,20 @@ class Presence:
         """Read the marks, and show that this engine lives; with a new lease, if it was taken for dead."""
         with self._renewing:
             self.read_marks()
+            if not self.lease.is_shown:
+                self._begin_again()  # what began before it was shown was waited for by nobody
+                return
             try:
                 self.lease.renew(self.named)
             except Conflict as error:
                 _LOG.warning("%s; it goes on with a new lease", error.message)
-                with self._lock:
-                    self._lease = self._new_lease()
-                    self._losses += 1
-                self.begin()
+                self._begin_again()
+
+    def _begin_again(self) -> None:
+        with self._lock:
+            self._lease = self._new_lease()
+            self._losses += 1
+        self.begin()
 
     def is_protected_since(self, losses: int) -> bool:
         """Whether the lease was never lost since there were `losses`; looks at it in the store."""

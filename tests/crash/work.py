@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier
 
+from msgspec.structs import replace
+
 from engine.base.errors import NotFound, WedSyncError
 from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES
 from engine.contract.weddings import Hold, Wedding

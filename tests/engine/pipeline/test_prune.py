@@ -12,6 +12,7 @@ import pytest
 from engine.base.errors import IntegrityError, LimitReached
 from engine.base.units import MIB
 from engine.pipeline.prune import Engaged, PruneOutcome, PruneRun
+from engine.pipeline.verify import VerifyRun
 from engine.repository import fragment, layout, merging, pruning, retention, transaction
 from engine.repository.pack import PackEntry
 from engine.repository.snapshot import Snapshot
@@ -105,6 +106,26 @@ def test_many_small_packs_become_one(bench: Bench, tmp_path: Path, monkeypatch: 
         assert sum(entry.size > 0 for entry in bench.entries(snapshot)) == number
     bench.retrieve(tmp_path / "back", strip=source)
     assert describe(tmp_path / "back") == describe(source)
+
+
+def test_a_verification_beside_a_prune_of_another_engine_finds_no_fault(tmp_path: Path) -> None:
+    """What it was about to look at is gone by right: a snapshot, a pack, fragments that were merged."""
+    source, objects = tmp_path / "source", MemoryObjects()
+    source.mkdir()
+    with Bench(MemoryStore(objects), streams=1) as bench:
+        for number in range(3):
+            (source / "a.raw").write_bytes(_noise(number, 300_000))
+            bench.backup(source)
+            if number == 1:
+                prune(bench, "")
+                prune(bench)
+        other = Bench(MemoryStore(objects), streams=1)
+        with other.repository.vault(WEDDING) as vault:
+            run = VerifyRun(vault, all_files=False)
+            other.repository.close()  # as an engine that was taken for dead: it is not waited for
+            prune(bench)
+            assert other.run(run).problems == []
+        other.pool.close()
 
 
 def test_fragments_are_merged_when_they_are_many(bench: Bench, tmp_path: Path) -> None:
