@@ -77,8 +77,10 @@ def open_bucket(url: str, clock: Clock) -> CloudStore:
         client = _client(address, address.prefix, way)
         keys = _keys(address.options)
         above = "/".join(filter(None, (address.bucket, address.prefix)))
-        sender = Sender(shown.rstrip("/"), above, keys, clock) if keys is not None and way else None
         control = congestion.Congestion(shown, wanted, clock)
+        sender = None
+        if keys is not None and way:
+            sender = Sender(shown.rstrip("/"), above, keys=keys, congestion=control, clock=clock)
         endpoints.append(Endpoint(shown, client, Breaker(clock), control, sender=sender))
     store = CloudStore(Endpoints(endpoints, store_url=address.shown, clock=clock), url=address.shown)
     store.probe()

@@ -55,12 +55,12 @@ class Congestion:
     def look(self) -> None:
         """Set and read back what the connections use. One thread at a time."""
         self._resolve()
-        found = {self._settle(each) for each in _connections(self._addresses, self._port)}
+        found = {self.settle(each) for each in _connections(self._addresses, self._port)}
         if found:
             self.in_use = ", ".join(sorted(found))
 
-    def _settle(self, connection: socket.socket) -> str:
-        """Choose for one connection; what it uses then."""
+    def settle(self, connection: socket.socket) -> str:
+        """Choose for one connection; what it uses then, read back. Raises OSError for one that is gone."""
         if self._wanted != SYSTEM and _control_of(connection) != self._wanted:
             with suppress(OSError):  # not built in, or not for us: the system's stays
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._wanted.encode())

@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from engine.base.clock import Clock
+from engine.storage.stores.congestion import Congestion
 
 _ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -47,13 +48,16 @@ class Keys(msgspec.Struct, frozen=True):
 class Sender:
     """Signed calls about objects of one bucket by one endpoint."""
 
-    def __init__(self, endpoint: str, bucket_and_prefix: str, keys: Keys, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: str, bucket_and_prefix: str, *, keys: Keys, congestion: Congestion, clock: Clock
+    ) -> None:
         """`endpoint`: `https://host:port`; `bucket_and_prefix`: what stands before each name."""
         parts = urllib.parse.urlsplit(endpoint)
         self._https = parts.scheme == "https"
         self._host = parts.netloc
         self._above = f"{parts.path.rstrip('/')}/{bucket_and_prefix}"
         self._keys = keys
+        self._congestion = congestion
         self._clock = clock
 
     def begin(self, name: str) -> str:
@@ -89,6 +93,8 @@ class Sender:
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = kind(self._host, timeout=_TIMEOUT_S)
         try:
+            connection.connect()
+            self._congestion.settle(connection.sock)
             connection.request(method, f"{path}?{text}", body, self._signed(method, path, text, body))
             reply = connection.getresponse()
             document = reply.read(_REPLY_BYTES_MAX)

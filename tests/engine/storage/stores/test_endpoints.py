@@ -6,11 +6,13 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from obstore import exceptions
@@ -217,6 +219,23 @@ def test_parts_that_a_broken_line_did_not_bring_go_by_another_and_the_rest_is_no
         first, second = store.endpoints()
         assert first.failures >= 1
         assert first.bytes_moved + second.bytes_moved == len(data)
+
+
+def test_the_connections_that_bring_parts_use_what_was_chosen_from_their_first_byte(
+    weed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    used: list[str] = []
+    request = HTTPConnection.request
+
+    def noted(connection: HTTPConnection, *arguments: Any) -> None:
+        used.append(connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode())
+        request(connection, *arguments)
+
+    monkeypatch.setattr(HTTPConnection, "request", noted)
+    with lines_to(weed, 2, monkeypatch, options="&congestion=reno") as (_, store):
+        publish(store, "packs/1", pattern(10 * MIB))
+    assert used == ["reno"] * 4  # begin, two parts, end
 
 
 def test_an_upload_that_no_line_brings_leaves_nothing_under_its_name(
