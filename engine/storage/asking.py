@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 
+import msgspec
 from blake3 import blake3
 
 from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
 from engine.storage.agreement import Answer, Reply
 from engine.storage.region import STUCK_S, Region
+from engine.storage.replication import TOMBSTONES
 from engine.storage.stores.store import ObjectInfo, ObjectStore
 
 
@@ -42,11 +44,19 @@ def answer_of(future: Future[Answer]) -> Answer:
         return Reply.FAILED
 
 
-def begun(prefix: str, store: ObjectStore) -> tuple[ObjectInfo, Iterator[ObjectInfo]] | None:
-    """A listing with its first object, which is what a bucket takes its time for."""
+class Listing(msgspec.Struct, frozen=True):
+    """What one region says of a folder: its first object, the others, and the names of what has a tombstone."""
+
+    head: ObjectInfo | None
+    rest: Iterator[ObjectInfo]
+    graves: list[str]
+
+
+def begun(prefix: str, store: ObjectStore) -> Listing:
+    """Begin a listing, up to its first object, which is what a bucket takes its time for."""
     found = store.list(prefix)
     head = next(found, None)
-    return None if head is None else (head, found)
+    return Listing(head, found, [info.name for info in store.list(TOMBSTONES + prefix)])
 
 
 def hashed(name: str, store: ObjectStore, *, limit_bytes: int) -> bytes:

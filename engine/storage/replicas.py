@@ -13,7 +13,7 @@ import builtins
 import heapq
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -181,15 +181,14 @@ class ReplicatedStore:
         """See `ObjectStore.folders`."""
         check_prefix(prefix)
         self._check_open()
-        allowed = self.shared.allowed(prefix)
-        told = self._ask_all(prefix, allowed, lambda store: store.folders(prefix))
+        told = self._ask_all(prefix, lambda store: store.folders(prefix))
         found = {last for lasts in told.values() for last in lasts}
         return tuple(sorted(found - {_HIDDEN_FOLDER} if not prefix else found))
 
     def space(self) -> Space:
         """See `ObjectStore.space`: of the region that has least room left."""
         self._check_open()
-        told = self._ask_all("", list(self.shared.regions.values()), lambda store: store.space())
+        told = self._ask_all("", lambda store: store.space())
         known = [space for space in told.values() if space.free_bytes is not None]
         return min(known, key=lambda space: space.free_bytes or 0) if known else Space(None, None, None)
 
@@ -333,19 +332,31 @@ class ReplicatedStore:
         futures = [region.begin(partial(asking.tell, name, limit_bytes=limit_bytes)) for region in regions]
         return [asking.answer_of(future) for future in futures]
 
-    def _ask_all(self, prefix: str, regions: Sequence[Region], use: Callable[[ObjectStore], _T]) -> dict[str, _T]:
-        """What each region says, if enough do. Raises Unavailable."""
-        futures = [(region, region.begin(use)) for region in regions]
+    def _ask_all(self, prefix: str, use: Callable[[ObjectStore], _T]) -> dict[str, _T]:
+        """What each region says that may hold what is in a folder, if enough do. Raises Unavailable.
+
+        One that keeps us waiting is waited for only as long as what the others say is not enough.
+        """
+        allowed = self.shared.allowed(prefix)
+        usable = [region for region in allowed if region.is_usable]
+        asked = usable if self.shared.is_told(prefix, len(allowed) - len(usable)) else allowed
+        futures = {region.begin(use): region for region in asked}
         told: dict[str, _T] = {}
-        errors: list[WedSyncError] = []
-        for region, future in futures:
-            try:
-                told[region.name] = future.result(timeout=STUCK_S)
-            except TimeoutError:
-                errors.append(asking.keeps_waiting(region))
-            except WedSyncError as error:
-                errors.append(error)
-        self._check_told(prefix, errors)
+        errors: list[WedSyncError] = [asking.keeps_waiting(region) for region in allowed if region not in asked]
+        left = set(futures)
+        until_s = self.shared.clock.monotonic_s() + STUCK_S
+        while left:
+            is_enough = self.shared.is_told(prefix, len(errors) + len(left))
+            rest_s = max(0.0, until_s - self.shared.clock.monotonic_s()) if is_enough else None
+            ended, left = wait(left, rest_s, FIRST_COMPLETED)
+            if not ended:
+                break
+            for future in ended:
+                try:
+                    told[futures[future].name] = future.result()
+                except WedSyncError as error:
+                    errors.append(error)
+        self._check_told(prefix, [*errors, *(asking.keeps_waiting(futures[future]) for future in left)])
         return told
 
     def _check_told(self, prefix: str, errors: Sequence[WedSyncError]) -> None:
@@ -354,27 +365,23 @@ class ReplicatedStore:
 
     def _merged(self, prefix: str) -> Iterator[ObjectInfo]:
         """The union of the regions' listings, in order, each name once."""
-        allowed = self.shared.allowed(prefix)
-        graves = self._ask_all(prefix, allowed, lambda store: [info.name for info in store.list(TOMBSTONES + prefix)])
-        buried = {name.removeprefix(TOMBSTONES) for names in graves.values() for name in names}
+        listings = self._ask_all(prefix, partial(asking.begun, prefix))
+        silent = len(self.shared.allowed(prefix)) - len(listings)
         errors: list[WedSyncError] = []
 
-        def told(region: Region) -> Iterator[ObjectInfo]:
+        def told(head: ObjectInfo, rest: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
             """One region's listing; where it breaks off the others must be enough."""
             try:
-                begun = heads[region.name].result(timeout=STUCK_S)
-                if begun is not None:
-                    head, rest = begun
-                    yield from as_seen(chain((head,), rest))
-            except TimeoutError:
-                errors.append(asking.keeps_waiting(region))
+                yield from as_seen(chain((head,), rest))
             except WedSyncError as error:
                 errors.append(error)
-            self._check_told(prefix, errors)
+                if not self.shared.is_told(prefix, silent + len(errors)):
+                    raise
 
-        heads = {region.name: region.begin(partial(asking.begun, prefix)) for region in allowed}
+        found = [told(each.head, each.rest) for each in listings.values() if each.head is not None]
+        buried = {name.removeprefix(TOMBSTONES) for listing in listings.values() for name in listing.graves}
         last = ""
-        for info in heapq.merge(*map(told, allowed), key=attrgetter("name")):
+        for info in heapq.merge(*found, key=attrgetter("name")):
             if info.name != last and info.name not in buried:
                 last = info.name
                 yield info

@@ -29,13 +29,18 @@ from tests.suites.object_store import pattern
 from tests.trees import build, describe, file
 from tests.vaults import Bench
 
-STUCK_S = 0.3
+STUCK_S = 1.0
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A region that answers nothing is waited for more shortly."""
+    for module in (asking, region, replicas, replication):
+        monkeypatch.setattr(module, "STUCK_S", STUCK_S)
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asking, region, replicas, replication):
-        monkeypatch.setattr(module, "STUCK_S", STUCK_S)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3_servers.CREDENTIALS.items():
         monkeypatch.setenv(name, value)
 
@@ -75,6 +80,7 @@ def assert_whole(store: ObjectStore, source: Path, target: Path) -> None:
     assert describe(target) == describe(source)
 
 
+@pytest.mark.usefixtures("_impatient")
 def test_the_home_region_stops_in_mid_backup_and_goes_on_later(moto: S3Server, tmp_path: Path, source: Path) -> None:
     """A real service that is stopped answers nothing at all, and then everything at once."""
     url = moto.url("stopped/store")

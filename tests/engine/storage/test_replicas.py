@@ -8,6 +8,7 @@ import pytest
 from blake3 import blake3
 
 from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable
+from engine.storage import replicas
 from engine.storage.healing import Healer
 from engine.storage.replicas import ReplicatedStore
 from tests.engine.storage.regions import World, heal_all, world
@@ -152,6 +153,15 @@ def test_a_region_whose_listing_lags_hides_nothing(three: World) -> None:
     for number in range(5):
         store.put(f"snapshots/{number}", b"")
     three.doors[0]["alpha"].add(Rule("list", Lie(), times=None))
+    assert names_in(store, "snapshots/") == [f"snapshots/{number}" for number in range(5)]
+
+
+def test_a_listing_that_takes_long_everywhere_is_waited_for(three: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket of a hundred thousand objects needs more time than a region is waited for otherwise."""
+    monkeypatch.setattr(replicas, "STUCK_S", 0.0)
+    store = three.open()
+    for number in range(5):
+        store.put(f"snapshots/{number}", b"")
     assert names_in(store, "snapshots/") == [f"snapshots/{number}" for number in range(5)]
 
 
