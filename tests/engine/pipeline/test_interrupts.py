@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,13 @@ from engine.base.errors import Unavailable
 from engine.base.units import MIB
 from engine.pipeline import backup, commit, reading, units, verify
 from engine.pipeline.backup import BackupRun
-from engine.pipeline.pool import Cancelled, Unit
+from engine.pipeline.pool import Buffers, Cancelled, Unit
 from engine.pipeline.source import SourceFile
 from engine.pipeline.units import UNFINISHED
 from engine.pipeline.walk import WalkItem
 from engine.repository.entry import Entry
 from engine.repository.snapshot import Snapshot
+from tests.engine.pipeline.pooling import close, wait
 from tests.trees import Tree, build, describe, file
 from tests.vaults import WEDDING, Bench, new_job
 
@@ -217,13 +219,27 @@ def test_a_backup_that_is_cancelled_before_it_begins_ends(bench: Bench, tmp_path
 def test_closing_the_streams_ends_a_backup(tmp_path: Path) -> None:
     """As Unavailable: it was not the person's wish, and can be begun again."""
     build(tmp_path / "source", _tree())
-    with Bench(streams=1) as bench:
-        with bench.backing_up(tmp_path / "source") as run:
-            _stop_at(run, 2, lambda: None)
-            bench.pool.submit(run)
-            bench.pool.close()
-            with pytest.raises(Unavailable):
-                run.done.result(60)
+    came, go_on = threading.Event(), threading.Event()
+    with Bench(streams=1) as bench, bench.backing_up(tmp_path / "source") as run:
+        next_unit = run.next_unit
+
+        def held(*, idle: bool) -> Unit | None:
+            unit = next_unit(idle=idle)
+            return partial(_when, came, go_on, unit) if unit is not None else None
+
+        run.next_unit = held  # type: ignore[method-assign]
+        bench.pool.submit(run)
+        wait(came)
+        close(bench.pool, go_on)
+        with pytest.raises(Unavailable):
+            run.done.result(60)
+
+
+def _when(came: threading.Event, go_on: threading.Event, unit: Unit, buffers: Buffers) -> None:
+    """A unit that waits to be let go."""
+    came.set()
+    wait(go_on)
+    unit(buffers)
 
 
 def test_segments_of_a_checkpoint_in_a_damaged_pack_are_read_again(tmp_path: Path, reads: Reads) -> None:
