@@ -70,6 +70,7 @@ class Regional:
         self._healers: dict[Tier, Healer] = {}
         self._stack: Stack | None = None
         self._try_again_s = 0.0
+        self._read_s: dict[str, float] = {}  # folder → when its small objects are read again
         self._compared_s: dict[str, float] = {}  # folder → when its regions were compared last
         self.view = View()
 
@@ -131,8 +132,11 @@ class Regional:
         problem = next((healer.problem for healer in self._healers.values() if healer.problem), "")
         return View(backlog, owed, locations.totals(), bad, problem)
 
-    async def compare(self) -> None:
-        """List what weddings, and the top of the repository, have in each region, where that was not done lately."""
+    async def compare(self, settings: Settings) -> None:
+        """List what weddings, and the top of the repository, have in each region, where that was not done lately.
+
+        What is no pack is read and compared as well, as often as the scrub reads packs.
+        """
         if not self._healers:
             return
         until_s = self._clock.monotonic_s() + COMPARE_FOR_S
@@ -143,12 +147,16 @@ class Regional:
             if now_s < self._compared_s.get(folder, now_s):
                 continue
             try:
+                contents = settings.scrub.enabled and now_s >= self._read_s.get(folder, now_s)
                 for tier, healer in self._healers.items():
-                    await self._offload.run("healing", partial(healer.compare, _in_tier(folder, tier)))
+                    compare = partial(healer.compare, _in_tier(folder, tier), contents=contents)
+                    await self._offload.run("healing", compare)
             except Unavailable:  # a region does not answer: nobody can say what it lacks
                 self._compared_s[folder] = now_s + TRY_AGAIN_S
                 return
             self._compared_s[folder] = now_s + COMPARE_AGAIN_S
+            if contents:
+                self._read_s[folder] = now_s + parse_span(settings.scrub.every)
 
     def safe_ns(self, wedding_id: str) -> int | None:
         """When every copy of a wedding's newest snapshot was there; None while one is owed, or nobody saw it."""

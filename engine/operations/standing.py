@@ -101,7 +101,7 @@ class Standing:
             try:
                 if engine.regional.is_used:
                     await engine.regional.heal(engine.home.locations())
-                    await engine.regional.compare()
+                    await engine.regional.compare(engine.settings)
                     await engine.regional.locking.round(engine.settings.regions)
             except WedSyncError as error:
                 _LOG.warning("regions could not be tended: %s", error.line())

@@ -205,10 +205,11 @@ class Healer:
 
     # --- comparing --------------------------------------------------------------------------------------
 
-    def compare(self, prefix: str) -> int:
+    def compare(self, prefix: str, *, contents: bool = False) -> int:
         """List a folder in every region, and owe each what it lacks, or should not have; how much that was.
 
-        Raises Unavailable unless every region answers: what one alone knows must not look like too much.
+        With `contents` all but packs, which the scrub reads, is read and compared as well. Raises Unavailable unless
+        every region answers: what one alone knows must not look like too much.
         """
         listings = [_marked(region, prefix) for region in self._shared.regions.values()]
         graves = {
@@ -219,6 +220,8 @@ class Healer:
         count = 0
         for name, found in groupby(heapq.merge(*listings, key=_by_name), key=_by_name):
             count += self._compare_one(name, {region: info.size_bytes for _, region, info in found}, name in graves)
+            if contents and not is_pack_name(name) and name not in graves:
+                count += self._compare_bytes(name)
         return count
 
     def _compare_one(self, name: str, sizes: dict[str, int], is_buried: bool) -> int:
@@ -234,6 +237,14 @@ class Healer:
         odd = held if len({sizes[region] for region in held}) > 1 else []
         too_far = [region for region in sizes if region not in placed.regions] if not lacking else []
         return self._owe(name, [*lacking, *odd], "copy") + self._owe(name, too_far, "delete")
+
+    def _compare_bytes(self, name: str) -> int:
+        """Where the copies of a small object differ, healing finds out which of them is right."""
+        held: dict[str, bytes] = {}
+        for region in self._shared.allowed(name):
+            with suppress(NotFound):
+                held[region.name] = region.call(lambda store: store.get(name, limit_bytes=OBJECT_BYTES_MAX))
+        return self._owe(name, held, "copy") if len(set(held.values())) > 1 else 0
 
     def _owe(self, name: str, regions: Iterable[str], debt: Debt) -> int:
         known = self._shared.queue.of(name)

@@ -341,3 +341,20 @@ def test_a_region_that_is_new_or_lost_its_disk_is_filled(three: World) -> None:
     assert healer.compare("") == 0  # it is owed already
     heal_all(store)
     assert three.held("beta") == {"config/1": b"x", name: data}
+
+
+@pytest.mark.parametrize("name", ["config/1", "weddings/" + "0f" * 16 + "/index/" + blake3(b"right").hexdigest()])
+def test_small_objects_that_differ_between_regions_are_found_and_healed(three: World, name: str) -> None:
+    first = three.open()
+    first.put(name, b"right")
+    heal_all(first)
+    first.close()
+    three.media["alpha"].remove(name)
+    three.media["alpha"].add(name, b"wrong", 0)
+    store = three.open()
+    healer = Healer(store)
+    assert healer.compare("") == 0  # by its size it is the same
+    assert healer.compare("", contents=True) == 3
+    heal_all(store)
+    assert [three.held(each) for each in three.names] == [{name: b"right"}] * 3
+    assert healer.compare("", contents=True) == 0
