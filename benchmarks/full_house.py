@@ -80,13 +80,16 @@ class FullHouse(House):
 
     def longest_hold_ms(self, work: Callable[[], object]) -> float:
         """The most that the loop did between two looks of a timer during `work`: ms of processor time."""
-        loop, is_over, worst_s, last_s = self.engine._loop, threading.Event(), 0.0, -1.0
+        loop, worst_s, last_s = self.engine._loop, 0.0, -1.0
+        is_over, is_seen = threading.Event(), threading.Event()  # the second: the beat after the end has been
 
         def beat() -> None:
             nonlocal worst_s, last_s
             now_s = time.thread_time()
             worst_s, last_s = max(worst_s, now_s - last_s if last_s >= 0 else 0.0), now_s
-            if not is_over.is_set():
+            if is_over.is_set():
+                is_seen.set()
+            else:
                 loop.call_later(0.001, beat)
 
         loop.call_soon_threadsafe(beat)
@@ -94,6 +97,8 @@ class FullHouse(House):
             work()
         finally:
             is_over.set()
+        if not is_seen.wait(ANSWER_S):
+            raise TimeoutError("the engine's loop does not answer")
         return worst_s * 1e3
 
     def memory_mb(self) -> float:
