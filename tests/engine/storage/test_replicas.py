@@ -263,7 +263,7 @@ def test_what_was_read_whole_counts_as_verified_where_one_region_gave_all_of_it(
     store, told = three.open(), []
     name, data = hashed(8192)
     publish(store, name, data)
-    store.shared.note = lambda *event: told.append(event)
+    store.shared.note = lambda *event: told.append(event) if event[2] == "verified" else None
     for offset in (0, 4096):
         store.read_into(name, offset, memoryview(bytearray(4096)))
     store.verified(name)
