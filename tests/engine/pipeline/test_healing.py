@@ -145,7 +145,7 @@ def test_a_damaged_part_of_the_manifest_is_written_again(home: Home, monkeypatch
 
 def test_a_backup_of_touched_paths_takes_over_no_damaged_part(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a watch vouches for stands in the source; whether it stands in the repository is known better here."""
-    monkeypatch.setattr(manifest, "_SEGMENT_MODULUS", 4)
+    monkeypatch.setattr(manifest, "_SEGMENT_MODULUS", 2)  # by the hash of its path a segment may be long
     monkeypatch.setattr(recorder, "INLINE_ENTRIES_MAX", 0)
     with home.engine() as bench:
         first = bench.backup(home.source, tags=("watch",))
