@@ -43,6 +43,7 @@ class Robot:
         self.mount = folder / "tape"
         self.seconds = 0.0
         self.syncs = 0
+        self.read: list[str] = []  # names of the files that were read, in order
         self._shelf = folder / "shelf"
         self._cartridges: dict[str, _Cartridge] = {}
         self._loaded: _Cartridge | None = None
@@ -94,6 +95,19 @@ class Robot:
         """Blocks of the loaded cartridge that are written, whatever was deleted since."""
         assert self._loaded is not None
         return self._loaded.end
+
+    def turn_round(self) -> None:
+        """As if the files of the loaded cartridge had been written in the opposite order."""
+        assert self._loaded is not None
+        starts = self._loaded.starts
+        paths = sorted(starts, key=lambda path: starts[path])
+        starts |= dict(zip(paths, sorted(starts.values(), reverse=True), strict=True))
+
+    def in_order(self, names: list[str]) -> list[str]:
+        """Files of the loaded cartridge by where they begin, also those that were deleted since."""
+        cartridge = self._loaded
+        assert cartridge is not None
+        return sorted(names, key=lambda name: cartridge.starts[f"{self.mount}/{name}"])
 
     # --- the store's side ---
 
@@ -151,6 +165,7 @@ class Robot:
         count: int = real(fd, buffer, offset)
         path = self._fds.get(fd)
         if path is not None and self._loaded is not None and path in self._loaded.starts:
+            self.read.append(os.path.relpath(path, self.mount))
             block = self._loaded.starts[path] + offset // BLOCK_BYTES
             blocks = -(-count // BLOCK_BYTES)
             self.seconds += abs(block - self._loaded.position) * WIND_S_PER_BLOCK + blocks * READ_S_PER_BLOCK

@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from engine.base.clock import Clock
-from engine.base.errors import UsageError, WedSyncError
+from engine.base.errors import Unavailable, UsageError, WedSyncError
 from engine.base.units import format_count
 from engine.contract.settings import Settings
 from engine.contract.status import MovingRow
-from engine.contract.tiers import HOME_REGION, TIERS, Tier, tier_of
+from engine.contract.tiers import HOME_REGION, TIERS, Tier, place_of, tier_of
 from engine.contract.weddings import Wedding
 from engine.jobs.priority import local_day, local_time
 from engine.operations.home import Home
@@ -37,6 +37,7 @@ from engine.storage.locations import Copy
 from engine.storage.moving import Move, Mover, move_of
 from engine.storage.placement import Goal, PlacementFacts, Terms, goal_in, goal_of
 from engine.storage.stack import Stack
+from engine.storage.stores.store import InOrder
 
 _LOG = logging.getLogger(__name__)
 _DAY_NS = 86_400 * 10**9
@@ -181,7 +182,18 @@ class Tiering:
                 stays.append(Stay(pack.size, goal.tier, goal.reason))
             else:
                 moves.append(msgspec.structs.replace(move, copies_min=copies_min))
-        return moves, stays
+        return self._in_read_order(moves), stays
+
+    def _in_read_order(self, moves: list[Move]) -> list[Move]:
+        """Packs of a tape in the order in which it passes them; all others as they are."""
+        ranks: dict[str, int] = {}
+        for tier in {move.source for move in moves if move.source is not None}:
+            store = self._stack().places.get(place_of(tier))
+            if isinstance(store, InOrder):
+                with contextlib.suppress(Unavailable):  # the moves find that out themselves
+                    names = store.read_order([move.name for move in moves if move.source == tier])
+                    ranks |= {name: rank for rank, name in enumerate(names)}
+        return sorted(moves, key=lambda move: ranks.get(move.name, 0))
 
     def recall_sources(self, wedding: Wedding, moves: Sequence[Move]) -> None:
         """Ask for the packs that are to be moved from where they have to be recalled. Blocks."""

@@ -7,7 +7,7 @@ catalog cannot take (its disk is full) is logged: listings tell it later, and no
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -17,7 +17,7 @@ from engine.base.clock import Clock
 from engine.base.errors import IntegrityError, NotFound, WedSyncError
 from engine.contract.status import EndpointRow
 from engine.storage.locations import Copy, CopyState, Locations, pack_of
-from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+from engine.storage.stores.store import InOrder, ObjectInfo, ObjectStore, Space, StagedObject
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,6 +54,10 @@ class PlacedStore:
         """See `ObjectStore.read_into`."""
         with self._noting(name):
             self._store.read_into(name, offset, buffer)
+
+    def read_order(self, names: Sequence[str]) -> Sequence[str]:
+        """See `InOrder.read_order`; where the store below has no order, as they are."""
+        return self._store.read_order(names) if isinstance(self._store, InOrder) else names
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `ObjectStore.list`."""
