@@ -16,6 +16,7 @@ import msgspec
 from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
 from engine.contract import copies, placements, recovery, steering
 from engine.contract import operations as ops
+from engine.contract.retention import PruneReport
 from engine.contract.status import JobRow
 from screens.text import clean
 from screens.view import KIND_DOING, warnings_told
@@ -253,9 +254,22 @@ def sentence_of(result: msgspec.Struct) -> str:
         case recovery.PaperKeyMade(key=key, out=out):
             place = "standard output" if out == "-" else clean(out)
             return f"key {key[:ID_DIGITS]} is on the page in {place}: print it, lock it away, delete the file"
+        case PruneReport(dry_run=False):
+            return pruned_sentence(result)
         case ops.Empty():
             return "done"
     return ""
+
+
+def pruned_sentence(report: PruneReport) -> str:
+    """What a prune did, or would do: `3 snapshots and 12 packs would go, 1.2 GB would come free`."""
+    snapshots = format_count(sum(row.snapshots_gone for row in report.weddings), "snapshot")
+    packs = format_count(sum(row.packs_freed for row in report.weddings), "pack")
+    freed = format_bytes(max(0, report.bytes_freed))
+    moved = format_bytes(sum(row.bytes_written for row in report.weddings))
+    if report.dry_run:
+        return f"{snapshots} and {packs} would go, {freed} would come free; {moved} would be written anew"
+    return f"{snapshots} and {packs} are gone, {freed} came free; {moved} was written anew"
 
 
 _STEERED = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "begun again"}

@@ -20,6 +20,7 @@ from engine.base.shapes import convert
 from engine.contract import operations as ops
 from engine.contract.catalog import BY_ARGUMENTS, BY_NAME, OperationSpec
 from engine.contract.operations import Operation, Result
+from engine.contract.retention import Prune, PruneReport
 from engine.contract.rows import WeddingSummary
 from engine.contract.steering import ReadJob, SteerJobs, SteerResult
 from screens.desk import HelpWanted, Problem, Suggestion
@@ -33,7 +34,7 @@ from screens.job import JobScreen
 from screens.jobs import JobsScreen
 from screens.results import ResultScreen
 from screens.storage import StorageScreen
-from screens.tables import sentence_of, sheet_of
+from screens.tables import pruned_sentence, sentence_of, sheet_of
 from screens.text import Span, clean, line_of
 from screens.view import is_ended, job_meant
 from wedsync_tui.arguments import Argument, arguments_of
@@ -147,15 +148,28 @@ class ConsoleDesk:
             self.open_jobs(match_of(operation))
         elif isinstance(operation, ReadJob):
             self.open_job(operation.job)
-        elif spec.confirm:
-            self._stage.open(
-                confirm(
-                    format_command(operation), spec.help, job_meant(self._stage.status(), getattr(operation, "job", ""))
-                ),
-                lambda answer: self._send(operation) if answer == "go" else None,
-            )
+        elif isinstance(operation, Prune) and not operation.dry_run:
+            looked = msgspec.structs.replace(operation, dry_run=True, wait=True)
+            self._stage.courier.send(looked, partial(self._confirm_prune, operation))
+        elif spec.confirm and not getattr(operation, "dry_run", False):
+            self._confirm(operation, job_meant(self._stage.status(), getattr(operation, "job", "")))
         else:
             self._send(operation)
+
+    def _confirm(self, operation: Operation, meant: str) -> None:
+        self._stage.open(
+            confirm(format_command(operation), BY_ARGUMENTS[type(operation)].help, meant),
+            lambda answer: self._send(operation) if answer == "go" else None,
+        )
+
+    def _confirm_prune(self, operation: Prune, looked: Result | Problem) -> None:
+        """Ask with what a dry run has told."""
+        if isinstance(looked, Problem):
+            self._tell_problem("prune", looked)
+        elif isinstance(looked, PruneReport):
+            self._confirm(operation, pruned_sentence(looked))
+        else:
+            self._tell_problem("prune", Problem(sentence_of(looked)))
 
     def steer(self, operation: SteerJobs, then: Callable[[SteerResult | None], None]) -> None:
         """See `Desk.steer`. The end of each job that is cancelled so is not told by itself."""

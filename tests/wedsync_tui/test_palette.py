@@ -45,7 +45,8 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
                     assert isinstance(app.screen, ChoiceDialog), spec
                     app.screen.dismiss("go")
                     await settled(pilot)
-                assert [type(operation) for operation in engine.operations] == [spec.arguments]
+                looks = 1 + (spec.name == "prune")  # first a dry run, for what is asked about
+                assert [type(operation) for operation in engine.operations] == looks * [spec.arguments]
             engine.operations.clear()
             for bar in app.screen.query(CommandBar):
                 bar.close()
@@ -74,3 +75,20 @@ async def test_a_palette_row_is_run_with_enter() -> None:
         await pilot.press("enter")
         await settled(pilot)
         assert "engine.streams" in shown(app)
+
+
+async def test_a_prune_says_what_would_go_before_it_asks() -> None:
+    """A dry run is not asked about; the real one only with what it told."""
+    engine = FakeEngine()
+    engine.show(samples.status())
+    async with opened(engine) as (app, pilot):
+        app.desk.submit("prune --dry-run")
+        await settled(pilot)
+        assert not isinstance(app.screen, ChoiceDialog)
+        app.desk.submit("prune")
+        await settled(pilot)
+        assert isinstance(app.screen, ChoiceDialog)
+        assert any("would go, " in line for line in app.screen._lines)
+        app.screen.dismiss("")
+        await settled(pilot)
+        assert [getattr(operation, "dry_run", None) for operation in engine.operations] == [True, True]
