@@ -77,7 +77,8 @@ class PruneRun(Run[PruneOutcome]):
         """`decide` gives a verdict on each snapshot and checkpoint. Raises IntegrityError where not all can be read."""
         super().__init__()
         if not dry_run:
-            engaged.presence.renew()  # others have to see who marks, and wait for it
+            with pruning.deleting():
+                engaged.presence.renew()  # others have to see who marks, and wait for it
         self._losses = engaged.presence.losses
         self._vault = vault.afresh()  # of its own, since it regards packs as gone that others may rely on
         self._engaged = engaged
