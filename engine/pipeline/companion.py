@@ -66,15 +66,23 @@ class Companion:
     """Begun when it pays; what it is asked for in vain is None."""
 
     def __init__(self, unit_bytes: int) -> None:
-        """Nothing is begun yet."""
+        """Nothing is begun yet. Where memory cannot be shared (a limit on the size of files is one on that, too) it
+        is the stream's alone, and no companion is begun.
+        """
+        size_bytes = unit_bytes + ROOM_BYTES
         self._memory_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
-        os.ftruncate(self._memory_fd, unit_bytes + ROOM_BYTES)
-        memory = memoryview(mmap.mmap(self._memory_fd, unit_bytes + ROOM_BYTES))
+        try:
+            os.ftruncate(self._memory_fd, size_bytes)
+            memory = memoryview(mmap.mmap(self._memory_fd, size_bytes))
+            can_share = True
+        except OSError as error:
+            _LOG.warning("streams read small files themselves: no memory can be shared (%s)", error)
+            memory, can_share = memoryview(mmap.mmap(-1, size_bytes)), False
         self.unit, self.room = memory[:unit_bytes], memory[unit_bytes:]  # what it reads into, and writes from
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
         self.is_ready = False
-        self._is_of_use = bool(sys.executable)
+        self._is_of_use = can_share and bool(sys.executable)
         self._files = 0
 
     def is_ready_for(self, files: int) -> bool:

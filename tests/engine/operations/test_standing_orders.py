@@ -179,6 +179,7 @@ def test_schedules_of_the_settings_are_listed_and_cannot_be_removed_here(tmp_pat
 def test_every_schedule_of_the_example_runs_and_its_result_is_kept(tmp_path: Path) -> None:
     """The whole calendar of the sample settings, all of it due at once, on a wedding that has a snapshot."""
     example = (Path(__file__).parents[3] / "fixtures" / "config.toml").read_text()
+    example = example.replace("file:///srv/wedsync/", f"file://{tmp_path}/")
     made = opened(tmp_path, example)
     source = source_of(made)
     made.ask(ops.EditWedding(name=NAME, sources=(str(source),)), ops.WeddingResult)

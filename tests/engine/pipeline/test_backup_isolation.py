@@ -95,7 +95,7 @@ def test_other_weddings_cost_a_job_nothing(source: Path, tmp_path: Path) -> None
             crowded.backup(source, wedding=wedding.id)
         found = _calls(crowded, source, tmp_path / "crowded")
     for job, calls in found.items():
-        own = f"weddings/{WEDDING}/"
+        own = (f"weddings/{WEDDING}/", "leases/")  # an engine looks whether it is still itself
         assert [what for _, what in calls if what not in ("", "*") and not what.startswith(own)] == [], job
         assert sorted(call for call, _ in calls) == sorted(call for call, _ in expected[job]), job
 
