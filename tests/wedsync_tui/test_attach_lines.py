@@ -112,7 +112,7 @@ def test_a_terminal_that_stalls_holds_no_backup_up(home: Path) -> None:
         line.is_read.set()
         line.forget()
         line.type("?")
-        line.until("keys and commands")
+        line.until("write a command; Tab completes")
         line.process.send_signal(signal.SIGTERM)
         assert line.ended() == 0
 
