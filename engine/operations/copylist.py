@@ -51,7 +51,8 @@ async def list_copies(engine: Engine, operation: copies.ListCopies) -> copies.Co
         counted = _counted(_packs(engine, stack, wedding), wanted, list(stack.places))
         for tier, store in stack.replicated.items():
             for region, owed in store.shared.queue.of_wedding(wedding.id).items():
-                counted.places.setdefault(place_of(tier, region), _Place()).missing += owed
+                if (place := counted.places.get(place_of(tier, region))) is not None:
+                    place.missing += owed
         return counted
 
     counted = await engine.offload.run("copies", count)
@@ -86,12 +87,14 @@ def _packs(engine: Engine, stack: Stack, wedding: Wedding) -> Found:
 
 
 def _counted(found: Found, wanted: int, places: Iterable[str]) -> _Count:
-    """Pure."""
+    """Pure. What lies in a place that is no longer in the settings is nobody's copy: nothing reads or heals it."""
     count = _Count(places={place: _Place() for place in places})
     for _, of_pack in found:
         good = 0
         for copy in of_pack:
-            place = count.places.setdefault(copy.place, _Place())
+            place = count.places.get(copy.place)
+            if place is None:
+                continue
             if copy.state == "bad":
                 place.bad += 1
             elif copy.state == "missing":

@@ -207,7 +207,7 @@ class Mover:
         verified = {
             copy.place
             for copy in self._locations.copies(move.name)
-            if tier_of(copy.place) == tier and copy.state == "good" and copy.verified_ns
+            if copy.place in self._places and tier_of(copy.place) == tier and copy.state == "good" and copy.verified_ns
         }
         standing = 0
         for place in verified:

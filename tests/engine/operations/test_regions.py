@@ -201,3 +201,17 @@ def test_a_wedding_is_committed_then_safe_and_its_copies_are_listed(tmp_path: Pa
         assert all(
             each.safe for each in asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).snapshots
         )
+
+
+def test_a_region_that_was_given_up_has_no_copies(tmp_path: Path) -> None:
+    home, source = home_in_regions(tmp_path, more="[replication]\ncopies = 3\n"), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList).fewest == 3)
+    config = (home / "config.toml").read_text()
+    (home / "config.toml").write_text(config[: config.rindex("[[regions]]")])
+    with engine_on(home) as asking:
+        listed = asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList)
+        assert listed.fewest == 2
+        assert [row.place for row in listed.places] == ["hot/london", "hot/paris"]

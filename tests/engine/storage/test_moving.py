@@ -150,6 +150,15 @@ def test_what_is_no_multiple_of_a_page_is_moved_too(house: House) -> None:
     assert house.standing(name) == {"warm": data}
 
 
+def test_a_copy_in_a_place_that_was_given_up_counts_for_nothing(house: House) -> None:
+    name = house.put(DATA)
+    house.locations.record(name, Copy("warm/given-up", len(DATA), verified_ns=house.clock.now_ns()))
+    move = house.move(name, len(DATA), "warm")
+    assert move is not None
+    assert not house.mover.drop(move)
+    assert list(house.standing(name)) == ["hot"]
+
+
 def test_no_copy_is_let_go_before_there_are_as_many_at_the_target(house: House) -> None:
     """Two copies are kept: the second one in warm is yet to be made, then its region is away, then it is there."""
     name = pack_name(WEDDING, blake3(DATA).digest())
