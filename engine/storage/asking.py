@@ -12,8 +12,8 @@ from blake3 import blake3
 from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
 from engine.storage.agreement import Answer, Reply
 from engine.storage.region import STUCK_S, Region
-from engine.storage.replication import TOMBSTONES
 from engine.storage.stores.store import ObjectInfo, ObjectStore
+from engine.storage.tombstones import TOMBSTONES
 
 
 def create(name: str, data: bytes, store: ObjectStore) -> Answer:
@@ -45,11 +45,11 @@ def answer_of(future: Future[Answer]) -> Answer:
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """What one region says of a folder: its first object, the others, and the names of what has a tombstone."""
+    """What one region says of a folder: its first object, the others, and the marks of what was deleted."""
 
     head: ObjectInfo | None
     rest: Iterator[ObjectInfo]
-    graves: list[str]
+    marks: list[str]
 
 
 def begun(prefix: str, store: ObjectStore) -> Listing:

@@ -17,14 +17,13 @@ from itertools import groupby
 
 from blake3 import blake3
 
-from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, WedSyncError
+from engine.base.errors import Conflict, IntegrityError, NotFound, WedSyncError
 from engine.base.units import MIB
 from engine.storage.asking import hashed
 from engine.storage.healqueue import Debt, Owed
 from engine.storage.region import Region
 from engine.storage.replicas import ReplicatedStore
 from engine.storage.replication import (
-    TOMBSTONES,
     CopyEvent,
     Replication,
     as_seen,
@@ -33,6 +32,7 @@ from engine.storage.replication import (
     is_pack_name,
 )
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, ObjectStore, StagedObject
+from engine.storage.tombstones import TOMBSTONES, deleted_names
 
 OBJECT_BYTES_MAX = 64 * MIB  # of what has a chosen name
 _PIECE_BYTES = MIB
@@ -75,26 +75,29 @@ class Healer:
     # --- one debt ---------------------------------------------------------------------------------------
 
     def _pay(self, region: Region, owed: Owed) -> None:
-        """Raises what keeps it from being done now."""
-        if owed.debt == "delete" or self._shared.is_buried(owed.name):
+        """Raises what keeps it from being done now. A deletion of what was published again since is none."""
+        shared = self._shared
+        may_lie_there = region.name in shared.placing(owed.name).regions
+        if owed.debt == "delete":
+            if not may_lie_there or shared.is_buried(owed.name, surely=True):
+                self._delete(region, owed.name)
+        elif shared.is_buried(owed.name) and shared.is_buried(owed.name, surely=True):
             self._delete(region, owed.name)
         elif is_hash_name(owed.name):
             self._copy_hashed(region, owed.name)
         else:
             self._copy_agreed(region, owed.name)
-        self._shared.queue.paid(owed.name, region.name, owed.debt)
-        if owed.debt == "delete" and "delete" not in self._shared.queue.of(owed.name).values():
-            self._shared.unbury(owed.name)
+        shared.queue.paid(owed.name, region.name, owed.debt)
+        if owed.debt == "delete" and "delete" not in shared.queue.of(owed.name).values():
+            shared.unbury(owed.name)
 
     def _delete(self, region: Region, name: str) -> None:
-        try:
-            with suppress(NotFound):
-                region.call(lambda store: store.delete(name))
-        except NotPermitted:
-            if not region.append_only:
-                raise
-            self._shared.bury(name, [region])
+        if region.append_only:
+            if self._shared.is_buried(name):
+                self._shared.bury(name, [region])
             return
+        with suppress(NotFound):
+            region.call(lambda store: store.delete(name))
         self._shared.mark_good(name, region.name)
         self._shared.note(name, region.name, "gone", 0)
 
@@ -212,11 +215,11 @@ class Healer:
         every region answers: what one alone knows must not look like too much.
         """
         listings = [_marked(region, prefix) for region in self._shared.regions.values()]
-        graves = {
-            info.name.removeprefix(TOMBSTONES)
+        graves = deleted_names(
+            info.name
             for region in self._shared.regions.values()
             for info in region.call(lambda store: list(store.list(TOMBSTONES + prefix)))
-        }
+        )
         count = 0
         for name, found in groupby(heapq.merge(*listings, key=_by_name), key=_by_name):
             count += self._compare_one(name, {region: info.size_bytes for _, region, info in found}, name in graves)
@@ -235,7 +238,11 @@ class Healer:
             wanted = min(wanted, self._shared.policy.copies)
         lacking = [region for region in placed.nearest if region not in sizes][: max(0, wanted - len(held))]
         odd = held if len({sizes[region] for region in held}) > 1 else []
-        too_far = [region for region in sizes if region not in placed.regions] if not lacking else []
+        too_far = [
+            region for region in sizes if region not in placed.regions and not self._shared.regions[region].append_only
+        ]
+        if lacking:
+            too_far = []
         return self._owe(name, [*lacking, *odd], "copy") + self._owe(name, too_far, "delete")
 
     def _compare_bytes(self, name: str) -> int:

@@ -136,6 +136,12 @@ class HealQueue:
         with self._reading() as connection:
             return dict(connection.execute("SELECT region, debt FROM owed WHERE name = ?", (name,)).fetchall())
 
+    def owes_deletion(self, name: str) -> bool:
+        """Whether any region is owed a deletion of an object; what was paid just now may still count."""
+        with self._reading() as connection:
+            sql = "SELECT 1 FROM owed WHERE name = ? AND debt = 'delete'"
+            return connection.execute(sql, (name,)).fetchone() is not None
+
     def backlog(self) -> dict[str, Backlog]:
         """By region, those that are owed something."""
         self._strike_out()

@@ -19,7 +19,7 @@ from typing import IO
 from engine.base.errors import Conflict, Unavailable, WedSyncError
 from engine.base.invariants import check
 from engine.base.units import MIB
-from engine.storage.asking import first_error
+from engine.storage.asking import first_error, too_few
 from engine.storage.region import Region
 from engine.storage.replication import PACK_HEAD_BYTES, Replication, closed
 from engine.storage.stores.failures import explain
@@ -121,8 +121,8 @@ class Publication:
         copies = shared.policy.copies
         if not is_data_pack(os.pread(self._spool.fileno(), PACK_HEAD_BYTES, 0)):
             copies = len(shared.regions)  # metadata goes to every region
-        if shared.was_buried(self._name):
-            shared.unbury(self._name)
+        if not shared.revive(self._name):
+            raise too_few(shared.allowed(self._name))
         targets, self._spares = shared.to_write(self._name, copies)
         self._quorum = shared.quorum(len(targets))
         self._under_way += len(targets)

@@ -26,9 +26,10 @@ from engine.storage import agreement, asking
 from engine.storage.agreement import Answer, Reply
 from engine.storage.publishing import Publications
 from engine.storage.region import STUCK_S, Region
-from engine.storage.replication import TOMBSTONES, Replication, as_seen, closed, hash_copy, is_hash_name
+from engine.storage.replication import Replication, as_seen, closed, hash_copy, is_hash_name
 from engine.storage.stores.names import check_name, check_prefix
 from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+from engine.storage.tombstones import TOMBSTONES, deleted_names
 
 SPOOLS_MAX = 16  # packs on their way at once
 _SERVED_MAX = 4096
@@ -61,6 +62,8 @@ class ReplicatedStore:
         shared = self.shared
         allowed, voters = shared.allowed(name), shared.voters(name)
         owed = [region.name for region in allowed]
+        if is_hash_name(name) and not shared.revive(name):
+            raise asking.too_few(allowed)
         first = voters[0].begin(partial(asking.create, name, data)) if voters[0].is_usable else None
         shared.queue.owe(name, owed, "copy", shared.clock.now_ns())  # while the first voter writes
         held: set[str] = set()
@@ -111,16 +114,19 @@ class ReplicatedStore:
                 raise NotFound(f"{name} is not in the store")
             raise asking.first_error(errors)
         if lagging or keeping:
-            self._bury(name)
-            owed = [region.name for region in lagging]
+            buried = self._bury(name)
+            owed = [region.name for region in [*lagging, *(each for each in keeping if each.name not in buried)]]
             shared.queue.owe(name, owed, "delete", shared.clock.now_ns(), on_the_way=False)
         for region in done:
             shared.mark_good(name, region.name)
             shared.note(name, region.name, "gone", 0)
 
-    def _bury(self, name: str) -> None:
-        if not self.shared.bury(name, self.shared.allowed(name)):
-            raise asking.too_few(self.shared.allowed(name))
+    def _bury(self, name: str) -> set[str]:
+        allowed = self.shared.allowed(name)
+        buried = self.shared.bury(name, allowed)
+        if self.shared.is_told(name, len(buried)):  # those that have it could be silent, and nobody would ask further
+            raise asking.too_few(allowed)
+        return buried
 
     # --- reading ----------------------------------------------------------------------------------------
 
@@ -379,7 +385,7 @@ class ReplicatedStore:
                     raise
 
         found = [told(each.head, each.rest) for each in listings.values() if each.head is not None]
-        buried = {name.removeprefix(TOMBSTONES) for listing in listings.values() for name in listing.graves}
+        buried = deleted_names(name for listing in listings.values() for name in listing.marks)
         last = ""
         for info in heapq.merge(*found, key=attrgetter("name")):
             if info.name != last and info.name not in buried:

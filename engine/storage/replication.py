@@ -9,6 +9,7 @@ import mmap
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -23,10 +24,8 @@ from engine.storage.healqueue import HealQueue
 from engine.storage.region import STUCK_S, Region
 from engine.storage.stores.names import parent_folder
 from engine.storage.stores.store import ObjectInfo, ObjectStore
+from engine.storage.tombstones import TOMBSTONES, mark, says_deleted
 
-TOMBSTONES = (
-    "deleted/"  # at the top of a region: names that are deleted, where a copy may be left; on disk, never change
-)
 PACK_HEAD_BYTES = 16
 _HASH_DIGITS = 64
 _BURIED_MAX = 100_000
@@ -155,42 +154,88 @@ class Replication:
 
     # --- tombstones -------------------------------------------------------------------------------------
 
-    def bury(self, name: str, regions: Iterable[Region]) -> int:
-        """Write down in regions that an object is deleted, wherever a copy turns up; in how many that went well."""
-        futures = [region.begin(lambda store: _bury(store, name)) for region in regions]
-        count = 0
-        for future in futures:
-            with suppress(WedSyncError, TimeoutError):
-                future.result(timeout=STUCK_S)
-                count += 1
+    def bury(self, name: str, regions: Iterable[Region]) -> set[str]:
+        """Write down in regions that an object is deleted, wherever a copy turns up; those where that went well."""
+        last, _ = self._last_mark(name)
+        done = self._mark(name, last if says_deleted(last) else last + 1, regions)
         with self._lock:
             if len(self._buried) >= _BURIED_MAX:
                 self._buried.clear()
             self._buried.add(name)
-        return count
+        return done
 
     def was_buried(self, name: str) -> bool:
-        """Whether this process buried a name lately: whoever uses it again takes the tombstones away first."""
+        """Whether this process buried a name lately, and nobody has published it since."""
         with self._lock:
-            return name in self._buried
+            is_known = name in self._buried
+        return is_known and (not is_hash_name(name) or self.is_buried(name))
 
-    def is_buried(self, name: str) -> bool:
-        """Whether any region that answers says that an object is deleted."""
-        futures = [region.begin(lambda store: _holds(store, TOMBSTONES + name)) for region in self.allowed(name)]
-        found = False
-        for future in futures:
-            with suppress(WedSyncError, TimeoutError):
-                found = future.result(timeout=STUCK_S) or found
-        return found
+    def is_buried(self, name: str, *, surely: bool = False) -> bool:
+        """Whether an object is deleted, by the highest mark in the regions that answer.
 
-    def unbury(self, name: str) -> None:
-        """Take the tombstones of a name away, where they can be."""
+        `surely`: raises Unavailable where so many are silent that they may hold a higher one.
+        """
+        last, silent = self._last_mark(name)
+        if surely and not self.is_told(name, silent):
+            raise Unavailable(f"too few regions tell whether {name} is deleted", "it is tried again")
+        return says_deleted(last)
+
+    def revive(self, name: str) -> bool:
+        """Before what is named by its hash is published: see that no tombstone beats the new copies.
+
+        That is durable in so many regions that no list and no healing misses it. Whether it could be written there.
+        """
+        last, silent = self._last_mark(name)
+        if last < 0 and silent and self.queue.owes_deletion(name):
+            last = 0  # only regions that do not answer now know that it was deleted
+        number = last + 1 if says_deleted(last) else last
+        if number > 0 and self.is_told(name, len(self._mark(name, number, self.allowed(name)))):
+            return False
         with self._lock:
             self._buried.discard(name)
-        for region in self.allowed(name):
+        return True
+
+    def unbury(self, name: str) -> None:
+        """Take the marks of a name away, where they can be; of what is named by its hash only if all of them can."""
+        with self._lock:
+            self._buried.discard(name)
+        regions, last = self.allowed(name), 0
+        if is_hash_name(name):
+            last, silent = self._last_mark(name)
+            if silent or not says_deleted(last) or any(region.append_only for region in regions):
+                return
+        for region in regions:
             if not region.append_only:
                 with suppress(WedSyncError):
-                    region.call(lambda store: _delete(store, TOMBSTONES + name))
+                    for number in range(last, -1, -1):  # what is left by a kill is a beginning of the numbers
+                        region.call(lambda store, number=number: _delete(store, mark(name, number)))  # type: ignore[misc]
+
+    def _mark(self, name: str, number: int, regions: Iterable[Region]) -> set[str]:
+        """Write one mark in regions; those that have it."""
+        futures = {region.name: region.begin(lambda store: _write(store, mark(name, number))) for region in regions}
+        done = set()
+        for region, future in futures.items():
+            with suppress(WedSyncError, TimeoutError):
+                future.result(timeout=STUCK_S)
+                done.add(region)
+        return done
+
+    def _last_mark(self, name: str) -> tuple[int, int]:
+        """The highest mark of a name, -1 for none, and how many regions that may hold one are silent."""
+        regions = self.allowed(name)
+        usable = [region for region in regions if region.is_usable]
+        last, silent = -1, 0
+        while True:
+            futures = [region.begin(partial(_holds, mark(name, last + 1))) for region in usable]
+            is_there, told = False, 0
+            for future in futures:
+                with suppress(WedSyncError, TimeoutError):
+                    is_there = future.result(timeout=STUCK_S) or is_there
+                    told += 1
+            silent = max(silent, len(regions) - told)
+            last += is_there
+            if not is_there or not is_hash_name(name):
+                return last, silent
 
 
 def is_hash_name(name: str) -> bool:
@@ -227,12 +272,12 @@ def hash_copy(name: str, store: ObjectStore) -> int:
     return size_bytes
 
 
-def _bury(store: ObjectStore, name: str) -> None:
+def _write(store: ObjectStore, name: str) -> None:
     with suppress(Conflict):
-        store.put(TOMBSTONES + name, b"")
+        store.put(name, b"")
 
 
-def _holds(store: ObjectStore, name: str) -> bool:
+def _holds(name: str, store: ObjectStore) -> bool:
     try:
         store.stat(name)
     except NotFound:

@@ -1,7 +1,8 @@
 """Regions against a model: whatever goes, comes back, rots, is lost or dies, what was acknowledged is read.
 
 Two engines write to three regions in memory behind faulty stores, each with a healing queue on disk. In any order:
-puts, packs, deletions, a region that goes and comes back, copies that rot or are lost, healing, engines that die.
+puts, packs, deletions, packs once more, a region that goes and comes back, copies that rot or are lost, healing,
+engines that die.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Regions(RuleBasedStateMachine):
         self.unsure: dict[str, set[bytes]] = {}  # refused for want of regions: it may be there all the same
         self.gone: set[str] = set()
         self.away: str | None = None
-        self.packs = 0
+        self.packs: dict[str, bytes] = {}  # all there ever were
         self.stores: list[ReplicatedStore] = []
 
     @initialize()
@@ -91,11 +92,20 @@ class Regions(RuleBasedStateMachine):
 
     @rule(engine=engines)
     def publish(self, engine: int) -> None:
-        self.packs += 1
-        data = pattern(4096, seed=self.packs)
+        data = pattern(4096, seed=len(self.packs) + 1)
         name = f"{FOLDER}packs/{blake3(data).hexdigest()}"
         publish(self.stores[engine], name, data)
-        self.kept[name] = data
+        self.kept[name] = self.packs[name] = data
+
+    @precondition(lambda self: any("/packs/" in name for name in self.gone))
+    @rule(engine=engines, at=st.integers(0, 99))
+    def publish_again(self, engine: int, at: int) -> None:
+        """As a pack that is moved back to a tier that it has left."""
+        packs = sorted(name for name in self.gone if "/packs/" in name)
+        name = packs[at % len(packs)]
+        publish(self.stores[engine], name, self.packs[name])
+        self.gone.remove(name)
+        self.kept[name] = self.packs[name]
 
     @precondition(lambda self: self.kept)
     @rule(engine=engines, at=st.integers(0, 99))
