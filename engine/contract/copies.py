@@ -33,8 +33,8 @@ class CopyList(Result, frozen=True, kw_only=True):
     wedding: str
     copies_wanted: int
     packs: int
-    packs_short: int  # packs of data with fewer copies than are wanted
-    fewest: int  # copies of the pack that has the fewest; 0 where there is none
+    packs_short: int  # packs of data that fewer regions hold than are wanted
+    fewest: int  # regions that hold the pack that the fewest hold; 0 where there is none
     committed: str  # scan start of the newest snapshot, ISO 8601; empty while there is none
     safe: str  # when every copy of it was there; empty while one is owed, and where there are no regions
     places: tuple[CopyRow, ...]

@@ -90,7 +90,7 @@ def _counted(found: Found, wanted: int, places: Iterable[str]) -> _Count:
     """Pure. What lies in a place that is no longer in the settings is nobody's copy: nothing reads or heals it."""
     count = _Count(places={place: _Place() for place in places})
     for _, of_pack in found:
-        good = 0
+        good: set[str] = set()  # regions: what one loses, it loses in each of its tiers
         for copy in of_pack:
             place = count.places.get(copy.place)
             if place is None:
@@ -100,16 +100,16 @@ def _counted(found: Found, wanted: int, places: Iterable[str]) -> _Count:
             elif copy.state == "missing":
                 place.missing += 1
             elif copy.state == "good":
-                good += 1
+                good.add(copy.place.partition("/")[2])
                 place.packs += 1
                 place.size_bytes += copy.size_bytes
                 if not copy.verified_ns:
                     place.never += 1
                 elif not place.oldest_ns or copy.verified_ns < place.oldest_ns:
                     place.oldest_ns = copy.verified_ns
-        count.fewest = good if not count.packs else min(count.fewest, good)
+        count.fewest = len(good) if not count.packs else min(count.fewest, len(good))
         count.packs += 1
-        count.short += good < wanted
+        count.short += len(good) < wanted
     return count
 
 
