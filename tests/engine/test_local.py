@@ -218,11 +218,11 @@ def test_nobody_can_cancel_the_end_for_the_others(tmp_path: Path) -> None:
 def test_an_engine_that_stopped_leaves_no_thread_and_no_log_handler(tmp_path: Path) -> None:
     import logging
 
-    handlers = list(logging.getLogger().handlers)
+    handlers, before = list(logging.getLogger().handlers), set(threading.enumerate())
     with engine_on(home_with_repository(tmp_path)) as engine:
         furnish(engine)
     assert logging.getLogger().handlers == handlers
-    assert eventually(lambda: not [each for each in threading.enumerate() if each.name.startswith("wedsync-")])
+    assert eventually(lambda: not [e for e in set(threading.enumerate()) - before if e.name.startswith("wedsync-")])
 
 
 def test_a_repository_that_is_not_there_yet_is_no_reason_not_to_stop(tmp_path: Path) -> None:
