@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +57,6 @@ def main(folder: Path, jobs: int) -> None:
     rig = Rig(folder / "house", weddings=WEDDINGS)
     rig.begin_bulk(jobs)
     run_console(rig.engine, settings=ConsoleSettings())
-    time.sleep(0.1)
     os._exit(0)  # the bulk jobs are nobody's any more
 
 
