@@ -234,7 +234,10 @@ class Regional:
                 words = f"the region {row.region} fails: {row.failure}; what it misses is healed when it is back"
                 rows.append(_alert(f"region-{row.region}", "warning", row.failing_since_ns, row.region, words))
             if row.bad:
-                words = f"{format_count(row.bad, 'damaged copy')} in {row.region}, to be healed from others"
+                what = "to be healed from others"
+                if row.append_only:
+                    what = "which only adds: never read again, and made up for in another region where one is free"
+                words = f"{format_count(row.bad, 'damaged copy')} in {row.region}, {what}"
                 rows.append(_alert(f"bad-{row.region}", "warning", now_ns, row.region, words))
         late = [owed for owed in self.view.owed.values() if now_ns - owed.oldest_ns > late_ns]
         if late:

@@ -114,7 +114,8 @@ class Healer:
             self._is_good(region, name, size_bytes, "verified")
             return
         if is_there and region.append_only:
-            return  # it can never be replaced there, and is never read
+            self._stand_in(name)  # it can never be replaced there, and is never read
+            return
         errors: list[WedSyncError] = []
         for source in self._shared.to_read(name):
             if source is region:
@@ -132,8 +133,41 @@ class Healer:
             self._is_good(region, name, give(), "written")
             self._undo_if_deleted(source, region, name)
             return
-        if is_there or not all(isinstance(error, NotFound) for error in errors):
-            raise errors[0] if errors else IntegrityError(f"no good copy of {name} is left", "run repair")
+        if is_there or not all(isinstance(error, NotFound) for error in errors) or self._lies_bad(name):
+            raise errors[0] if errors else _no_good_copy(name)
+
+    def _lies_bad(self, name: str) -> bool:
+        """Whether a copy that is known to be damaged lies anywhere: what nobody else has is lost then, not deleted."""
+        for region in self._shared.bad(name):
+            with suppress(NotFound):
+                self._shared.regions[region].call(lambda store: store.stat(name))
+                return True
+        return False
+
+    def _stand_in(self, name: str) -> None:
+        """Owe other regions the copies that are wanted and cannot be where they are bad.
+
+        A region that does not answer counts as having its copy. Raises IntegrityError when no good one is left.
+        """
+        placed, bad = self._shared.placing(name), self._shared.bad(name)
+        held = 0
+        lacking: list[str] = []
+        silent: list[WedSyncError] = []
+        for region in placed.nearest:
+            if region in bad:
+                continue
+            try:
+                self._shared.regions[region].call(lambda store: store.stat(name))
+            except NotFound:
+                lacking.append(region)
+            except WedSyncError as error:
+                silent.append(error)
+            else:
+                held += 1
+        if not held:
+            raise silent[0] if silent else _no_good_copy(name)
+        wanted = min(len(placed.regions), self._shared.policy.copies)
+        self._owe(name, lacking[: max(0, wanted - held - len(silent))], "copy")
 
     def _copy_from(self, source: Region, target: Region, name: str) -> Callable[[], int]:
         """Read a copy and compare it with its name; what then gives it to the target, and says how large it is.
@@ -232,7 +266,8 @@ class Healer:
         if is_buried:
             gone = [region for region in sizes if not self._shared.regions[region].append_only]
             return self._owe(name, gone, "delete")
-        held = [region for region in sizes if region in placed.regions]
+        lost = {each for each in self._shared.bad(name) if self._shared.regions[each].append_only}
+        held = [region for region in sizes if region in placed.regions and region not in lost]
         wanted = len(placed.regions)
         if is_pack_name(name):
             wanted = min(wanted, self._shared.policy.copies)
@@ -274,6 +309,10 @@ def _marked(region: Region, prefix: str) -> Iterator[_Marked]:
     found = iter(as_seen(region.call(lambda store: store.list(prefix))))
     while (info := region.call(lambda _: next(iter(found), None))) is not None:
         yield info.name, region.name, info
+
+
+def _no_good_copy(name: str) -> IntegrityError:
+    return IntegrityError(f"no good copy of {name} is left", "run repair")
 
 
 def _put(name: str, data: bytes, store: ObjectStore) -> int:

@@ -128,6 +128,27 @@ def test_the_scrub_finds_a_bad_copy_and_it_is_healed_from_a_good_one(tmp_path: P
         asking.ask(ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True), ops.JobResult)
 
 
+def test_a_bad_copy_in_a_region_that_only_adds_is_made_up_for_in_a_free_one(tmp_path: Path) -> None:
+    home = home_in_regions(tmp_path, (*NAMES, "tokyo"), more='[scrub]\nevery = "1s"\n')
+    config = (home / "config.toml").read_text()
+    (home / "config.toml").write_text(
+        config.replace(f'{tmp_path}/paris"\n', f'{tmp_path}/paris"\nappend_only = true\n')
+    )
+    source = make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: data_packs(tmp_path / "paris") == data_packs(tmp_path / "london") != set())
+        name = min(data_packs(tmp_path / "paris"))
+        assert name not in data_packs(tmp_path / "tokyo")
+        (pack,) = (tmp_path / "paris").glob(f"weddings/*/packs/{name}")
+        flip(pack)
+        soon(lambda: name in data_packs(tmp_path / "tokyo"))
+        soon(lambda: any(each.id == "bad-paris" for each in asking.engine.status().alerts))
+        told = next(each for each in asking.engine.status().alerts if each.id == "bad-paris")
+        assert told.message.startswith("1 damaged copy in paris, which only adds: never read again")
+
+
 @pytest.mark.parametrize("look", ["retrieve", "verify", "repair"])
 def test_a_copy_that_is_spoilt_costs_nothing_and_is_healed(tmp_path: Path, look: str) -> None:
     home, source = home_in_regions(tmp_path, more="[scrub]\nenabled = false\n"), make_source(tmp_path / "source")

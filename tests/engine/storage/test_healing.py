@@ -1,0 +1,88 @@
+"""Healing: as many good copies as are wanted, wherever they can be."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from blake3 import blake3
+
+from engine.base.errors import NotFound
+from engine.storage.healing import Healer
+from engine.storage.publishing import is_data_pack
+from tests.engine.storage.regions import World, heal_all, world
+from tests.suites.object_store import pattern, publish
+
+DATA = b"WSPK\x01\x0a" + pattern(4096, seed=3)[6:]
+NAME = "weddings/" + "0f" * 16 + "/packs/" + blake3(DATA).hexdigest()
+
+
+def spoil(made: World, *regions: str) -> None:
+    """The copies in these regions rot."""
+    for region in regions:
+        with contextlib.suppress(NotFound):
+            made.media[region].remove(NAME)
+        made.media[region].add(NAME, b"\xff" + DATA[1:], 0)
+
+
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_a_bad_copy_that_cannot_be_replaced_is_made_up_for_elsewhere(is_compared: bool) -> None:
+    """Four regions, three copies; the one in a region that only adds rots, and a fourth region is free."""
+    assert is_data_pack(DATA)
+    with world(4, append_only=frozenset({"gamma"})) as made:
+        store = made.open()
+        publish(store, NAME, DATA)
+        heal_all(store)
+        assert made.held("delta") == {}
+        spoil(made, "gamma")
+        if is_compared:
+            store.shared.remember_bad(NAME, "gamma")
+            Healer(store).compare("")
+        else:
+            store.shared.mark_bad(NAME, "gamma")
+        heal_all(store)
+        assert [made.held(each).get(NAME) == DATA for each in made.names] == [True, True, False, True]
+        assert Healer(store).compare("") == 0
+        assert not store.shared.queue.of(NAME)
+
+
+def test_a_region_that_is_away_holds_up_no_copy_that_is_made_up_for() -> None:
+    """Of four regions, one is away and one holds a bad copy for good: two good ones are wanted beside the absent."""
+    with world(4, append_only=frozenset({"gamma"})) as made:
+        store = made.open()
+        publish(store, NAME, DATA)
+        heal_all(store)
+        spoil(made, "gamma")
+        made.fail("alpha")
+        store.shared.mark_bad(NAME, "gamma")
+        heal_all(store)
+        assert made.held("delta") == {NAME: DATA}
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+@pytest.mark.parametrize("append_only", [frozenset[str](), frozenset({"gamma"})])
+def test_nothing_is_struck_out_while_no_good_copy_is_left(append_only: frozenset[str], lacks: bool) -> None:
+    """All copies rot; or two, and the third is gone: that is a loss, and no deletion."""
+    with world(3, append_only=append_only) as made:
+        store = made.open()
+        publish(store, NAME, DATA)
+        heal_all(store)
+        spoil(made, *made.names)
+        if lacks:
+            made.media["alpha"].remove(NAME)
+        assert not store.recheck(NAME)
+        store.shared.queue.owe(NAME, made.names, "copy", made.clock.now_ns(), on_the_way=False)
+        heal_all(store)
+        assert set(store.shared.queue.of(NAME)) == set(made.names)
+
+
+def test_what_is_bad_and_then_deleted_is_owed_no_more() -> None:
+    with world(3) as made:
+        store = made.open()
+        publish(store, NAME, DATA)
+        heal_all(store)
+        spoil(made, *made.names)
+        assert not store.recheck(NAME)
+        store.delete(NAME)
+        heal_all(store)
+        assert not store.shared.queue.of(NAME)
