@@ -6,7 +6,7 @@ Rounds on the engine's loop, what blocks on the executor. Where no regions are n
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 import msgspec
@@ -16,15 +16,17 @@ from engine.base.units import format_count, format_span, format_time, parse_span
 from engine.contract.regions import RegionSettings
 from engine.contract.settings import STATUS_ROWS, Settings
 from engine.contract.status import AlertRow, RegionRow, Replication, WeddingRow
-from engine.contract.tiers import Tier, place_of
+from engine.contract.tiers import Tier, place_of, tier_of
 from engine.jobs.offload import Means
 from engine.operations.facts import Facts
 from engine.operations.keeping import Kept, SafeDocument
 from engine.operations.locking import Locking
 from engine.operations.scrubbing import Scrubbing
+from engine.storage.distance import wedding_of
 from engine.storage.healing import Healer
 from engine.storage.healqueue import Backlog
 from engine.storage.locations import Locations, Total
+from engine.storage.replication import is_pack_name
 from engine.storage.stack import Stack
 
 HEAL_S = 1.0  # between two rounds
@@ -54,6 +56,8 @@ class View(msgspec.Struct, frozen=True):
     owed: Mapping[str, Owed] = {}  # by wedding, those that are owed anything
     totals: Mapping[str, Total] = {}  # by place
     bad: Mapping[str, int] = {}  # by region
+    lost: Mapping[str, Owed] = {}  # by wedding: packs that no good copy is left of anywhere
+    lost_in: Mapping[str, int] = {}  # by region: those of its bad copies that nothing can heal
     problem: str = ""  # why something could not be healed
 
 
@@ -130,7 +134,28 @@ class Regional:
             for region, count in store.shared.bad_count().items():
                 bad[region] = bad.get(region, 0) + count
         problem = next((healer.problem for healer in self._healers.values() if healer.problem), "")
-        return View(backlog, owed, locations.totals(), bad, problem)
+        lost, lost_in = self._look_for_lost(self._stack, locations)
+        return View(backlog, owed, locations.totals(), bad, lost, lost_in, problem)
+
+    def _look_for_lost(self, stack: Stack, locations: Locations) -> tuple[dict[str, Owed], dict[str, int]]:
+        """Packs that the healers found no good copy of, where no other tier has one either."""
+        lost: dict[str, Owed] = {}
+        lost_in: dict[str, int] = {}
+        seen: set[str] = set()
+        for tier, healer in self._healers.items():
+            for name, since_ns in healer.lost.items():
+                wedding_id, bad = wedding_of(name), stack.replicated[tier].shared.bad(name)
+                if wedding_id is None or not is_pack_name(name) or not bad:  # deleted since, where none is bad
+                    continue
+                if is_elsewhere(name, tier, stack.places, locations):
+                    continue
+                for region in bad:
+                    lost_in[region] = lost_in.get(region, 0) + 1
+                if name not in seen:
+                    seen.add(name)
+                    before = lost.get(wedding_id, NOTHING_OWED)
+                    lost[wedding_id] = Owed(before.count + 1, _earlier(before.oldest_ns, since_ns))
+        return lost, lost_in
 
     async def compare(self, settings: Settings) -> None:
         """List what weddings, and the top of the repository, have in each region, where that was not done lately.
@@ -222,7 +247,7 @@ class Regional:
         )
 
     def alerts(self, settings: Settings) -> tuple[AlertRow, ...]:
-        """A region that fails, copies that are bad, copies that are late."""
+        """A region that fails, copies that are bad, packs that are lost, copies that are late."""
         shown = self.shown(settings)
         if shown is None:
             return ()
@@ -233,12 +258,13 @@ class Regional:
             if row.failing_since_ns is not None:
                 words = f"the region {row.region} fails: {row.failure}; what it misses is healed when it is back"
                 rows.append(_alert(f"region-{row.region}", "warning", row.failing_since_ns, row.region, words))
-            if row.bad:
+            if bad := row.bad - self.view.lost_in.get(row.region, 0):
                 what = "to be healed from others"
                 if row.append_only:
                     what = "which only adds: never read again, and made up for in another region where one is free"
-                words = f"{format_count(row.bad, 'damaged copy')} in {row.region}, {what}"
+                words = f"{format_count(bad, 'damaged copy')} in {row.region}, {what}"
                 rows.append(_alert(f"bad-{row.region}", "warning", now_ns, row.region, words))
+        rows += self._lost_alerts()
         late = [owed for owed in self.view.owed.values() if now_ns - owed.oldest_ns > late_ns]
         if late:
             since_ns = min(owed.oldest_ns for owed in late)
@@ -248,6 +274,25 @@ class Regional:
                 words = f"{words}; {self.view.problem}"
             rows.append(_alert("not-safe", "critical", since_ns, "copies", words))
         return tuple(rows)
+
+    def _lost_alerts(self) -> Iterator[AlertRow]:
+        """Weddings with packs that no good copy is left of."""
+        for wedding_id, lost in self.view.lost.items():
+            wedding = self._facts.by_id(wedding_id)
+            if wedding is None:
+                continue
+            words = (
+                f"no good copy of {format_count(lost.count, 'pack')} of {wedding.name} is left in any region; "
+                f"verify {wedding.name} names the files: back them up again while the source stands, then prune"
+            )
+            yield _alert(f"lost-{wedding_id}", "critical", lost.oldest_ns, wedding.name, words)
+
+
+def is_elsewhere(name: str, tier: Tier, places: Collection[str], locations: Locations) -> bool:
+    """Whether another tier has a good copy of a pack in one of `places`, as far as the catalog knows."""
+    return any(
+        copy.state == "good" and copy.place in places and tier_of(copy.place) != tier for copy in locations.copies(name)
+    )
 
 
 def _in_tier(folder: str, tier: Tier) -> str:

@@ -39,6 +39,11 @@ _PIECE_BYTES = MIB
 _PUT_OFF_MAX = 10_000
 
 
+class _NoGoodCopy(IntegrityError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no good copy of {name} is left", "run repair")
+
+
 class Healer:
     """Heals one replicated store."""
 
@@ -47,6 +52,7 @@ class Healer:
         self._shared: Replication = store.shared
         self._put_off: dict[str, set[str]] = {}  # region → what could not be healed, until `begin_again`
         self.problem = ""  # why something could not be healed, the last time
+        self.lost: dict[str, int] = {}  # what no good copy is left of in these regions → since when that is known
 
     def begin_again(self) -> None:
         """Try anew what could not be healed before."""
@@ -66,10 +72,13 @@ class Healer:
                 except WedSyncError as error:
                     self.problem = error.line()
                     put_off.add(owed.name)
+                    if isinstance(error, _NoGoodCopy):
+                        self.lost.setdefault(owed.name, self._shared.clock.now_ns())
                     if len(put_off) >= _PUT_OFF_MAX:
                         break
                 else:
                     done += 1
+                    self.lost.pop(owed.name, None)
         return done
 
     # --- one debt ---------------------------------------------------------------------------------------
@@ -133,8 +142,10 @@ class Healer:
             self._is_good(region, name, give(), "written")
             self._undo_if_deleted(source, region, name)
             return
-        if is_there or not all(isinstance(error, NotFound) for error in errors) or self._lies_bad(name):
-            raise errors[0] if errors else _no_good_copy(name)
+        if unsure := [error for error in errors if not isinstance(error, (IntegrityError, NotFound))]:
+            raise unsure[0]
+        if is_there or any(isinstance(error, IntegrityError) for error in errors) or self._lies_bad(name):
+            raise _NoGoodCopy(name)
 
     def _lies_bad(self, name: str) -> bool:
         """Whether a copy that is known to be damaged lies anywhere: what nobody else has is lost then, not deleted."""
@@ -165,7 +176,7 @@ class Healer:
             else:
                 held += 1
         if not held:
-            raise silent[0] if silent else _no_good_copy(name)
+            raise silent[0] if silent else _NoGoodCopy(name)
         wanted = min(len(placed.regions), self._shared.policy.copies)
         self._owe(name, lacking[: max(0, wanted - held - len(silent))], "copy")
 
@@ -309,10 +320,6 @@ def _marked(region: Region, prefix: str) -> Iterator[_Marked]:
     found = iter(as_seen(region.call(lambda store: store.list(prefix))))
     while (info := region.call(lambda _: next(iter(found), None))) is not None:
         yield info.name, region.name, info
-
-
-def _no_good_copy(name: str) -> IntegrityError:
-    return IntegrityError(f"no good copy of {name} is left", "run repair")
 
 
 def _put(name: str, data: bytes, store: ObjectStore) -> int:

@@ -13,8 +13,11 @@ import pytest
 from engine.base.errors import NotFound, UsageError
 from engine.contract import copies
 from engine.contract import operations as ops
-from engine.contract.status import RegionRow
+from engine.contract.retention import Prune, PruneReport
+from engine.contract.status import AlertRow, RegionRow
+from engine.operations.regions import is_elsewhere
 from engine.repository.crypto import DATA_PACK
+from engine.storage.locations import Copy, Locations
 from tests.engine.homes import home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding, make_source
 from tests.engine.operations.test_damage import engine_on, flip
@@ -147,6 +150,61 @@ def test_a_bad_copy_in_a_region_that_only_adds_is_made_up_for_in_a_free_one(tmp_
         soon(lambda: any(each.id == "bad-paris" for each in asking.engine.status().alerts))
         told = next(each for each in asking.engine.status().alerts if each.id == "bad-paris")
         assert told.message.startswith("1 damaged copy in paris, which only adds: never read again")
+
+
+def lost_alerts(asking: Asking) -> list[AlertRow]:
+    """What is told of packs that no good copy is left of."""
+    return [each for each in asking.engine.status().alerts if each.id.startswith("lost-")]
+
+
+def test_a_pack_without_any_good_copy_is_told_until_it_is_pruned(tmp_path: Path) -> None:
+    home, source = home_in_regions(tmp_path, more="[scrub]\nenabled = false\n"), make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(
+            lambda: data_packs(tmp_path / "paris") == data_packs(tmp_path / "london") == data_packs(tmp_path / "sydney")
+        )
+        name = min(data_packs(tmp_path / "paris"))
+        for region in NAMES:
+            (pack,) = (tmp_path / region).glob(f"weddings/*/packs/{name}")
+            flip(pack, 60)
+        assert asking.ask(ops.Verify(wedding="smith-jones", all=True), ops.VerifyReport).problems != ()
+        soon(lambda: lost_alerts(asking) != [])
+        (told,) = lost_alerts(asking)
+        assert (told.level, told.subject) == ("critical", "smith-jones")
+        assert told.message.startswith(
+            "no good copy of 1 pack of smith-jones is left in any region; verify smith-jones"
+        )
+        assert not [each for each in asking.engine.status().alerts if "healed from others" in each.message]
+    with engine_on(home) as asking:
+        soon(lambda: [each.message for each in lost_alerts(asking)] == [told.message])
+        again = asking.ask(backup_of("smith-jones", source), ops.JobResult).job
+        assert again.state == "done"
+        back = ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True)
+        assert asking.ask(back, ops.JobResult).job.warnings == 0
+        assert describe(tmp_path / "back" / source.relative_to("/")) == describe(source)
+        asking.ask(Prune(wedding="smith-jones", keep="last 1"), PruneReport)
+        soon(lambda: lost_alerts(asking) == [])
+
+
+@pytest.mark.parametrize(
+    ("copy", "holds"),
+    [
+        (Copy("cold/london", 4096), True),
+        (Copy("hot/paris", 4096), False),  # what the healers of its own tier say counts
+        (Copy("cold/london", 4096, "bad"), False),
+        (Copy("cold/given-up", 4096), False),
+    ],
+)
+def test_a_good_copy_in_another_tier_keeps_a_pack_from_being_lost(copy: Copy, holds: bool) -> None:
+    name = f"weddings/{'0f' * 16}/packs/{'5a' * 32}"
+    locations = Locations(None)
+    try:
+        locations.record(name, Copy("hot/london", 4096, "bad"), copy)
+        assert is_elsewhere(name, "hot", {"hot/london", "hot/paris", "cold/london"}, locations) == holds
+    finally:
+        locations.close()
 
 
 @pytest.mark.parametrize("look", ["retrieve", "verify", "repair"])

@@ -86,3 +86,27 @@ def test_what_is_bad_and_then_deleted_is_owed_no_more() -> None:
         store.delete(NAME)
         heal_all(store)
         assert not store.shared.queue.of(NAME)
+
+
+def test_a_loss_is_known_only_once_every_region_has_told_and_until_a_good_copy_is_back() -> None:
+    with world(3) as made:
+        store = made.open()
+        publish(store, NAME, DATA)
+        heal_all(store)
+        spoil(made, *made.names)
+        store.shared.queue.owe(NAME, made.names, "copy", made.clock.now_ns(), on_the_way=False)
+        healer = Healer(store)
+        made.fail("gamma")
+        healer.heal(10)
+        assert not healer.lost
+        made.come_back("gamma")
+        healer.begin_again()
+        healer.heal(10)
+        assert set(healer.lost) == {NAME}
+        made.media["beta"].remove(NAME)
+        made.media["beta"].add(NAME, DATA, 0)
+        while store.shared.queue.of(NAME):
+            healer.begin_again()
+            healer.heal(10)
+        assert not healer.lost
+        assert all(made.held(each) == {NAME: DATA} for each in made.names)
