@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import IO
 
 from engine.base.errors import Conflict, Unavailable, WedSyncError
-from engine.base.invariants import check
 from engine.base.units import MIB
 from engine.storage.asking import first_error, too_few
 from engine.storage.region import Region
 from engine.storage.replication import PACK_HEAD_BYTES, Replication, closed
-from engine.storage.stores.failures import explain
-from engine.storage.stores.names import check_name
-from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectStore
+from engine.storage.stores.spooled import SpooledObject, explained_here
+from engine.storage.stores.store import ObjectStore
 
 _PIECE_BYTES = MIB
 _PACK_MAGIC, _DATA = b"WSPK", b"\x0a"  # on disk, never change
@@ -39,26 +34,31 @@ class Publications:
         self._room = threading.BoundedSemaphore(spools_max)
         self._changed = threading.Condition()
         self._open: set[Future[None]] = set()  # with the next two, guarded by `_changed`
-        self._staged: set[ReplicatedStagedObject] = set()
+        self._staged: set[SpooledObject] = set()
         self.is_closed = False
 
-    def stage(self) -> ReplicatedStagedObject:
+    def stage(self) -> SpooledObject:
         """Begin an object. Raises LimitReached, NotPermitted, Unavailable."""
-        staged = ReplicatedStagedObject(self)
-        with self._changed:
-            if not self.is_closed:
-                self._staged.add(staged)
-                return staged
-        staged.discard()
-        raise closed()
+        return SpooledObject(self)
 
-    def forget(self, staged: ReplicatedStagedObject) -> None:
-        """One of our staged objects is over. Also twice."""
+    def check_open(self) -> None:
+        """See `SpoolKeeper.check_open`."""
+        if self.is_closed:
+            raise closed()
+
+    def add_staged(self, staged: SpooledObject) -> None:
+        """See `SpoolKeeper.add_staged`."""
+        with self._changed:
+            self.check_open()
+            self._staged.add(staged)
+
+    def forget_staged(self, staged: SpooledObject) -> None:
+        """See `SpoolKeeper.forget_staged`."""
         with self._changed:
             self._staged.discard(staged)
 
-    def begin(self, spool: IO[bytes], size_bytes: int, name: str) -> Future[None]:
-        """Publish a spooled object; the file is ours from now on. Waits while many are under way."""
+    def publish_file(self, file: IO[bytes], size_bytes: int, name: str) -> Future[None]:
+        """See `SpoolKeeper.publish_file`: the future ends when a quorum of regions has it. Waits while many wait."""
         self._room.acquire()
         done: Future[None] = Future()
         done.set_running_or_notify_cancel()
@@ -67,7 +67,7 @@ class Publications:
             if not is_closed:
                 self._open.add(done)
         done.add_done_callback(self._ended)
-        publication = Publication(self, spool, size_bytes, name, done)
+        publication = Publication(self, file, size_bytes, name, done)
         try:
             if is_closed:
                 raise closed()
@@ -199,70 +199,9 @@ class Publication:
             self._all.let_go(self._spool)
 
 
-class ReplicatedStagedObject:
-    """An object that grows in a nameless file. See `StagedObject`. One writer; `discard` from any thread."""
-
-    def __init__(self, publications: Publications) -> None:
-        """Raises LimitReached, NotPermitted, Unavailable."""
-        self._publications = publications
-        self._size_bytes = 0
-        with explained_here():
-            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it is closed when this object is over
-        self._file: IO[bytes] | None = file  # None: published, discarded or failed
-
-    @property
-    def size_bytes(self) -> int:
-        """See `StagedObject.size_bytes`."""
-        return self._size_bytes
-
-    def append(self, data: memoryview) -> None:
-        """See `StagedObject.append`."""
-        check(data.nbytes % STAGE_ALIGNMENT_BYTES == 0, "what is appended is a multiple of 4,096 bytes")
-        rest = data.cast("B")
-        file = self._usable()
-        try:
-            with explained_here():
-                while rest:
-                    rest = rest[file.write(rest) :]
-        except BaseException:
-            self.discard()
-            raise
-        self._size_bytes += data.nbytes
-
-    def publish(self, name: str) -> Future[None]:
-        """See `StagedObject.publish`: the future ends when a quorum of regions has it."""
-        check_name(name)
-        file, self._file = self._usable(), None
-        self._publications.forget(self)
-        return self._publications.begin(file, self._size_bytes, name)
-
-    def discard(self) -> None:
-        """See `StagedObject.discard`; after `publish` it does nothing."""
-        file, self._file = self._file, None
-        self._publications.forget(self)
-        if file is not None:
-            file.close()
-
-    def _usable(self) -> IO[bytes]:
-        if self._publications.is_closed:
-            raise closed()
-        check(self._file is not None, "a staged object is not used after publish, discard or a failure")
-        assert self._file is not None
-        return self._file
-
-
 def is_data_pack(head: bytes) -> bool:
     """Whether these are the first bytes of a pack of data (docs/format.md, section 4), which lies in few regions."""
     return head[:4] == _PACK_MAGIC and head[5:6] == _DATA
-
-
-@contextmanager
-def explained_here() -> Iterator[None]:
-    """Turn what this machine's temporary folder refuses into our errors."""
-    try:
-        yield
-    except OSError as error:
-        raise explain(error, tempfile.gettempdir()) from error
 
 
 def _read_exactly(fd: int, buffer: memoryview, offset: int) -> None:

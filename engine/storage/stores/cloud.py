@@ -9,11 +9,10 @@ several endpoints, the next one goes on with what one stopped at.
 from __future__ import annotations
 
 import mmap
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING
 
@@ -21,10 +20,10 @@ from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, 
 from engine.base.invariants import check
 from engine.contract.status import EndpointRow
 from engine.storage.stores.endpoints import Endpoints
-from engine.storage.stores.failures import explain
 from engine.storage.stores.names import check_name, check_prefix, is_name, is_part
 from engine.storage.stores.parts import Sender, upload
-from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, Space
+from engine.storage.stores.spooled import SpooledObject
+from engine.storage.stores.store import ObjectInfo, Space
 
 if TYPE_CHECKING:
     from obstore import Bytes, ObjectMeta
@@ -51,7 +50,7 @@ class CloudStore:
         self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="wedsync-upload")
         self._room = threading.BoundedSemaphore(_QUEUE_MAX)
         self._lock = threading.Lock()
-        self._staged: set[CloudStagedObject] = set()  # guarded by `_lock`
+        self._staged: set[SpooledObject] = set()  # guarded by `_lock`
         self._is_closed = False  # only ever set, so it needs no lock
 
     @property
@@ -77,10 +76,10 @@ class CloudStore:
             if not self._holds(name, data):
                 raise
 
-    def stage(self) -> CloudStagedObject:
+    def stage(self) -> SpooledObject:
         """See `ObjectStore.stage`."""
         self.check_open()
-        return CloudStagedObject(self)
+        return SpooledObject(self)
 
     def get(self, name: str, *, limit_bytes: int) -> bytes:
         """See `ObjectStore.get`."""
@@ -151,13 +150,13 @@ class CloudStore:
         for each in staged:
             each.discard()
 
-    def add_staged(self, staged: CloudStagedObject) -> None:
+    def add_staged(self, staged: SpooledObject) -> None:
         """Keep one of our staged objects in mind until it is over. Raises Unavailable."""
         self.check_open()
         with self._lock:
             self._staged.add(staged)
 
-    def forget_staged(self, staged: CloudStagedObject) -> None:
+    def forget_staged(self, staged: SpooledObject) -> None:
         """One of our staged objects is over. Also twice."""
         with self._lock:
             self._staged.discard(staged)
@@ -279,70 +278,5 @@ class _Reading:
         self.done += len(found)
 
 
-class CloudStagedObject:
-    """An object that grows in a nameless file of this machine. See `StagedObject`. One writer."""
-
-    def __init__(self, store: CloudStore) -> None:
-        """Raises LimitReached, NotPermitted, Unavailable."""
-        self._store = store
-        self._size_bytes = 0
-        with _explained_here():
-            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it is closed when this object is over
-        self._file: IO[bytes] | None = file  # None: published, discarded or failed
-        try:
-            store.add_staged(self)
-        except Unavailable:
-            self.discard()
-            raise
-
-    @property
-    def size_bytes(self) -> int:
-        """See `StagedObject.size_bytes`."""
-        return self._size_bytes
-
-    def append(self, data: memoryview) -> None:
-        """See `StagedObject.append`."""
-        check(data.nbytes % STAGE_ALIGNMENT_BYTES == 0, "what is appended is a multiple of 4,096 bytes")
-        rest = data.cast("B")
-        file = self._usable()
-        try:
-            with _explained_here():
-                while rest:
-                    rest = rest[file.write(rest) :]
-        except BaseException:
-            self.discard()
-            raise
-        self._size_bytes += data.nbytes
-
-    def publish(self, name: str) -> Future[None]:
-        """See `StagedObject.publish`."""
-        check_name(name)
-        file, self._file = self._usable(), None
-        self._store.forget_staged(self)
-        return self._store.publish_file(file, self._size_bytes, name)
-
-    def discard(self) -> None:
-        """See `StagedObject.discard`; after `publish` it does nothing."""
-        file, self._file = self._file, None
-        self._store.forget_staged(self)
-        if file is not None:
-            file.close()
-
-    def _usable(self) -> IO[bytes]:
-        self._store.check_open()
-        check(self._file is not None, "a staged object is not used after publish, discard or a failure")
-        assert self._file is not None
-        return self._file
-
-
 def _info(entry: ObjectMeta) -> ObjectInfo:
     return ObjectInfo(entry["path"], entry["size"], round(entry["last_modified"].timestamp() * 1e9))
-
-
-@contextmanager
-def _explained_here() -> Iterator[None]:
-    """Turn what this machine's temporary folder refuses into our errors."""
-    try:
-        yield
-    except OSError as error:
-        raise explain(error, tempfile.gettempdir()) from error
