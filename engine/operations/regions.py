@@ -73,6 +73,7 @@ class Regional:
         self._offload = means.offload
         self._healers: dict[Tier, Healer] = {}
         self._stack: Stack | None = None
+        self._begun_ns = means.clock.now_ns()
         self._try_again_s = 0.0
         self._read_s: dict[str, float] = {}  # folder → when its small objects are read again
         self._compared_s: dict[str, float] = {}  # folder → when its regions were compared last
@@ -247,13 +248,21 @@ class Regional:
         )
 
     def alerts(self, settings: Settings) -> tuple[AlertRow, ...]:
-        """A region that fails, copies that are bad, packs that are lost, copies that are late."""
+        """Too few regions; a region that fails, copies that are bad, packs that are lost, copies that are late."""
         shown = self.shown(settings)
         if shown is None:
             return ()
         now_ns = self._clock.now_ns()
         late_ns = round(parse_span(settings.replication.safe_deadline) * 1e9)
         rows: list[AlertRow] = [*self.locking.alerts(settings.regions)]
+        wanted, count = settings.replication.copies, shown.copies
+        if count < wanted:
+            named = "1 region is named" if count == 1 else f"{count} regions are named"
+            words = (
+                f"replication.copies is {wanted}, and {named}: no pack has more copies than that; "
+                f"name another region in config.toml, or set replication.copies to {count}"
+            )
+            rows.append(_alert("copies", "warning", self._begun_ns, "copies", words))
         for row in shown.regions:
             if row.failing_since_ns is not None:
                 words = f"the region {row.region} fails: {row.failure}; what it misses is healed when it is back"

@@ -294,3 +294,17 @@ def test_a_region_that_was_given_up_has_no_copies(tmp_path: Path) -> None:
         listed = asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList)
         assert listed.fewest == 2
         assert [row.place for row in listed.places] == ["hot/london", "hot/paris"]
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, "1 region is named"), (2, "2 regions are named"), (3, "")])
+def test_more_copies_than_there_are_regions_are_told(tmp_path: Path, count: int, named: str) -> None:
+    """Three are wanted where nobody says otherwise."""
+    with engine_on(home_in_regions(tmp_path, NAMES[:count])) as asking:
+        soon(lambda: len(rows(asking)) == count)
+        told = [each for each in asking.engine.status().alerts if each.id == "copies"]
+        assert [(each.level, each.subject) for each in told] == ([("warning", "copies")] if named else [])
+        assert all(
+            each.message == f"replication.copies is 3, and {named}: no pack has more copies than that; "
+            f"name another region in config.toml, or set replication.copies to {count}"
+            for each in told
+        )
