@@ -19,7 +19,8 @@ from engine.base.metrics import NO_SPREAD, RollingHistogram, Spread
 from engine.storage.cache.blocks import BLOCK_BYTES, Block, MemoryBlocks
 from engine.storage.cache.fifo import BlockKey
 from engine.storage.cache.slots import DiskBlocks
-from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+from engine.storage.stores.forwarding import ForwardingStore
+from engine.storage.stores.store import ObjectStore
 
 LATENCY_WINDOW_S = 600.0
 MEMORY_HITS_A_SAMPLE = 16
@@ -110,8 +111,8 @@ class BlockCache:
             self.memory.drop(key)
 
 
-class CachedStore:
-    """A store whose parts are read through a cache. See `ObjectStore` for what the methods promise."""
+class CachedStore(ForwardingStore):
+    """A store whose parts are read through a cache; whole objects are not cached."""
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class CachedStore:
         may_keep: Callable[[str], bool] | None = None,
     ) -> None:
         """`may_keep`: whether parts of an object may lie on this machine at all; None: of every object."""
-        self._store = store
+        super().__init__(store)
         self._may_keep = may_keep
         self._cache = cache
         self._clock = clock
@@ -130,11 +131,6 @@ class CachedStore:
         self._lock = threading.Lock()
         self._hits = [0, 0, 0]  # from memory, disk, store; with the next, guarded by `_lock`
         self._latency = [RollingHistogram(window_s=LATENCY_WINDOW_S) for _ in range(3)]
-
-    @property
-    def url(self) -> str:
-        """See `ObjectStore.url`."""
-        return self._store.url
 
     def figures(self) -> CacheFigures:
         """What was read so far through this store."""
@@ -226,45 +222,15 @@ class CachedStore:
             for each in range(3):
                 self._hits[each] += counts[each]
 
-    # --- what goes through ---
-
-    def put(self, name: str, data: bytes) -> None:
-        """See `ObjectStore.put`."""
-        self._store.put(name, data)
-
-    def stage(self) -> StagedObject:
-        """See `ObjectStore.stage`."""
-        return self._store.stage()
-
-    def get(self, name: str, *, limit_bytes: int) -> bytes:
-        """See `ObjectStore.get`; whole objects are not cached."""
-        return self._store.get(name, limit_bytes=limit_bytes)
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """See `ObjectStore.list`."""
-        return self._store.list(prefix)
-
-    def folders(self, prefix: str) -> tuple[str, ...]:
-        """See `ObjectStore.folders`."""
-        return self._store.folders(prefix)
-
-    def stat(self, name: str) -> ObjectInfo:
-        """See `ObjectStore.stat`."""
-        return self._store.stat(name)
-
     def delete(self, name: str) -> None:
         """See `ObjectStore.delete`; its blocks go too."""
-        self._store.delete(name)
+        super().delete(name)
         self._cache.forget(name)
-
-    def space(self) -> Space:
-        """See `ObjectStore.space`."""
-        return self._store.space()
 
     def close(self) -> None:
         """See `ObjectStore.close`. The cache is its owner's to close."""
         self._is_closed = True
-        self._store.close()
+        super().close()
 
 
 class _Part(msgspec.Struct, frozen=True):

@@ -17,76 +17,52 @@ from engine.base.clock import Clock
 from engine.base.errors import IntegrityError, NotFound, WedSyncError
 from engine.contract.status import EndpointRow
 from engine.storage.locations import Copy, CopyState, Locations, pack_of
-from engine.storage.stores.store import InOrder, ObjectInfo, ObjectStore, Space, StagedObject
+from engine.storage.stores.forwarding import ForwardingStage, ForwardingStore
+from engine.storage.stores.store import InOrder, ObjectStore, StagedObject
 
 _LOG = logging.getLogger(__name__)
 
 
-class PlacedStore:
+class PlacedStore(ForwardingStore):
     """A store whose packs a catalog knows."""
 
     def __init__(self, store: ObjectStore, place: str, locations: Locations, clock: Clock) -> None:
-        self._store = store
+        super().__init__(store)
         self.place = place
         self._locations = locations
         self._clock = clock
 
-    @property
-    def url(self) -> str:
-        """See `ObjectStore.url`."""
-        return self._store.url
-
     def put(self, name: str, data: bytes) -> None:
         """See `ObjectStore.put`."""
-        self._store.put(name, data)
+        super().put(name, data)
         self._note_written(name, len(data))
 
     def stage(self) -> StagedObject:
         """See `ObjectStore.stage`."""
-        return _PlacedStage(self._store.stage(), self._note_written)
+        return _PlacedStage(super().stage(), self._note_written)
 
     def get(self, name: str, *, limit_bytes: int) -> bytes:
         """See `ObjectStore.get`."""
         with self._noting(name):
-            return self._store.get(name, limit_bytes=limit_bytes)
+            return super().get(name, limit_bytes=limit_bytes)
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """See `ObjectStore.read_into`."""
         with self._noting(name):
-            self._store.read_into(name, offset, buffer)
+            super().read_into(name, offset, buffer)
 
     def read_order(self, names: Sequence[str]) -> Sequence[str]:
         """See `InOrder.read_order`; where the store below has no order, as they are."""
         return self._store.read_order(names) if isinstance(self._store, InOrder) else names
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """See `ObjectStore.list`."""
-        return self._store.list(prefix)
-
-    def folders(self, prefix: str) -> tuple[str, ...]:
-        """See `ObjectStore.folders`."""
-        return self._store.folders(prefix)
-
-    def stat(self, name: str) -> ObjectInfo:
-        """See `ObjectStore.stat`."""
-        return self._store.stat(name)
-
     def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""
         try:
-            self._store.delete(name)
+            super().delete(name)
         except NotFound:
             self._keep(name, lambda: self._locations.forget(name, self.place))
             raise
         self._keep(name, lambda: self._locations.forget(name, self.place))
-
-    def space(self) -> Space:
-        """See `ObjectStore.space`."""
-        return self._store.space()
-
-    def close(self) -> None:
-        """See `ObjectStore.close`."""
-        self._store.close()
 
     def endpoints(self) -> tuple[EndpointRow, ...]:
         """The ways to the store, where it lies in a bucket; none for any other."""
@@ -130,20 +106,13 @@ class PlacedStore:
             _LOG.warning("the copy catalog was not told of %s in %s: %s", name, self.place, error.line())
 
 
-class _PlacedStage:
+class _PlacedStage(ForwardingStage):
     def __init__(self, staged: StagedObject, note: Callable[[str, int], None]) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._note = note
 
-    @property
-    def size_bytes(self) -> int:
-        return self._staged.size_bytes
-
-    def append(self, data: memoryview) -> None:
-        self._staged.append(data)
-
     def publish(self, name: str) -> Future[None]:
-        size_bytes = self._staged.size_bytes
+        size_bytes = self.size_bytes
         told: Future[None] = Future()
         told.set_running_or_notify_cancel()
 
@@ -155,8 +124,5 @@ class _PlacedStage:
             self._note(name, size_bytes)
             told.set_result(None)
 
-        self._staged.publish(name).add_done_callback(done)
+        super().publish(name).add_done_callback(done)
         return told
-
-    def discard(self) -> None:
-        self._staged.discard()

@@ -7,13 +7,12 @@ work asks first (`wait_s`), and says how much a piece of work may move while it 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
 
 from engine.base.bucket import TokenBucket
 from engine.base.clock import Clock
 from engine.base.invariants import check
-from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+from engine.storage.stores.forwarding import ForwardingStage, ForwardingStore
+from engine.storage.stores.store import ObjectStore, StagedObject
 
 
 class Meter:
@@ -67,78 +66,39 @@ class Meter:
             self._bucket.take(size_bytes)
 
 
-class MeteredStore:
+class MeteredStore(ForwardingStore):
     """A store whose bytes a meter counts."""
 
     def __init__(self, store: ObjectStore, meter: Meter) -> None:
-        self._store = store
+        super().__init__(store)
         self._meter = meter
-
-    @property
-    def url(self) -> str:
-        """See `ObjectStore.url`."""
-        return self._store.url
 
     def put(self, name: str, data: bytes) -> None:
         """See `ObjectStore.put`."""
-        self._store.put(name, data)
+        super().put(name, data)
         self._meter.written(len(data))
 
     def stage(self) -> StagedObject:
         """See `ObjectStore.stage`."""
-        return _MeteredStage(self._store.stage(), self._meter)
+        return _MeteredStage(super().stage(), self._meter)
 
     def get(self, name: str, *, limit_bytes: int) -> bytes:
         """See `ObjectStore.get`."""
-        data = self._store.get(name, limit_bytes=limit_bytes)
+        data = super().get(name, limit_bytes=limit_bytes)
         self._meter.read(len(data))
         return data
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         """See `ObjectStore.read_into`."""
-        self._store.read_into(name, offset, buffer)
+        super().read_into(name, offset, buffer)
         self._meter.read(buffer.nbytes)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """See `ObjectStore.list`."""
-        return self._store.list(prefix)
 
-    def folders(self, prefix: str) -> tuple[str, ...]:
-        """See `ObjectStore.folders`."""
-        return self._store.folders(prefix)
-
-    def stat(self, name: str) -> ObjectInfo:
-        """See `ObjectStore.stat`."""
-        return self._store.stat(name)
-
-    def delete(self, name: str) -> None:
-        """See `ObjectStore.delete`."""
-        self._store.delete(name)
-
-    def space(self) -> Space:
-        """See `ObjectStore.space`."""
-        return self._store.space()
-
-    def close(self) -> None:
-        """See `ObjectStore.close`."""
-        self._store.close()
-
-
-class _MeteredStage:
+class _MeteredStage(ForwardingStage):
     def __init__(self, staged: StagedObject, meter: Meter) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._meter = meter
 
-    @property
-    def size_bytes(self) -> int:
-        return self._staged.size_bytes
-
     def append(self, data: memoryview) -> None:
-        self._staged.append(data)
+        super().append(data)
         self._meter.written(data.nbytes)
-
-    def publish(self, name: str) -> Future[None]:
-        return self._staged.publish(name)
-
-    def discard(self) -> None:
-        self._staged.discard()

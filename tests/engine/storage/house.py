@@ -6,7 +6,7 @@ Processes die before any deed, media rot and lose copies, an archive is read onl
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from blake3 import blake3
@@ -20,9 +20,10 @@ from engine.storage.placed import PlacedStore
 from engine.storage.placement import Goal
 from engine.storage.recheck import Rechecker
 from engine.storage.stack import Stack
+from engine.storage.stores.forwarding import ForwardingStage, ForwardingStore
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
 from engine.storage.stores.metered import Meter, MeteredStore
-from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
+from engine.storage.stores.store import ObjectInfo, ObjectStore, StagedObject
 from engine.storage.tiered import TieredStore
 from tests.suites.object_store import publish
 
@@ -33,19 +34,15 @@ class Killed(BaseException):
     """The process is gone, just before something would have been done."""
 
 
-class Frail:
+class Frail(ForwardingStore):
     """A memory store that dies before its n-th deed from now, and reads nothing that is archived and not recalled."""
 
     def __init__(self, objects: MemoryObjects, fuse: list[int], archived: set[str], rot: list[MemoryObjects]) -> None:
-        self._store = MemoryStore(objects)
+        super().__init__(MemoryStore(objects))
         self._objects = objects
         self._rot = rot
         self._fuse = fuse
         self._archived = archived
-
-    @property
-    def url(self) -> str:
-        return self._store.url
 
     def _burn(self) -> None:
         if self._fuse:
@@ -59,11 +56,11 @@ class Frail:
 
     def put(self, name: str, data: bytes) -> None:
         self._burn()
-        self._store.put(name, data)
+        super().put(name, data)
 
     def stage(self) -> StagedObject:
         self._burn()
-        return _FrailStage(self._store.stage(), self._burn, self._rotten)
+        return _FrailStage(super().stage(), self._burn, self._rotten)
 
     def _rotten(self, name: str) -> None:
         """What was just published is no longer what it was, if this medium is to rot."""
@@ -74,57 +71,38 @@ class Frail:
     def get(self, name: str, *, limit_bytes: int) -> bytes:
         self._burn()
         self._refuse_archived(name)
-        return self._store.get(name, limit_bytes=limit_bytes)
+        return super().get(name, limit_bytes=limit_bytes)
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
         self._burn()
         self._refuse_archived(name)
-        self._store.read_into(name, offset, buffer)
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        return self._store.list(prefix)
-
-    def folders(self, prefix: str) -> tuple[str, ...]:
-        return self._store.folders(prefix)
+        super().read_into(name, offset, buffer)
 
     def stat(self, name: str) -> ObjectInfo:
         self._burn()
-        return self._store.stat(name)
+        return super().stat(name)
 
     def delete(self, name: str) -> None:
         self._burn()
-        self._store.delete(name)
+        super().delete(name)
         self._archived.discard(name)
 
-    def space(self) -> Space:
-        return self._store.space()
 
-    def close(self) -> None:
-        self._store.close()
-
-
-class _FrailStage:
+class _FrailStage(ForwardingStage):
     def __init__(self, staged: StagedObject, burn: Callable[[], None], rotten: Callable[[str], None]) -> None:
-        self._staged = staged
+        super().__init__(staged)
         self._burn = burn
         self._rotten = rotten
 
-    @property
-    def size_bytes(self) -> int:
-        return self._staged.size_bytes
-
     def append(self, data: memoryview) -> None:
         self._burn()
-        self._staged.append(data)
+        super().append(data)
 
     def publish(self, name: str) -> Future[None]:
         self._burn()
-        published = self._staged.publish(name)
+        published = super().publish(name)
         self._rotten(name)
         return published
-
-    def discard(self) -> None:
-        self._staged.discard()
 
 
 def spoil(objects: MemoryObjects, name: str) -> None:
