@@ -1,8 +1,9 @@
-"""A service of S3 for all tests of a run that want one: starting it takes longer than what is asked of it."""
+"""Services of S3 for the tests that want one, and the keys to them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,26 @@ from tests.s3_servers import S3Server
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Moto, which knows storage classes; whoever uses it keeps to a prefix of its own."""
+    """Moto, which knows storage classes, for the whole run; whoever uses it keeps to a prefix of its own."""
     with s3_servers.moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def weed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the SeaweedFS of a module keeps its things."""
+    return tmp_path_factory.mktemp("weed")
+
+
+@pytest.fixture(scope="module")
+def weed(weed_folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS, which checks signatures, for one module."""
+    with s3_servers.seaweed(weed_folder) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of both in the environment."""
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ import pytest
 from engine.base.errors import Conflict, NotFound, NotPermitted, UsageError
 from engine.contract import operations as ops
 from engine.contract import steering
-from tests import s3_servers
 from tests.engine.operations.conftest import Asking, fresh_wedding
 from tests.s3_servers import S3Server
 from tests.uploads import Place
 
+pytestmark = pytest.mark.usefixtures("s3_keys")
 _numbers = iter(range(10_000))
 CONTENTS = {
     "DCIM/100 CANON/IMG_0001.CR3": random.Random(1).randbytes(300_000),
@@ -24,18 +23,6 @@ CONTENTS = {
     "caf é.txt": b"small",
     "other.txt": b"small too",
 }
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,25 +16,15 @@ from engine.jobs.records import Documents
 from engine.operations.keeping import LockDocument
 from engine.operations.locking import TRY_AGAIN_S, Locking
 from engine.storage.stores.open import open_store
-from tests import s3_servers
 from tests.engine.storage.test_locks import DAYS, Bucket
 from tests.s3_servers import S3Server
 
 DAY_S = 86_400.0
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
-        yield server
-
-
-async def test_locks_are_renewed_each_quarter_of_their_time_and_failures_told(
-    service: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    good, bad = Bucket(service), Bucket(service, default_days=None)
+@pytest.mark.usefixtures("s3_keys")
+async def test_locks_are_renewed_each_quarter_of_their_time_and_failures_told(weed: S3Server) -> None:
+    good, bad = Bucket(weed), Bucket(weed, default_days=None)
     store = open_store(good.url, create=False)
     store.put("config/1", b"sealed")
     store.close()

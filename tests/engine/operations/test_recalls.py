@@ -172,12 +172,11 @@ def test_a_move_up_recalls_first(shelved: Asking) -> None:
     assert packs_in(shelved, "warm", NAME)
 
 
+@pytest.mark.usefixtures("s3_keys")
 def test_an_archive_class_of_s3_is_read_back_before_and_recalled_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against moto: 5 hours at the usual speed are more than the objective of 4, so the dearer one is chosen."""
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with s3_servers.moto(tmp_path) as server:
         cold = f'recall = "s3-restore"\narchive_class = "GLACIER"\nurl = "{server.url("cold")}"\n'
@@ -201,9 +200,8 @@ def test_an_archive_class_of_s3_is_read_back_before_and_recalled_after(
             assert (plan.packs_recalled, plan.cost) == (0, 0.0)
 
 
-def test_a_cold_tier_that_is_away_stops_no_backup_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("s3_keys")
+def test_a_cold_tier_that_is_away_stops_no_backup_and_is_told(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "new.jpg").write_bytes(b"new")
     away = 'url = "s3://weddings/cold?endpoint=http://127.0.0.1:1&endpoint=http://127.0.0.1:2"\n'

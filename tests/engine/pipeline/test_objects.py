@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -15,23 +14,11 @@ from engine.pipeline.objects import ObjectItem, Origin, open_source, reading_ahe
 from engine.pipeline.source import SourceProblem
 from engine.pipeline.walk import WalkWarning
 from engine.repository.entry import KIND_NAMES
-from tests import s3_servers
 from tests.s3_servers import BUCKET, S3Server
 from tests.uploads import Place
 
+pytestmark = pytest.mark.usefixtures("s3_keys")
 _numbers = iter(range(10_000))
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
-        yield server
 
 
 @pytest.fixture(params=["weed", "moto"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator
 
 import boto3
 import pytest
@@ -14,24 +13,12 @@ from engine.base.errors import NotPermitted
 from engine.storage import locks
 from engine.storage.locks import Locks
 from engine.storage.stores.open import open_store
-from tests import s3_servers
 from tests.s3_servers import S3Server
 from tests.suites.object_store import publish
 
+pytestmark = pytest.mark.usefixtures("s3_keys")
 DAYS = 30
 _buckets = (f"locked-{number}" for number in itertools.count())
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
 
 
 class Bucket:
@@ -56,9 +43,9 @@ class Bucket:
         return until
 
 
-def test_the_day_of_every_object_is_moved_on_page_by_page(service: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_day_of_every_object_is_moved_on_page_by_page(weed: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "PAGE", 2)
-    bucket, clock = Bucket(service), FakeClock()
+    bucket, clock = Bucket(weed), FakeClock()
     names = [f"snapshots/{number}" for number in range(3)] + ["packs/1"]
     store = open_store(bucket.url, create=False)
     for name in names[:3]:
@@ -74,8 +61,8 @@ def test_the_day_of_every_object_is_moved_on_page_by_page(service: S3Server, mon
     assert {bucket.until(name) for name in names} == {wanted}
 
 
-def test_what_is_locked_cannot_be_deleted_for_good(service: S3Server) -> None:
-    bucket = Bucket(service)
+def test_what_is_locked_cannot_be_deleted_for_good(weed: S3Server) -> None:
+    bucket = Bucket(weed)
     store = open_store(bucket.url, create=False)
     store.put("snapshots/1", b"sealed")
     store.close()
@@ -85,8 +72,8 @@ def test_what_is_locked_cannot_be_deleted_for_good(service: S3Server) -> None:
 
 
 @pytest.mark.parametrize("days", [None, DAYS - 1])
-def test_a_bucket_that_does_not_lock_what_is_new_is_refused(service: S3Server, days: int | None) -> None:
-    renewing = Locks(Bucket(service, default_days=days).url, DAYS, FakeClock())
+def test_a_bucket_that_does_not_lock_what_is_new_is_refused(weed: S3Server, days: int | None) -> None:
+    renewing = Locks(Bucket(weed, default_days=days).url, DAYS, FakeClock())
     with pytest.raises(NotPermitted, match="does not lock what is new"):
         renewing.check()
     renewing.close()

@@ -29,6 +29,7 @@ from tests.suites.object_store import pattern
 from tests.trees import build, describe, file
 from tests.vaults import Bench
 
+pytestmark = pytest.mark.usefixtures("s3_keys")
 STUCK_S = 1.0
 
 
@@ -37,12 +38,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A region that answers nothing is waited for more shortly."""
     for module in (asking, region, replicas, replication):
         monkeypatch.setattr(module, "STUCK_S", STUCK_S)
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,24 +17,12 @@ from engine.pipeline.targets.bucket import BucketTarget
 from engine.repository.entry import FIFO, FOLDER, SYMLINK, Entry
 from engine.storage.stores import objects
 from engine.storage.stores.buckets import open_objects
-from tests import s3_servers
 from tests.s3_servers import S3Server
 from tests.suites.restore_target import RestoreTargetSuite, entry
 from tests.uploads import Place
 
+pytestmark = pytest.mark.usefixtures("s3_keys")
 _numbers = iter(range(10_000))
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
-        yield server
 
 
 def _target(place: Place, overwrite: Literal["ask", "never", "changed", "always"] = "ask") -> BucketTarget:

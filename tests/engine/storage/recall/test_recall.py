@@ -16,7 +16,6 @@ from engine.storage.recall.driver import NoRecall, Offer, chosen
 from engine.storage.recall.s3 import S3Restore, standing_of
 from engine.storage.stores.memory import MemoryStore
 from engine.storage.stores.open import open_store
-from tests import s3_servers
 from tests.s3_servers import S3Server
 from tests.suites.object_store import pattern, publish
 from tests.suites.recall_driver import NOWHERE, Place, RecallDriverSuite
@@ -28,16 +27,8 @@ ROBOT = (sys.executable, str(Path(__file__).with_name("robot.py")))
 _prefixes = (f"recall-{number}" for number in itertools.count())
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
-def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+def _keys(s3_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 

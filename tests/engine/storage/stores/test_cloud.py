@@ -25,19 +25,8 @@ from tests.suites.object_store import ObjectStoreSuite, OpenEngine, pattern, pub
 from tests.trees import describe
 from tests.vaults import Bench
 
+pytestmark = pytest.mark.usefixtures("s3_keys")
 _prefixes = (f"trial-{number}/store" for number in itertools.count())
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_servers.seaweed(tmp_path_factory.mktemp("weed")) as server:
-        yield server
 
 
 def engines_on(server: S3Server) -> Iterator[OpenEngine]:

@@ -38,17 +38,6 @@ if TYPE_CHECKING:
 _prefixes = (f"ways-{number}" for number in itertools.count())
 
 
-@pytest.fixture(scope="module")
-def weed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("weed")
-
-
-@pytest.fixture(scope="module")
-def weed(weed_folder: Path) -> Iterator[S3Server]:
-    with s3_servers.seaweed(weed_folder) as server:
-        yield server
-
-
 class Ways:
     """Endpoints that answer as they are told, at rates they are told."""
 
