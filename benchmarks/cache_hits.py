@@ -8,12 +8,8 @@ is wanted latest) are counted on the same trace with as much room.
 
 from __future__ import annotations
 
-import bisect
-import heapq
-import itertools
 import random
 import time
-from collections import OrderedDict
 from pathlib import Path
 
 from benchmarks.report import Report
@@ -23,6 +19,7 @@ from engine.storage.cache.blocks import MemoryBlocks
 from engine.storage.cache.slots import DiskBlocks
 from engine.storage.cached import BlockCache, CachedStore
 from engine.storage.stores.memory import MemoryStore
+from tests import caches
 
 OBJECTS = 2_000
 EXPONENT = 0.9
@@ -40,7 +37,8 @@ def measure(folder: Path, report: Report, *, short: bool) -> None:
     report.say(f"Zipf trace: exponent {EXPONENT}, {OBJECTS} objects of 16 KiB, {len(trace)} reads")
     for share in SHARES:
         room = round(OBJECTS * share)
-        ours, lru, best = hit_rate(trace, room), lru_rate(trace, room), belady_rate(trace, room)
+        ours = hit_rate(trace, room)
+        lru, best = caches.lru_hits(trace, room) / len(trace), caches.belady_hits(trace, room) / len(trace)
         name = f"cache of {share:.0%} of the objects"
         report.add(f"{name}: hit rate", 98.0 if share == 1 and not short else None, ours * 100, "%", at_least=True)
         report.add(f"{name}: ÷ LRU's ({lru:.1%})", 1.0, ours / lru, "×", at_least=True)
@@ -55,9 +53,9 @@ def measure(folder: Path, report: Report, *, short: bool) -> None:
 def zipf_trace(reads: int, *, seed: int) -> list[int]:
     """Numbers of objects, in the order in which they are read."""
     chance = random.Random(seed)
-    heights = list(itertools.accumulate((rank + 1) ** -EXPONENT for rank in range(OBJECTS)))
     numbers = chance.sample(range(OBJECTS), OBJECTS)
-    return [numbers[bisect.bisect_left(heights, chance.random() * heights[-1])] for _ in range(reads)]
+    ranks = caches.zipf_trace(OBJECTS, EXPONENT, reads, chance=chance)
+    return [numbers[rank] for rank in ranks]
 
 
 def hit_rate(trace: list[int], room: int) -> float:
@@ -72,43 +70,6 @@ def hit_rate(trace: list[int], room: int) -> float:
         assert int.from_bytes(buffer[:4], "little") == number
     figures = cached.figures()
     return figures.memory_hits / (figures.memory_hits + figures.misses)
-
-
-def lru_rate(trace: list[int], room: int) -> float:
-    """Of a cache that lets go of what was read longest ago."""
-    kept: OrderedDict[int, None] = OrderedDict()
-    hits = 0
-    for number in trace:
-        if number in kept:
-            kept.move_to_end(number)
-            hits += 1
-            continue
-        kept[number] = None
-        if len(kept) > room:
-            kept.popitem(last=False)
-    return hits / len(trace)
-
-
-def belady_rate(trace: list[int], room: int) -> float:
-    """Of a cache that knows what comes: the most that any can reach."""
-    following, seen = [0] * len(trace), dict.fromkeys(range(OBJECTS), len(trace))
-    for at in range(len(trace) - 1, -1, -1):
-        following[at], seen[trace[at]] = seen[trace[at]], at
-    kept: dict[int, int] = {}  # object → when it is wanted next
-    latest: list[tuple[int, int]] = []  # a heap by that, which also holds what is out of date
-    hits = 0
-    for number, wanted_at in zip(trace, following, strict=True):
-        if number in kept:
-            hits += 1
-        elif len(kept) >= room:
-            while kept.get(latest[0][1]) != -latest[0][0]:
-                heapq.heappop(latest)
-            if -latest[0][0] <= wanted_at:
-                continue  # the new one is wanted latest: it is not kept
-            del kept[heapq.heappop(latest)[1]]
-        kept[number] = wanted_at
-        heapq.heappush(latest, (-wanted_at, number))
-    return hits / len(trace)
 
 
 def memory_read_us() -> tuple[float, float]:

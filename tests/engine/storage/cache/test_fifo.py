@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import random
-from collections import OrderedDict
 
 import pytest
 from hypothesis import given
@@ -13,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.base.invariants import BrokenInvariant
 from engine.storage.cache.fifo import S3Fifo
+from tests.caches import lru_hits, zipf_trace
 
 _keys = st.tuples(st.sampled_from(["a/1", "a/2", "b/1"]), st.integers(0, 3))
 _steps = st.one_of(
@@ -84,9 +82,7 @@ def test_blocks_of_an_earlier_life_outlast_new_ones_that_are_used_once() -> None
 @pytest.mark.parametrize("exponent", [0.7, 0.9, 1.1])
 @pytest.mark.parametrize("room", [20, 100, 500, 2000])
 def test_a_zipf_trace_is_never_served_worse_than_by_lru(exponent: float, room: int) -> None:
-    chance = random.Random(room)
-    heights = list(itertools.accumulate((rank + 1) ** -exponent for rank in range(2000)))
-    trace = [bisect.bisect_left(heights, chance.random() * heights[-1]) for _ in range(10_000)]
+    trace = zipf_trace(2000, exponent, 10_000, chance=random.Random(room))
     cache = S3Fifo[int](room)
     hits = 0
     for number in trace:
@@ -94,7 +90,7 @@ def test_a_zipf_trace_is_never_served_worse_than_by_lru(exponent: float, room: i
             hits += 1
         else:
             cache.add(("x", number), 1, 1)
-    assert hits >= _hits_of_lru(trace, room)
+    assert hits >= lru_hits(trace, room)
 
 
 def test_an_empty_cache_lets_nothing_go_and_a_block_that_is_too_large_is_refused() -> None:
@@ -103,17 +99,3 @@ def test_an_empty_cache_lets_nothing_go_and_a_block_that_is_too_large_is_refused
         cache.evict()
     with pytest.raises(BrokenInvariant):
         cache.add(("a", 0), 0, 11)
-
-
-def _hits_of_lru(trace: list[int], room: int) -> int:
-    kept: OrderedDict[int, None] = OrderedDict()
-    hits = 0
-    for number in trace:
-        if number in kept:
-            kept.move_to_end(number)
-            hits += 1
-            continue
-        kept[number] = None
-        if len(kept) > room:
-            kept.popitem(last=False)
-    return hits
