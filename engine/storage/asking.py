@@ -14,6 +14,7 @@ from engine.storage.agreement import Answer, Reply
 from engine.storage.region import STUCK_S, Region
 from engine.storage.stores.store import ObjectInfo, ObjectStore
 from engine.storage.tombstones import TOMBSTONES
+from engine.storage.whole import hash_of
 
 
 def create(name: str, data: bytes, store: ObjectStore) -> Answer:
@@ -62,7 +63,7 @@ def begun(prefix: str, store: ObjectStore) -> Listing:
 def hashed(name: str, store: ObjectStore, *, limit_bytes: int) -> bytes:
     """An object that is named by its hash. Raises NotFound; IntegrityError when it has another."""
     data = store.get(name, limit_bytes=limit_bytes)
-    if blake3(data).hexdigest() != name.rpartition("/")[2]:
+    if blake3(data).hexdigest() != hash_of(name):
         raise IntegrityError(f"{name} does not have the hash that is its name", "run verify")
     return data
 
