@@ -25,6 +25,7 @@ from engine.pipeline.verify import VerifyOutcome, VerifyRun
 from engine.repository.damaged import Copies, DamagedPacks
 from engine.repository.entry import Entry
 from engine.repository.keyring import KdfCost
+from engine.repository.reach import Reach, stored_packs
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
 from engine.repository.snapshot import Snapshot
@@ -181,3 +182,13 @@ class Bench:
         """All entries of a snapshot."""
         with self.repository.vault(wedding) as vault:
             return list(vault.entries(snapshot))
+
+
+def check_nothing_is_left(vault: WeddingVault) -> None:
+    """The store holds exactly the packs that snapshots reach, and no mark names any."""
+    reach = Reach()
+    for item in vault.snapshots(partial=True):
+        reach.add(vault, item)
+    held = vault.index.held(reach.keys)
+    assert stored_packs(vault).keys() == {name for name, each in held.items() if each.wanted_chunks}
+    assert vault.marked() == frozenset()

@@ -12,8 +12,8 @@ from pathlib import Path
 from engine.pipeline.pool import Buffers
 from engine.pipeline.prune import Engaged, PruneRun
 from engine.repository import pruning, retention
-from engine.repository.reach import Reach, stored_packs
 from engine.repository.snapshot import Snapshot
+from tests import vaults
 from tests.vaults import WEDDING, Bench, LaterClock, new_job
 
 DAY_NS = 86_400 * 10**9
@@ -74,9 +74,4 @@ def run_prune(bench: Bench) -> None:
 def check_nothing_is_left(bench: Bench) -> None:
     """The store holds exactly the packs that snapshots reach, and no mark names any."""
     with bench.repository.vault(WEDDING) as vault:
-        reach = Reach()
-        for item in vault.snapshots(partial=True):
-            reach.add(vault, item)
-        held = vault.index.held(reach.keys)
-        assert stored_packs(vault).keys() == {name for name, each in held.items() if each.wanted_chunks}
-        assert vault.marked() == frozenset()
+        vaults.check_nothing_is_left(vault)

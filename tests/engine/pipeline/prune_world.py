@@ -22,13 +22,13 @@ from engine.pipeline.prune import Engaged, PruneRun
 from engine.repository import pruning, retention
 from engine.repository.entry import Entry
 from engine.repository.manifest import SegmentRef, encode_segment
-from engine.repository.reach import Reach, stored_packs
 from engine.repository.repository import Home, Repository
 from engine.repository.seen import SeenNumbers
 from engine.repository.snapshot import Snapshot
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
+from tests import vaults
 from tests.engine.repository import parts
 from tests.vaults import WEDDING
 
@@ -296,12 +296,7 @@ class World:
     def check_nothing_is_left(self) -> None:
         """The store holds exactly the packs that snapshots reach, and no mark names any."""
         with self.stranger() as vault:
-            reach = Reach()
-            for item in vault.snapshots(partial=True):
-                reach.add(vault, item)
-            held = vault.index.held(reach.keys)
-            assert stored_packs(vault).keys() == {name for name, each in held.items() if each.wanted_chunks}
-            assert vault.marked() == frozenset()
+            vaults.check_nothing_is_left(vault)
 
     @contextlib.contextmanager
     def stranger(self) -> Iterator[WeddingVault]:
