@@ -66,12 +66,13 @@ class Companion:
     """Begun when it pays; what it is asked for in vain is None."""
 
     def __init__(self, unit_bytes: int) -> None:
-        """Nothing is begun yet. Where memory cannot be shared (a limit on the size of files is one on that, too) it
-        is the stream's alone, and no companion is begun.
+        """Nothing is begun yet. Where memory cannot be shared (a limit on the size of files is one on that, too, and
+        it takes descriptors) it is the stream's alone, and no companion is begun.
         """
         size_bytes = unit_bytes + ROOM_BYTES
-        self._memory_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
+        self._memory_fd = -1
         try:
+            self._memory_fd = os.memfd_create("wedsync-unit", os.MFD_CLOEXEC)
             os.ftruncate(self._memory_fd, size_bytes)
             memory = memoryview(mmap.mmap(self._memory_fd, size_bytes))
             can_share = True
@@ -123,7 +124,8 @@ class Companion:
         """Its stream ends."""
         self._let_go()
         self._is_of_use = False
-        os.close(self._memory_fd)
+        if self._memory_fd >= 0:
+            os.close(self._memory_fd)
 
     def _let_go(self) -> None:
         """Let it end. Another one is begun when there is enough to do again."""
@@ -140,7 +142,12 @@ class Companion:
     def _begin(self) -> None:
         if not _PLACES.acquire(blocking=False):
             return
-        door, theirs = socket.socketpair()
+        try:
+            door, theirs = socket.socketpair()
+        except OSError:  # no descriptor is left; there may be one when as many files have come again
+            _PLACES.release()
+            self._files = 0
+            return
         with theirs:
             numbers = [theirs.fileno(), self._memory_fd]
             words = [*map(str, numbers), str(len(self.unit)), *map(os.path.abspath, sys.path)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,25 @@ def test_one_that_does_not_start_is_not_asked_again(
     assert "ended as it began" in caplog.text
     assert not buffers.companion.is_ready_for(companion.FILES_MIN)
     assert buffers.companion._process is None
+    buffers.close()
+
+
+def test_none_is_begun_where_no_descriptor_is_left(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream does without, and the place stays free for another."""
+    monkeypatch.setattr(companion, "BEGUN_AFTER_FILES", 1)
+    monkeypatch.setattr(companion, "_PLACES", threading.BoundedSemaphore(1))
+    buffers = Buffers(LaterClock(), 1)
+    assert len(buffers.companion.unit) > 0
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        assert not buffers.companion.is_ready_for(companion.FILES_MIN)
+        with closing(Buffers(LaterClock(), 1)) as late:
+            assert len(late.source) > 0
+            assert not late.companion.is_ready_for(companion.FILES_MIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert companion._PLACES.acquire(blocking=False)
     buffers.close()
 
 
