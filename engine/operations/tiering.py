@@ -123,9 +123,10 @@ class Tiering:
 
     def learn(self) -> None:
         """Take in the listing of each place that was never listed whole, as when the catalog was lost. Blocks long."""
-        stack, locations = self._stack(), self._home.locations()
+        stack = self._stack()
         if len(stack.tiers) < 2:
             return
+        locations = self._home.locations()
         for place, store in stack.places.items():
             if locations.listed_ns(place):
                 continue

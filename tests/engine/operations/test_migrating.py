@@ -174,6 +174,13 @@ def test_a_lost_catalog_is_told_again_by_listings_at_the_next_start(tmp_path: Pa
         assert asking.ask(placements.Migrate(wedding=name), placements.MigrationReport).packs == 0
 
 
+def test_one_place_asks_for_no_catalog(asking: Asking) -> None:
+    """Neither at the start nor for a backup."""
+    inside = asking.engine._life._engine
+    inside.tiering.learn()
+    assert not (inside.home.path / "copies.db").exists()
+
+
 def test_a_tier_that_is_not_there_is_said(asking: Asking) -> None:
     with pytest.raises(UsageError, match="no warm tier"):
         asking.ask(placements.Migrate(wedding="smith-jones", tier="warm"), placements.MigrationReport)
