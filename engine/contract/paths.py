@@ -22,6 +22,7 @@ _BUCKETS = "s3://"
 STREAM = "-"  # the caller's standard input or output
 
 Asked = TypeVar("Asked", bound=Operation)
+_FOREIGN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OWN = re.compile(r"/proc/self/|/dev/(fd/|stdin$|stdout$|stderr$)")
 _STANDARD = {"stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "fd/": "fd/"}
 
@@ -38,10 +39,17 @@ def with_absolute_paths(operation: Asked) -> Asked:
 def absolute(path: str) -> str:
     """`path` from the root on, `~` filled in; `-`, the empty one and the URL of a bucket as they are.
 
+    A URL of any other kind would become a folder of that name in the working folder: UsageError.
     A descriptor of this process, as a shell's `<(…)` gives, is named so that another process can open it.
     """
     if path in ("", STREAM) or is_url(path):
         return path
+    if _FOREIGN.match(path):
+        kind = path.partition("://")[0]
+        raise UsageError(
+            f"there are no URLs that begin with {kind}:// here",
+            f"name a folder, or a bucket as s3://…; a folder of that name is ./{kind}:/…",
+        )
     try:
         full = os.path.abspath(os.path.expanduser(path))
     except FileNotFoundError:

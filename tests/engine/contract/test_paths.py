@@ -52,6 +52,14 @@ def test_descriptors_of_this_process_are_named_so_that_others_can_open_them(path
     assert absolute("/dev/stdinx") == "/dev/stdinx"
 
 
+@pytest.mark.parametrize("path", ["gopher://x", "s4://bucket/x", "https://host/photos", "file:///srv/photos"])
+def test_a_url_of_another_kind_never_becomes_a_folder_of_that_name(path: str) -> None:
+    with pytest.raises(UsageError, match="no URLs that begin with " + path.partition(":")[0]):
+        absolute(path)
+    assert absolute(f"/srv/{path}") == os.path.normpath(f"/srv/{path}")
+    assert absolute("S3://bucket/x") == "S3://bucket/x"
+
+
 def test_what_another_process_gave_in_a_pipe_can_be_read(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"secret")
