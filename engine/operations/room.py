@@ -66,7 +66,8 @@ def row_of(tier: Tier, url: str, space: Space, capacity_text: str, *, used_bytes
     capacity, free = space.capacity_bytes, space.free_bytes
     used = space.used_bytes if space.used_bytes is not None else used_bytes
     if capacity_text:
-        capacity = parse_bytes(capacity_text)
+        allowed = parse_bytes(capacity_text)
+        capacity = allowed if capacity is None else min(allowed, capacity)
         if used is not None:
             room = max(0, capacity - used)
             free = room if free is None else min(free, room)

@@ -53,3 +53,5 @@ def test_a_capacity_that_was_set_bounds_the_room() -> None:
     assert (bounded.capacity_bytes, bounded.free_bytes) == (500, 350)
     unknown = tier_row("file:///s", SPACE, StorageSettings(capacity="500B"), used_bytes=None)
     assert (unknown.capacity_bytes, unknown.free_bytes) == (500, 600)
+    beyond = tier_row("file:///s", SPACE, StorageSettings(capacity="200TB"), used_bytes=150)
+    assert (beyond.capacity_bytes, beyond.free_bytes) == (1_000, 600)  # no more than the disk has
