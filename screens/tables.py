@@ -25,7 +25,7 @@ NONE = "–"
 ID_DIGITS = 12
 
 _ID_FIELDS = frozenset({"id", "snapshot", "parent", "hash", "repository", "job"})
-_TIME_FIELDS = frozenset({"time", "modified", "protected_since", "timestamp"})
+_TIME_FIELDS = frozenset({"time", "modified", "protected_since", "timestamp", "committed", "safe", "verified", "since"})
 _COLUMNS: dict[type, tuple[str, ...]] = {
     JobRow: (
         "id", "kind", "wedding", "state", "priority", "queued_ns", "files_done", "bytes_read", "bytes_stored",
@@ -89,7 +89,7 @@ def value_words(field: str, value: object) -> str:
 def _number_words(field: str, value: float) -> str:
     if field.endswith("bytes_per_s"):
         return format_rate(value)
-    if field.endswith("_bytes") or field.startswith("bytes_") or field == "size":
+    if field.endswith("_bytes") or field.startswith("bytes_") or field in ("bytes", "size"):
         return format_bytes(value)
     if field.endswith("_ns"):
         return format_time(int(value)).replace("T", " ")[:19] if value else NONE
@@ -158,7 +158,7 @@ def sheet_of(title: str, result: msgspec.Struct) -> Sheet:
         elif isinstance(value, tuple) and name in _LINES:
             facts.extend((_LINES[name], clean(str(one))) for one in value)
         else:
-            facts.append((title_of(name), value_words(name, value)))
+            facts.append((title_of(name), value_words(name, value) or NONE))
     warnings = tuple(clean(str(line)) for line in getattr(result, "warnings", ()) or () if isinstance(line, str))
     heads, rows = _table(table)
     return Sheet(title, tuple(facts), heads, rows, table, warnings, tuple(more))
@@ -222,7 +222,10 @@ def _table(structs: Sequence[msgspec.Struct]) -> tuple[tuple[Head, ...], tuple[t
         words = [value_words(name, flat.get(name)) for flat in flats]
         if all(word in ("", NONE, "no") for word in words) and len(wanted) > 4:
             continue
-        heads.append(Head(title_of(name), isinstance(flats[0].get(name), int | float) and not name.endswith("_ns")))
+        title = title_of(name)
+        if any(head.title == title for head in heads):
+            title = name.replace("_", " ")
+        heads.append(Head(title, isinstance(flats[0].get(name), int | float) and not name.endswith("_ns")))
         columns.append(words)
     return tuple(heads), tuple(zip(*columns, strict=True))
 
@@ -238,7 +241,7 @@ def rank_words(sheet: Sheet) -> str:
 def sentence_of(result: msgspec.Struct) -> str:
     """What a toast says of a result that is not worth a screen; empty for one that is."""
     match result:
-        case ops.JobResult(job=job):
+        case ops.JobResult(job=job) | placements.RecallReport(job=job):
             return job_sentence(job)
         case steering.SteerResult():
             return steered_sentence(result)

@@ -199,6 +199,19 @@ def _moves(plan: placements.MigrationPlan) -> Iterator[str]:
     yield f"{total}: saves {money_words(plan.saves_month)} a month, costs {money_words(plan.cost)} once"
 
 
+def _recalls(plan: placements.RecallPlan) -> Iterator[str]:
+    if not plan.packs:
+        yield "nothing has to be recalled"
+        return
+    eta = "not known how long" if plan.eta_s is None else f"{format_span(plan.eta_s)} at most"
+    late = "" if plan.meets_objective else "; no speed keeps the objective"
+    speed = f", {plan.speed}" if plan.speed else ""
+    yield (
+        f"{format_count(plan.packs, 'pack')} of {format_bytes(plan.bytes)} would be recalled{speed}: {eta}, "
+        f"costs {money_words(plan.cost)}; {plan.packs_readable:,} more can be read already{late}"
+    )
+
+
 def _migrated(report: placements.MigrationReport) -> Iterator[str]:
     for job in report.jobs[:ROWS_MAX]:
         yield job_line(job)
@@ -317,5 +330,6 @@ _REPORTS: dict[type[ops.Result], Callable[[Any], Iterator[str]]] = {
     retention.PruneReport: _pruned,
     photos.PhotoReport: _alike,
     placements.MigrationPlan: _moves,
+    placements.RecallPlan: _recalls,
     placements.MigrationReport: _migrated,
 }

@@ -22,6 +22,8 @@ from tests.fakes import FakeEngine
     [
         ("bytes_source", 1_500_000, "1.50 MB"),
         ("used_bytes", 0, "0 B"),
+        ("bytes", 32_043_008, "32.0 MB"),
+        ("committed", "2026-06-20T14:03:07.123Z", "2026-06-20 14:03:07"),
         ("size", 999, "999 B"),
         ("rate_bytes_per_s", 2e6, "2.00 MB/s"),
         ("eta_s", 75.0, "1m 15s"),
@@ -211,6 +213,8 @@ def test_lists_beside_the_table_are_sheets_of_their_own() -> None:
     assert [row[0] for row in sheet.rows] == ["ash"]
     assert [(other.title, other.rows[0][0]) for other in sheet.more] == [("tiers", "hot")]
     assert sheet.facts == ()
+    titles = [head.title for head in sheet.more[0].heads]
+    assert len(set(titles)) == len(titles)
     alone = tables.sheet_of("tiers", TierList(tiers=(tier,), copies=()))
     assert alone.rows[0][0] == "hot"
     assert alone.more == ()
