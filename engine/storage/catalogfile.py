@@ -43,12 +43,16 @@ END;
 """
 
 
+class _Newer(IntegrityError):
+    """A whole catalog that this version cannot read: it is not put aside."""
+
+
 def opened(path: Path | None, cache_bytes: int) -> sqlite3.Connection:
     """One that is damaged is put aside, and a new one made."""
     try:
         return _connected(path, cache_bytes)
     except IntegrityError as error:
-        if path is None or "newer" in error.message:
+        if path is None or isinstance(error, _Newer):
             raise
         _LOG.warning("%s; it is made anew from listings", error.message)
         os.replace(path, path.with_name(f"{path.name}.damaged"))
@@ -74,7 +78,7 @@ def _connected(path: Path | None, cache_bytes: int) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
-            raise IntegrityError(f"the copy catalog {path} is of a newer WedSync")
+            raise _Newer(f"the copy catalog {path} is of a newer WedSync")
         if version == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
         return connection

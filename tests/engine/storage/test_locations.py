@@ -130,8 +130,10 @@ def test_a_listing_tells_what_the_catalog_lost_and_keeps_what_it_knows(catalog: 
     assert catalog.copies(name(1, BEN))[0].state == "missing"
 
 
-def test_it_outlives_the_process_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "copies.db"
+@pytest.mark.parametrize("home", ["home", "newer"])  # a folder's name says nothing of what is in it
+def test_it_outlives_the_process_and_a_damaged_one_is_made_anew(tmp_path: Path, home: str) -> None:
+    (tmp_path / home).mkdir()
+    path = tmp_path / home / "copies.db"
     first = Locations(path)
     first.record(name(1), Copy("hot/a", 1))
     first.close()
@@ -142,7 +144,7 @@ def test_it_outlives_the_process_and_a_damaged_one_is_made_anew(tmp_path: Path) 
     third = Locations(path)
     assert third.copies(name(1)) == ()
     third.close()
-    assert (tmp_path / "copies.db.damaged").exists()
+    assert path.with_name("copies.db.damaged").exists()
 
 
 def test_one_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
