@@ -68,9 +68,9 @@ class ReplicatedStore:
         shared.queue.owe(name, owed, "copy", shared.clock.now_ns())  # while the first voter writes
         held: set[str] = set()
         found: bytes | Reply | None = None
-        if shared.was_buried(name):
-            shared.unbury(name)
         try:
+            if shared.was_buried(name):
+                shared.unbury(name)
             found, held = self._vote(name, voters, agreement.create(data, len(voters)), first)
             if found == data:
                 self._copy_on(name, data, [region for region in allowed if region.name not in held], held)
