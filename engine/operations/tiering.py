@@ -21,7 +21,7 @@ from engine.base.errors import Unavailable, UsageError, WedSyncError
 from engine.base.units import format_count
 from engine.contract.settings import Settings
 from engine.contract.status import MovingRow
-from engine.contract.tiers import HOME_REGION, TIERS, Tier, place_of, tier_of
+from engine.contract.tiers import TIERS, Tier, place_of, tier_of
 from engine.contract.weddings import Wedding
 from engine.jobs.priority import local_day, local_time
 from engine.operations.home import Home
@@ -227,7 +227,6 @@ class Tiering:
             size_bytes=size_bytes,
             last_read=self.last_read(wedding.id),
             held=bool(wedding.holds),
-            regions=wedding.regions or tuple(region.name for region in settings.regions) or (HOME_REGION,),
         )
         return goal_of(facts, terms) if tier is None else goal_in(tier, f"asked for: {tier}", facts, terms)
 

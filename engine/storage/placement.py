@@ -1,4 +1,4 @@
-"""Where a pack is to lie: facts → a tier and its places, with the reason in words. Pure.
+"""Where a pack is to lie: facts → a tier, with the reason in words. Pure.
 
 Age moves a pack down (hot → warm → cold), one reading holds it, the run-up to the first anniversary, when couples
 look at their photographs again, brings it back to warm. A move that costs more than it saves is not made: what keeping
@@ -9,12 +9,11 @@ it out, and for having to bring it back. Where no price is set, days alone decid
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 import msgspec
 
 from engine.base.units import parse_bytes
-from engine.contract.tiers import TIERS, PolicySettings, Tier, TiersSettings, place_of, season_months
+from engine.contract.tiers import TIERS, PolicySettings, Tier, TiersSettings, season_months
 
 HORIZON_DAYS = 365  # how far ahead costs are counted
 MONTH_DAYS = 30
@@ -30,9 +29,7 @@ class PlacementFacts(msgspec.Struct, frozen=True, kw_only=True):
     in_tier_days: int  # since it was written there
     size_bytes: int
     last_read: dt.date | None = None  # None: never, as far as known
-    critical: bool = True  # it holds photographs
     held: bool = False  # a legal hold: nothing of it is touched
-    regions: Sequence[str] = ("home",)  # it may lie in, the best first
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -47,7 +44,6 @@ class Goal(msgspec.Struct, frozen=True):
     """Where a pack is to lie, and why. `saves_month`: what that saves in a month of keeping it."""
 
     tier: Tier
-    places: frozenset[str]
     reason: str
     saves_month: float = 0.0
 
@@ -63,10 +59,8 @@ def goal_of(facts: PlacementFacts, terms: Terms) -> Goal:
 
 
 def goal_in(tier: Tier, reason: str, facts: PlacementFacts, terms: Terms) -> Goal:
-    """The places of a pack in a tier."""
-    copies = terms.policy.critical_copies if facts.critical else 1
-    places = frozenset(place_of(tier, region) for region in facts.regions[:copies])
-    return Goal(tier, places, reason, saved_month(facts.size_bytes, facts.tier, tier, terms))
+    """That tier, and what keeping the pack there saves."""
+    return Goal(tier, reason, saved_month(facts.size_bytes, facts.tier, tier, terms))
 
 
 def saved_month(size_bytes: int, source: Tier, target: Tier, terms: Terms) -> float:

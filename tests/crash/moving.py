@@ -83,7 +83,7 @@ def move_all(ground: Ground, *, catalog: bool = True) -> None:
         mover = Mover(stack, locations, meters={tier: Meter(clock) for tier in TIERS}, clock=clock)
         buffer = memoryview(mmap.mmap(-1, 1 << 20))
         for name, data in PACKS.items():
-            move = move_of(name, len(data), locations.copies(name), Goal("warm", frozenset(), "it is time"))
+            move = move_of(name, len(data), locations.copies(name), Goal("warm", "it is time"))
             if move is not None:
                 mover.copy(move, buffer)
                 assert mover.drop(move)

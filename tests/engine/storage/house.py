@@ -160,7 +160,7 @@ class House:
         return name
 
     def move(self, name: str, size_bytes: int, target: Tier) -> Move | None:
-        return move_of(name, size_bytes, self.locations.copies(name), Goal(target, frozenset(), "it is time"))
+        return move_of(name, size_bytes, self.locations.copies(name), Goal(target, "it is time"))
 
     def migrate(self, name: str, size_bytes: int, target: Tier) -> None:
         move = self.move(name, size_bytes, target)

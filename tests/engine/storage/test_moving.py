@@ -172,7 +172,7 @@ def test_no_copy_is_let_go_before_there_are_as_many_at_the_target(house: House) 
     mover = Mover(Stack(house.store, tiers, stores), house.locations, meters=meters, clock=house.clock)
 
     def attempt() -> bool:
-        move = move_of(name, len(DATA), house.locations.copies(name), Goal("warm", frozenset(), "it is time"))
+        move = move_of(name, len(DATA), house.locations.copies(name), Goal("warm", "it is time"))
         assert move is not None
         move = msgspec.structs.replace(move, copies_min=2)
         mover.copy(move, house.buffer)

@@ -121,14 +121,6 @@ def test_leaving_before_the_minimum_counts() -> None:
     assert goal_of(facts(after(400), "warm", in_tier_days=200), terms).tier == "cold"
 
 
-def test_places_are_the_first_regions_it_may_lie_in() -> None:
-    regions = ("eu-west", "eu-north", "us-east", "ap-south")
-    critical = goal_of(facts(after(40), regions=regions), FREE)
-    assert critical.places == {"warm/eu-west", "warm/eu-north", "warm/us-east"}
-    assert goal_of(facts(after(40), regions=regions, critical=False), FREE).places == {"warm/eu-west"}
-    assert goal_of(facts(after(40), regions=regions[:2]), FREE).places == {"warm/eu-west", "warm/eu-north"}
-
-
 def test_what_a_month_saves_is_told() -> None:
     terms = Terms(ALL, PRICED, PolicySettings())
     goal = goal_of(facts(after(40), size_bytes=10**9), terms)
