@@ -11,6 +11,7 @@ from engine.contract import copies
 from engine.contract.settings import Settings
 from engine.contract.tiers import place_of
 from engine.contract.weddings import Wedding
+from engine.operations import safety
 from engine.operations.context import Engine, Handler
 from engine.operations.facts import whereabouts_of
 from engine.repository import layout
@@ -42,7 +43,7 @@ class _Count(msgspec.Struct):
 async def list_copies(engine: Engine, operation: copies.ListCopies) -> copies.CopyList:
     """See `copies.ListCopies`."""
     wedding = engine.facts.find(operation.wedding)
-    await engine.opening.needed()
+    await safety.count_unknown(engine, await engine.opening.needed(), [wedding.id])
     stack = engine.opening.stack
     assert stack is not None  # the repository is open
     wanted = _wanted(engine.settings, wedding, stack)
@@ -56,14 +57,14 @@ async def list_copies(engine: Engine, operation: copies.ListCopies) -> copies.Co
         return counted
 
     counted = await engine.offload.run("copies", count)
-    safety, safe_ns = engine.facts.safety(wedding.id), engine.regional.safe_ns(wedding.id)
+    protected_ns, safe_ns = engine.facts.safety(wedding.id).protected_since_ns, engine.regional.safe_ns(wedding.id)
     return copies.CopyList(
         wedding=wedding.name,
         copies_wanted=wanted,
         packs=counted.packs,
         packs_short=counted.short,
         fewest=counted.fewest,
-        committed="" if safety.protected_since_ns is None else format_time(safety.protected_since_ns),
+        committed="" if protected_ns is None else format_time(protected_ns),
         safe="" if safe_ns is None else format_time(safe_ns),
         places=tuple(_row(engine.settings, wedding, place, found) for place, found in sorted(counted.places.items())),
     )

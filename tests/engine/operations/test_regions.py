@@ -246,7 +246,8 @@ def test_init_makes_the_store_of_each_region_that_is_named(tmp_path: Path) -> No
         fresh_wedding(asking, "smith-jones")
         asking.ask(backup_of("smith-jones", source), ops.JobResult)
         soon(lambda: objects_in(tmp_path / "london") == objects_in(tmp_path / "sydney") != set())
-    with engine_on(home) as asking:
+    with engine_on(home) as asking:  # which has counted nothing yet
+        assert asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList).committed != ""
         assert len(asking.ask(ops.ListSnapshots(wedding="smith-jones"), ops.SnapshotList).snapshots) == 1
 
 
