@@ -32,6 +32,7 @@ class Argument(msgspec.Struct, frozen=True):
     default: object
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
 
     @property
     def name(self) -> str:
@@ -82,6 +83,7 @@ def _argument(field: inspect.Field, hint: object) -> Argument:
         default=None if field.required else field.default,
         choices=choices,
         minimum=value.ge if isinstance(value, inspect.IntType) else None,
+        maximum=value.le if isinstance(value, inspect.IntType) else None,
     )
 
 

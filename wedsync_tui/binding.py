@@ -261,6 +261,8 @@ def _number(row: Argument, text: str) -> int:
     number = int(text)
     if row.minimum is not None and number < row.minimum:
         raise UsageError(f"{row.name}: {number} is too small", f"{row.minimum} is the least")
+    if row.maximum is not None and number > row.maximum:
+        raise UsageError(f"{row.name}: {number} is too large", f"{row.maximum} is the most")
     return number
 
 

@@ -98,6 +98,7 @@ def test_line_becomes_its_operation(line: str, operation: ops.Operation) -> None
         ("wedding add a", "wedding add needs --date; write wedding add WEDDING --date DATE"),
         ("jobs --limit ten", "--limit: 'ten' is not a whole number; write it like 100"),
         ("jobs --limit 0", "--limit: 0 is too small; 1 is the least"),
+        ("analyze --photos ash --distance 900", "--distance: 900 is too large; 16 is the most"),
         ("wait --timeout soon", "--timeout: 'soon' is not a span of time; write it like 90s, 5m, 1h30m or 2d"),
         ("backup 'a", "a quote (') is not closed; close it, or write \\' for an apostrophe"),
     ],
