@@ -7,15 +7,13 @@ receipt counts the weakest of all that the snapshot needs: packs of both kinds, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import IO
 
 import msgspec
 
-from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
+from engine.base.errors import Conflict, NotFound, NotPermitted, Unavailable, UsageError
 from engine.base.units import format_bytes, format_count, format_time
 from engine.contract import operations as ops
 from engine.contract.receipts import MakeReceipt, ProtectionLevel, ReceiptResult, ReceiptVerified
@@ -24,6 +22,7 @@ from engine.operations.browsing import no_snapshot, with_vault
 from engine.operations.context import Engine, Handler, StreamHandler
 from engine.operations.copies import CopyCount, count_copies
 from engine.operations.descriptors import CallerStreams
+from engine.operations.newfiles import new_file
 from engine.operations.rows import path_base64
 from engine.pipeline.card import CardOutcome, Kept, compare_card
 from engine.repository.entry import FILE, Entry, path_text
@@ -51,7 +50,7 @@ async def receipt(engine: Engine, operation: MakeReceipt, streams: CallerStreams
     def made(vault: WeddingVault) -> ReceiptResult:
         facts, entries = making.facts(vault)
         if operation.out:
-            with _opened(operation.out, output.take() if output else None) as out:
+            with new_file(operation.out, output.take() if output else None) as out:
                 write_receipt(out, words_of(facts), facts, map(_line_of, entries()), making.key)
         return making.result(facts)
 
@@ -213,34 +212,6 @@ def verdict_lines(facts: Facts) -> list[str]:
 
 
 # --- files --------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _opened(path: str, fd: int | None) -> Iterator[IO[bytes]]:
-    """A new file to write, or the caller's output. A receipt that was not finished does not stay."""
-    if fd is not None:
-        with os.fdopen(fd, "wb") as output:
-            yield output
-        return
-    try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError:
-        raise Conflict(f"{path} stands already", "name a new file") from None
-    except FileNotFoundError:
-        raise NotFound(f"{path}: its folder is not there", "make the folder first") from None
-    except PermissionError:
-        raise NotPermitted(f"{path} may not be written") from None
-    except OSError as error:
-        raise LimitReached(f"{path} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(made, "wb") as output:
-            yield output
-            output.flush()
-            os.fsync(output.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        raise
 
 
 async def _verify(engine: Engine, operation: MakeReceipt) -> ReceiptVerified:

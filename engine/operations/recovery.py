@@ -13,7 +13,7 @@ import shutil
 
 import msgspec
 
-from engine.base.errors import Conflict, LimitReached, NotFound, NotPermitted, UsageError, WedSyncError
+from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError, WedSyncError
 from engine.base.units import format_bytes, format_count, format_time
 from engine.contract import operations as ops
 from engine.contract.recovery import MakePaperKey, PaperKeyMade, Recover, RecoveredWedding, Recovery
@@ -25,7 +25,8 @@ from engine.operations.accepting import accept, kept
 from engine.operations.browsing import with_vault
 from engine.operations.configuration import change_setting, with_value
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
-from engine.operations.descriptors import CallerStreams, Descriptor
+from engine.operations.descriptors import CallerStreams
+from engine.operations.newfiles import new_file
 from engine.operations.opening import stores_of
 from engine.operations.queue import ended
 from engine.operations.recalling import NOTHING_NEEDED, Need
@@ -246,38 +247,17 @@ async def make_paper_key(engine: Engine, operation: MakePaperKey, streams: Calle
 
     def make() -> PaperKeyMade:
         with contextlib.ExitStack() as undo:
-            fd = _page_descriptor(operation.out, output)
-            page = os.fdopen(fd, "w", encoding="utf-8")
-            undo.callback(page.close)
-            if output is None:
-                undo.callback(_unlink_quietly, operation.out)
-            slot, text = repository.add_paper_slot(operation.label)
-            undo.callback(_remove_quietly, repository, slot.id)  # a key that nobody has opens nothing for anybody
-            page.write(_page(repository, slot.id, text, format_time(engine.clock.now_ns())))
-            page.flush()
-            if output is None:
-                os.fsync(fd)
+            fd = output.take() if output is not None else None
+            with new_file(os.path.expanduser(operation.out), fd, mode=0o600) as page:
+                slot, text = repository.add_paper_slot(operation.label)
+                undo.callback(_remove_quietly, repository, slot.id)  # a key that nobody has opens nothing for anybody
+                page.write(_page(repository, slot.id, text, format_time(engine.clock.now_ns())).encode())
             undo.pop_all()
-            page.close()
         return PaperKeyMade(key=slot.id, label=slot.label, kdf=slot.kdf, out=operation.out)
 
-    try:
-        made = await engine.offload.run("keys", make)
-    except FileExistsError:
-        raise Conflict(f"{operation.out} stands already", "name a new file") from None
+    made = await engine.offload.run("keys", make)
     engine.events.announce("key-changed", f"key {made.key[:8]} on paper was made")
     return made
-
-
-def _page_descriptor(path: str, output: Descriptor | None) -> int:
-    if output is not None:
-        return output.take()
-    return os.open(os.path.expanduser(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-
-def _unlink_quietly(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.expanduser(path))
 
 
 def _remove_quietly(repository: Repository, slot: str) -> None:

@@ -99,6 +99,8 @@ def test_the_key_on_paper_is_enough(tmp_path: Path) -> None:
     assert key not in printed.words
     assert key not in str(printed.lines)
     assert run(tmp_path / "one", "key", "paper", "--out", "page.txt", WEDSYNC_PASSPHRASE=PASSPHRASE).code == 1
+    nowhere = run(tmp_path / "one", "key", "paper", "--out", "none/page.txt", WEDSYNC_PASSPHRASE=PASSPHRASE)
+    assert "none/page.txt: its folder is not there; make the folder first" in nowhere.words
     shutil.rmtree(tmp_path / "one")
 
     slip = "8" if key[12] != "8" else "7"
