@@ -1,7 +1,8 @@
 """What is being recalled: asked for once, looked at now and then, told to the runs that wait for it.
 
-Nothing of it is kept in the journal: requests are idempotent, so a job that goes on after a restart asks again, and
-learns from the store what has come meanwhile. Any thread; what blocks says so.
+What is on its way at a speed is not asked for again at that speed, whoever wants it. Nothing of it is kept in the
+journal: requests are idempotent, so a job that goes on after a restart asks again, and learns from the store what has
+come meanwhile. Any thread; what blocks says so.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class Need(msgspec.Struct, frozen=True):
 NOTHING_NEEDED = Need({}, 0, "", 0.0, 0.0, True)
 
 
-class _Recall(msgspec.Struct):
-    """One recall under way."""
+class _Recall(msgspec.Struct, eq=False):
+    """One recall under way. Two of the same packs are two."""
 
     wedding: str
     tier: Tier
@@ -81,9 +82,10 @@ class Recalls:
         self._settings = settings
         self._opening = threading.Lock()
         self._drivers: Mapping[Tier, RecallDriver] | None = None  # opened at the first need, under the lock above
+        self._asking = threading.Lock()  # one asks at a time: the next knows what is on its way by then
         self._lock = threading.Lock()
         self._recalls: list[_Recall] = []  # with the next, under the lock
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, str] = {}  # pack → the speed at which it was asked for last
         self._next_s = 0.0
 
     def drivers(self) -> Mapping[Tier, RecallDriver]:
@@ -145,18 +147,24 @@ class Recalls:
 
     def begin(self, wedding: str, need: Need) -> None:
         """Ask for what is needed. Blocks. Raises what the driver raises; then nothing of that tier is waited for."""
-        now_ns = self._clock.now_ns()
         for tier, packs in need.packs.items():
             offer, _ = self._offer(tier, need.speed)
-            self.drivers()[tier].request(
-                list(packs), speed=offer.speed, days=self._settings().tiers.of(tier).recall_days
-            )
-            eta_ns = None if offer.expected_s is None else now_ns + round(offer.expected_s * 1e9)
-            size_bytes = sum(packs.values())
-            recall = _Recall(wedding, tier, offer.speed, len(packs), size_bytes, now_ns, eta_ns, dict.fromkeys(packs))
-            with self._lock:
-                self._recalls.append(recall)
-                self._waiting.update(packs)
+            with self._asking:
+                self._ask(wedding, tier, packs, offer)
+
+    def _ask(self, wedding: str, tier: Tier, packs: Mapping[str, int], offer: Offer) -> None:
+        with self._lock:
+            fresh = {name: size for name, size in packs.items() if self._waiting.get(name) != offer.speed}
+        if not fresh:
+            return
+        self.drivers()[tier].request(list(fresh), speed=offer.speed, days=self._settings().tiers.of(tier).recall_days)
+        now_ns = self._clock.now_ns()
+        eta_ns = None if offer.expected_s is None else now_ns + round(offer.expected_s * 1e9)
+        left = dict.fromkeys(fresh)
+        recall = _Recall(wedding, tier, offer.speed, len(fresh), sum(fresh.values()), now_ns, eta_ns, left)
+        with self._lock:
+            self._recalls.append(recall)
+            self._waiting.update(dict.fromkeys(fresh, offer.speed))
 
     def is_ready(self, name: str) -> bool:
         """See `Readable`: what nobody waits for is taken to be readable."""
@@ -187,7 +195,7 @@ class Recalls:
             found = standing.get(name)
             del recall.left[name]
             if found is None or found.problem or found.state == "readable":
-                self._waiting.discard(name)
+                self._waiting.pop(name, None)
                 if found is None or found.problem:
                     why = found.problem if found is not None else "it is not there"
                     _LOG.warning("pack %s cannot be recalled: %s", name, why, extra={"wedding": recall.wedding})

@@ -152,8 +152,8 @@ class CloudStore:
 
     def add_staged(self, staged: SpooledObject) -> None:
         """Keep one of our staged objects in mind until it is over. Raises Unavailable."""
-        self.check_open()
         with self._lock:
+            self.check_open()  # here: what is added after `close` has looked is discarded by nobody
             self._staged.add(staged)
 
     def forget_staged(self, staged: SpooledObject) -> None:

@@ -173,6 +173,27 @@ def test_a_large_object_goes_up_in_parts(weed: S3Server) -> None:
     store.close()
 
 
+def test_what_is_staged_while_the_store_is_closed_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_over(FakeClock())
+    lock = store._lock
+
+    class ClosedMeanwhile:
+        """Whoever takes the lock first finds that another thread has closed the store just before."""
+
+        def __enter__(self) -> None:
+            monkeypatch.setattr(store, "_lock", lock)
+            store.close()
+            lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            lock.release()
+
+    monkeypatch.setattr(store, "_lock", ClosedMeanwhile())
+    with pytest.raises(Unavailable, match="closed"):
+        store.stage()
+    assert not store._staged
+
+
 # --- a repository in a bucket ---
 
 
