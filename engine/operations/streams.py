@@ -12,6 +12,7 @@ from engine.base.units import format_count
 from engine.contract.settings import STREAMS_MAX
 from engine.contract.status import AutoScaling, Percentiles, StageTime, StreamChange
 from engine.pipeline.pool import StreamPool
+from engine.scaling.pool import LocalPool
 
 _CHANGES_KEPT = 50
 Mode = Literal["default", "manual"]
@@ -39,6 +40,7 @@ class Streams:
 
     def __init__(self, pool: StreamPool, *, mode: Mode, clock: Clock) -> None:
         self._pool = pool
+        self.nodes = LocalPool(pool)
         self._clock = clock
         self.mode: Mode = mode
         self._after: tuple[int, Mode] | None = None  # number and mode to go back to
@@ -62,7 +64,7 @@ class Streams:
         elif self._until_ns is None:  # else what was before stays what it goes back to
             self._after = (before, self.mode)
         self._until_ns = until_ns
-        self._pool.resize(target)
+        self.nodes.resize({"reserved": target})
         self.mode = mode
         if target != before or until_ns is not None:
             self._note(reason)
