@@ -49,7 +49,7 @@ from engine.operations.opening import Opening, Passphrase, stores_of
 from engine.operations.rationing import Rationing
 from engine.operations.regions import Regional
 from engine.operations.standing import Standing
-from engine.operations.streams import Streams, default_streams
+from engine.operations.streams import Streams, default_streams, mode_of
 from engine.operations.tiering import Tiering
 from engine.pipeline.pool import StreamPool
 
@@ -330,7 +330,7 @@ class _Life:
             offload=means.offload,
             opening=opening,
             pool=pool,
-            streams=Streams(pool, mode="manual" if wanted else "default", clock=self._clock),
+            streams=Streams(pool, mode=mode_of(self._streams, self._settings), clock=self._clock),
             dispatcher=dispatcher,
             kept=kept,
             rationing=Rationing(pool, dispatcher, opening.meters),

@@ -181,7 +181,7 @@ def _values(row: Argument, begun: str, known: Known) -> Iterable[Choice]:
         "OLDER": lambda: known.snapshots,
         "NEWER": lambda: [("latest", "the newest"), *known.snapshots],
         "ZONE": lambda: [(zone, "") for zone in _zones()],
-        "N|auto": lambda: [("auto", "what this machine suggests")],
+        "N|auto": lambda: [("auto", "what scaling.mode says")],
         **dict.fromkeys(("PATH", "DIR", "FILE"), lambda: _paths(begun, known)),
     }
     return values.get(row.title, tuple)()

@@ -377,7 +377,7 @@ class RepairReport(Result, frozen=True, kw_only=True):
 class ScaleInfrastructure(Operation, frozen=True, kw_only=True):
     """Set how many streams work at once."""
 
-    target: Annotated[str, _words("a number, or auto for what this machine suggests", title="N|auto", positional=True)]
+    target: Annotated[str, _words("a number, or auto for what scaling.mode says", title="N|auto", positional=True)]
     until: Annotated[str, _words("then as before: 2h, 06:00 or 2026-06-21T06:00 (UTC)", title="WHEN")] = ""
 
 
@@ -386,7 +386,7 @@ class ScaleResult(Result, frozen=True, kw_only=True):
 
     before: int
     streams: int
-    mode: Literal["default", "manual"]
+    mode: Literal["default", "manual", "auto"]
     until: str | None = None  # ISO 8601
 
 

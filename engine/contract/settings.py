@@ -14,6 +14,7 @@ from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
 from engine.contract.caching import COLD_CACHE_SETTINGS, CacheSettings
 from engine.contract.regions import COLD_REGION_SETTINGS, RegionSettings, ReplicationSettings, ScrubSettings
+from engine.contract.scaling import ScalingSettings
 from engine.contract.tiers import COLD_TIER_SETTINGS, PolicySettings, TiersSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -165,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     drills: DrillSettings = DrillSettings()
     retention: RetentionSettings = RetentionSettings()
     schedules: tuple[ScheduleSetting, ...] = ()
+    scaling: ScalingSettings = ScalingSettings()
     console: ConsoleSettings = ConsoleSettings()
 
 

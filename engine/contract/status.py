@@ -208,7 +208,7 @@ class AutoScaling(_Document, frozen=True, kw_only=True):
     streams: int
     streams_busy: int
     target: int
-    mode: Literal["default", "manual"]
+    mode: Literal["default", "manual", "auto"]
     until_ns: int | None = None  # when the number goes back to what it was
     timeline: tuple[StreamChange, ...] = ()
 

@@ -23,7 +23,7 @@ from engine.operations.configuration import (
 from engine.operations.context import Engine, Handler, StreamHandler
 from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import span
-from engine.operations.streams import default_streams
+from engine.operations.streams import Mode, default_streams
 from engine.repository.repository import Repository
 from engine.storage.stores.open import open_store
 
@@ -133,7 +133,9 @@ async def configure(engine: Engine, operation: ops.Configure) -> ops.ConfigureRe
 
 def _apply_streams(engine: Engine) -> None:
     wanted = engine.settings.engine.streams
-    resize(engine, wanted or default_streams(), manual=wanted is not None, reason="engine.streams was set")
+    if engine.settings.scaling.mode == "manual":  # else it is where the next engine begins
+        mode: Mode = "default" if wanted is None else "manual"
+        resize(engine, wanted or default_streams(), mode=mode, reason="engine.streams was set")
 
 
 async def shutdown(engine: Engine, operation: ops.Shutdown) -> ops.Empty:

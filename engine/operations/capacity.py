@@ -9,7 +9,7 @@ from engine.base.units import format_time, parse_span
 from engine.contract import operations as ops
 from engine.contract.settings import STREAMS_MAX
 from engine.operations.context import Engine, Handler
-from engine.operations.streams import default_streams
+from engine.operations.streams import Mode, default_streams
 
 UNTIL_MAX_S = 366 * 86_400.0
 
@@ -22,10 +22,12 @@ async def scale(engine: Engine, operation: ops.ScaleInfrastructure) -> ops.Scale
     if word == "auto":
         if until_ns is not None:
             raise UsageError("auto has no end", "give a number of streams with --until")
-        before = resize(engine, default_streams(), manual=False, reason="scale auto")
+        decides = engine.settings.scaling.mode == "auto"
+        target = engine.streams.size if decides else default_streams()
+        before = resize(engine, target, mode="auto" if decides else "default", reason="scale auto")
     elif word.isascii() and word.isdigit() and 1 <= int(word) <= STREAMS_MAX:
         ends = f" until {format_time(until_ns)[:16]} UTC" if until_ns is not None else ""
-        before = resize(engine, int(word), manual=True, reason=f"scale {int(word)}{ends}", until_ns=until_ns)
+        before = resize(engine, int(word), mode="manual", reason=f"scale {int(word)}{ends}", until_ns=until_ns)
     else:
         raise UsageError(f"{operation.target!r} is no number of streams", f"give 1 to {STREAMS_MAX}, or auto")
     return ops.ScaleResult(
@@ -36,9 +38,9 @@ async def scale(engine: Engine, operation: ops.ScaleInfrastructure) -> ops.Scale
     )
 
 
-def resize(engine: Engine, target: int, *, manual: bool, reason: str, until_ns: int | None = None) -> int:
+def resize(engine: Engine, target: int, *, mode: Mode, reason: str, until_ns: int | None = None) -> int:
     """Set the number of streams and tell of it; the number before."""
-    before = engine.streams.resize(target, mode="manual" if manual else "default", reason=reason, until_ns=until_ns)
+    before = engine.streams.resize(target, mode=mode, reason=reason, until_ns=until_ns)
     if before != target:
         engine.events.announce("streams-changed", f"{engine.streams}, {before} before: {reason}")
     return before

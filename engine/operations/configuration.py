@@ -22,6 +22,7 @@ from engine.base.units import parse_bytes, parse_span
 from engine.contract.caching import check_cache
 from engine.contract.operations import SettingRow
 from engine.contract.regions import check_regions, urls_elsewhere
+from engine.contract.scaling import check_scaling
 from engine.contract.settings import Settings
 from engine.contract.tiers import check_tiers
 from engine.jobs.priority import zone_problem
@@ -285,6 +286,7 @@ def _check(settings: Settings) -> None:
     try:
         check_tiers(settings.tiers, settings.policy, settings.storage.hot)
         check_cache(settings.cache)
+        check_scaling(settings.scaling)
         elsewhere = urls_elsewhere(settings.storage.hot, settings.tiers)
         check_regions(settings.regions, settings.replication, settings.scrub, elsewhere)
     except ValueError as error:
@@ -302,6 +304,7 @@ def _check(settings: Settings) -> None:
             check_schedule(schedule)
         except UsageError as error:
             raise UsageError(f"the schedule {schedule.name!r}: {error.message}", error.hint) from None
-    problem = zone_problem(settings.limits.timezone)
-    if problem:
-        raise UsageError(f"limits.timezone: {problem}", "write it like Europe/London")
+    for key in ("limits.timezone", "scaling.timezone"):
+        problem = zone_problem(str(value_of(settings, key)))
+        if problem:
+            raise UsageError(f"{key}: {problem}", "write it like Europe/London")

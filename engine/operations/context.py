@@ -20,6 +20,7 @@ from engine.contract.weddings import Wedding
 from engine.jobs.dispatcher import Dispatcher
 from engine.jobs.offload import Offload
 from engine.jobs.roster import JobSpec
+from engine.operations.board import Board
 from engine.operations.descriptors import CallerStreams
 from engine.operations.eventlog import EventLog
 from engine.operations.facts import Facts
@@ -90,6 +91,7 @@ class Engine(msgspec.Struct):
     coverage: AlertSource
     regional: Regional
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
+    scaling: Board = msgspec.field(default_factory=Board)
     stopping: bool = False
     went_on: asyncio.Event = msgspec.field(default_factory=asyncio.Event)  # with the jobs of an earlier engine
     status_seq: int = 0

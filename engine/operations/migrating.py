@@ -197,7 +197,7 @@ class Migrating:
         engine = self._engine
         if self._is_looking or len(engine.tiering.present) < 2 or engine.home.read_only:
             return False
-        return engine.clock.monotonic_s() >= self._next_s
+        return engine.clock.monotonic_s() >= self._next_s and engine.scaling.may_do_upkeep(engine.clock.now_ns())
 
     async def look(self) -> None:
         """Begin the next migration, if one is due and none is at work."""

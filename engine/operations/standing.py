@@ -13,6 +13,7 @@ from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
 from engine.operations import dispatch, resuming, setback, watching
+from engine.operations.autoscaling import Autoscaling
 from engine.operations.context import Engine
 from engine.operations.migrating import Migrating
 from engine.operations.regions import HEAL_S
@@ -31,6 +32,7 @@ class Standing:
         self._watcher: Watcher = watching.make_watcher(engine, means)
         self._scheduler = Scheduler(engine, means, dispatch.run)
         self._migrating = Migrating(engine)
+        self._autoscaling = Autoscaling(engine)
         self._is_polling = False
         self._spawn = means.spawn
         self._is_open = False
@@ -43,7 +45,13 @@ class Standing:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What runs as long as the engine does."""
-        return self._watcher.tend(), self._watcher.walk(), self._tend_regions(), self._tend_copies()
+        return (
+            self._watcher.tend(),
+            self._watcher.walk(),
+            self._tend_regions(),
+            self._tend_copies(),
+            self._autoscaling.run(),
+        )
 
     async def go_on(self) -> None:
         """The repository is open and the register known: go on from where the last engine on this home was."""
@@ -115,6 +123,8 @@ class Standing:
             await engine.clock.sleep(SCRUB_S)
             stack = engine.opening.stack
             if engine.opening.repository is None or engine.stopping or stack is None or len(stack.places) < 2:
+                continue
+            if not engine.scaling.may_do_upkeep(engine.clock.now_ns()):
                 continue
             try:
                 await engine.regional.scrubbing.round(stack, engine.home.locations(), engine.settings)

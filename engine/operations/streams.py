@@ -9,13 +9,13 @@ from typing import Literal
 from engine.base.clock import Clock
 from engine.base.metrics import Spread
 from engine.base.units import format_count
-from engine.contract.settings import STREAMS_MAX
+from engine.contract.settings import STREAMS_MAX, Settings
 from engine.contract.status import AutoScaling, Percentiles, StageTime, StreamChange
 from engine.pipeline.pool import StreamPool
 from engine.scaling.pool import LocalPool
 
 _CHANGES_KEPT = 50
-Mode = Literal["default", "manual"]
+Mode = Literal["default", "manual", "auto"]
 
 
 def percentiles_of(spread: Spread) -> Percentiles:
@@ -33,6 +33,11 @@ def percentiles_of(spread: Spread) -> Percentiles:
 def default_streams() -> int:
     """What this machine suggests: its cores and one, so that a stream that waits for a disk leaves no core idle."""
     return min(STREAMS_MAX, len(os.sched_getaffinity(0)) + 1)
+
+
+def mode_of(given: int | None, settings: Settings) -> Mode:
+    """How the number begins: as a person gave it, as the setting says, or as this machine suggests until a decision."""
+    return "manual" if given or (settings.engine.streams and settings.scaling.mode == "manual") else "default"
 
 
 class Streams:
@@ -55,6 +60,11 @@ class Streams:
     def size(self) -> int:
         """Streams there are."""
         return self._pool.size
+
+    @property
+    def until_ns(self) -> int | None:
+        """When the number goes back to what it was."""
+        return self._until_ns
 
     def resize(self, target: int, *, mode: Mode, reason: str, until_ns: int | None = None) -> int:
         """Set the number of streams, until a moment or for good; the number before."""

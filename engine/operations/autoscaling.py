@@ -1,0 +1,171 @@
+"""The autoscaler at work: what is so now, the decision, and the pool that carries it out. Engine loop only.
+
+With `scaling.mode = "auto"` four times a second; else once a second, and nothing is carried out: what it would have
+decided is not told either, but the timeline goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+
+from engine.base.units import parse_span
+from engine.contract.cluster import NODE_CLASSES, NodeClass, NodeRow
+from engine.contract.scaling import ScalingSettings
+from engine.contract.status import JobKind
+from engine.contract.weddings import JOB_CLASSES, JobClass
+from engine.jobs.job import Counts, Job
+from engine.jobs.priority import local_time
+from engine.operations.capacity import resize
+from engine.operations.context import Engine
+from engine.operations.streams import default_streams
+from engine.scaling.autoscaler import Decision, Manual, Policy, ScalerFacts, Tolerant, Waiting, Workers, decide
+from engine.scaling.rates import RateMeter, StartupMeter
+from engine.scaling.seasons import season_at
+
+TICK_S = 0.25
+IDLE_TICK_S = 1.0
+SIZED_AGAIN_S = 15.0
+ENDED_LOOKED_AT = 50
+TOLERANT_KINDS: frozenset[JobKind] = frozenset({"verify", "migrate", "prune", "analyze"})
+
+
+class Autoscaling:
+    """The autoscaler of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._rates = RateMeter()
+        self._startups = StartupMeter()
+        self._mean_bytes = 0.0  # of a job, as the last ones were
+        self._next_sizing_s = 0.0
+
+    async def run(self) -> None:
+        """Decide again and again, for ever."""
+        engine = self._engine
+        while True:
+            await engine.clock.sleep(TICK_S if engine.settings.scaling.mode == "auto" else IDLE_TICK_S)
+            if not engine.stopping:
+                self.tick()
+
+    def tick(self) -> Decision:
+        """Decide once; with `auto`, carry it out."""
+        engine, board = self._engine, self._engine.scaling
+        self._measure()
+        policy = policy_of(engine.settings.scaling, default_streams())
+        decision = decide(board.state, self.facts(), policy)
+        board.state, board.newest = decision.state, decision
+        board.is_auto = engine.settings.scaling.mode == "auto"
+        if board.is_auto:
+            self._carry_out(decision)
+        elif engine.streams.mode == "auto":
+            resize(engine, default_streams(), mode="default", reason="scaling.mode is manual")
+        return decision
+
+    def facts(self) -> ScalerFacts:
+        """What is so now."""
+        engine = self._engine
+        scaling, streams, now_ns = engine.settings.scaling, engine.streams, engine.clock.now_ns()
+        waiting, tolerant_bytes = self._waiting(now_ns)
+        held_ns = engine.scaling.held_since_ns
+        is_manual = streams.mode == "manual"
+        return ScalerFacts(
+            now_ns=now_ns,
+            waiting=waiting,
+            workers=workers_of(streams.nodes.nodes()),
+            running_jobs=engine.dispatcher.running_count,
+            bytes_per_s=self._rates.bytes_per_s,
+            startup_p95_s=self._startups.p95_s,
+            outlook=engine.scaling.outlook,
+            tolerant=Tolerant(tolerant_bytes, (now_ns - held_ns) / 1e9 if held_ns is not None else 0.0),
+            season=season_at(local_time(scaling.timezone, now_ns), scaling),
+            manual=Manual(streams.size, streams.until_ns) if is_manual else None,
+        )
+
+    def _carry_out(self, decision: Decision) -> None:
+        streams = self._engine.streams
+        if streams.mode != "manual" and (streams.mode != "auto" or decision.total != streams.size):
+            resize(self._engine, decision.total, mode="auto", reason=decision.reason)
+
+    def _measure(self) -> None:
+        engine, now_s = self._engine, self._engine.clock.monotonic_s()
+        self._startups.see(engine.streams.nodes.nodes(), now_s)
+        if now_s < self._next_sizing_s:
+            return
+        totals = engine.dispatcher.figures.totals()
+        worked_s = sum(figure.thread_s for figure in engine.pool.stages().values())
+        self._rates.sample(totals.bytes_read + totals.bytes_restored, worked_s)
+        self._mean_bytes = mean_bytes(engine.dispatcher.roster.ended())
+        self._next_sizing_s = now_s + (SIZED_AGAIN_S if self._rates.bytes_per_s else 0.0)
+
+    def _waiting(self, now_ns: int) -> tuple[dict[JobClass, Waiting], float]:
+        """What is left to do by class, and of it what no one waits for. Bytes that are not known: as other jobs had."""
+        roster, deadlines_s = self._engine.dispatcher.roster, self._engine.dispatcher.figures.deadlines_s
+        left: Counter[JobClass] = Counter()
+        queued: Counter[JobClass] = Counter()
+        oldest_ns: dict[JobClass, int] = {}
+        tolerant = 0.0
+        for active in roster.active.values():
+            size = bytes_left(active.counts(), self._mean_bytes)
+            if active.job.kind in TOLERANT_KINDS:
+                tolerant += size
+            else:
+                left[active.job.priority] += round(size)
+        for idle in roster.queued.values():  # ten thousand, perhaps
+            job = idle.job
+            size = bytes_left(job.counts, self._mean_bytes)
+            if job.kind in TOLERANT_KINDS:
+                tolerant += size
+                continue
+            left[job.priority] += round(size)
+            queued[job.priority] += 1
+            oldest_ns[job.priority] = min(job.queued_ns, oldest_ns.get(job.priority, job.queued_ns))
+        return {
+            name: Waiting(queued[name], left[name], (now_ns - oldest_ns.get(name, now_ns)) / 1e9, deadlines_s[name])
+            for name in JOB_CLASSES
+            if left[name] or queued[name]
+        }, tolerant
+
+
+# --- pure ---------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8)
+def policy_of(settings: ScalingSettings, default: int) -> Policy:
+    """The rules that settings mean, where `default` workers are those of an ordinary day."""
+    base = settings.base or default
+    return Policy(
+        base=base,
+        floor=settings.floor,
+        off_season_floor=settings.off_season_floor or settings.floor,
+        ceiling=settings.ceiling or max(settings.floor, 10 * base),
+        budget_month=float("inf") if settings.budget_month is None else settings.budget_month,
+        lookahead_s=parse_span(settings.lookahead),
+        margin_s=parse_span(settings.margin),
+        quantile=settings.quantile,
+        spot_share=settings.spot_share,
+    )
+
+
+def workers_of(rows: Iterable[NodeRow]) -> dict[NodeClass, Workers]:
+    """Nodes by class and state; a class of which there is none is left out."""
+    counts = Counter((row.node_class, row.state) for row in rows)
+    return {
+        name: Workers(counts[name, "ready"], counts[name, "starting"], counts[name, "draining"])
+        for name in NODE_CLASSES
+        if any(counts[name, state] for state in ("ready", "starting", "draining"))
+    }
+
+
+def bytes_left(counts: Counts, mean: float) -> float:
+    """What is left of a job: of what it has, or will have by a count ahead, or has by the mean of others."""
+    whole = counts.bytes_total if counts.bytes_total is not None else counts.bytes_expected
+    return max(0.0, (mean if whole is None else whole) - counts.bytes_read)
+
+
+def mean_bytes(ended: Iterable[Job]) -> float:
+    """Of the jobs that ended last: what one had to deal with."""
+    sizes = [job.counts.bytes_read for job in islice(ended, ENDED_LOOKED_AT) if job.kind not in TOLERANT_KINDS]
+    return sum(sizes) / len(sizes) if sizes else 0.0
