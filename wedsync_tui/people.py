@@ -108,7 +108,12 @@ def event_line(event: Event) -> str:
 
 def _verified(report: ops.VerifyReport) -> Iterator[str]:
     yield job_sentence(report.job)
-    if report.job.state in JOB_STATES_ENDED:
+    if report.job.state in JOB_STATES_ENDED and report.copies:
+        yield (
+            f"{format_count(report.packs, 'pack')}, {format_count(report.copies, 'copy')} read where they lie, "
+            f"{format_bytes(report.bytes_checked)} checked, {format_count(len(report.problems), 'problem')}"
+        )
+    elif report.job.state in JOB_STATES_ENDED:
         yield (
             f"{format_count(report.snapshots, 'snapshot')}, {format_count(report.packs, 'pack')}, "
             f"{format_count(report.blobs, 'blob')}, {format_count(report.files, 'file')}, "
@@ -159,6 +164,10 @@ def _receipt(found: receipts.ReceiptResult | receipts.ReceiptVerified) -> Iterat
             yield f"missing: {clean(line)}"
         if found.missing_total > ROWS_MAX:
             yield f"and {found.missing_total - ROWS_MAX:,} more missing"
+    if isinstance(found, receipts.ReceiptResult):
+        for row in found.copies_by_place:
+            read = f"read back, the first at {row.verified}" if row.verified else "read back"
+            yield f"{row.place}: {row.read_back:,} of {format_count(row.copies, 'pack')} {read}"
     yield "safe to format" if found.safe_to_format else "NOT safe to format"
 
 

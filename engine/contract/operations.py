@@ -333,6 +333,7 @@ class Verify(Operation, frozen=True, kw_only=True):
 
     wedding: WeddingName
     all: Annotated[bool, _words("also every file by its hash")] = False
+    copies: Annotated[bool, _words("instead read every copy of every pack where it lies")] = False
     wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
 
 
@@ -345,6 +346,7 @@ class VerifyReport(Result, frozen=True, kw_only=True):
     blobs: int
     files: int
     bytes_checked: int
+    copies: int = 0
     problems: tuple[str, ...] = ()
 
 

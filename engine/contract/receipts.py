@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
+
 from engine.contract.operations import Operation, Result, SnapshotName, _words
 
 ProtectionLevel = Literal["committed", "safe"]
@@ -20,6 +22,16 @@ class MakeReceipt(Operation, frozen=True, kw_only=True):
     key: Annotated[str, _words("with --verify: the receipt key that keys shows", title="KEY")] = ""
 
 
+class PlaceCopies(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What one place holds of a snapshot, and how much of it was read back whole since it was written."""
+
+    place: str  # as hot/london
+    copies: int  # packs
+    bytes: int
+    read_back: int  # of these copies
+    verified: str  # when the one was read that was read longest ago, ISO 8601; empty where none was
+
+
 class ReceiptResult(Result, frozen=True, kw_only=True):
     """What a receipt says. What stands against formatting is in `reasons`, and each is a warning."""
 
@@ -29,9 +41,10 @@ class ReceiptResult(Result, frozen=True, kw_only=True):
     files: int
     bytes_source: int
     level: ProtectionLevel
-    copies: int  # of the file or key with the fewest, counted by region
+    copies: int  # that were read back, of the file or key with the fewest, counted by region
     copies_needed: int
     places: tuple[str, ...]
+    copies_by_place: tuple[PlaceCopies, ...]
     safe_to_format: bool
     reasons: tuple[str, ...]
     key: str  # public, 64 hex digits

@@ -101,9 +101,6 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     anniversary_days: Annotated[
         Days, msgspec.Meta(description="days before the first anniversary that packs are back in warm; 0: never")
     ] = 7
-    critical_copies: Annotated[
-        int, msgspec.Meta(ge=1, le=9, description="copies that a receipt asks for where no regions are named")
-    ] = 3
 
 
 # Read once at start, as the stores are opened then.

@@ -35,6 +35,7 @@ SPANS = (  # settings that are spans of time
     "classes.same_day_deadline", "classes.retrieval_deadline", "classes.next_day_deadline", "classes.standard_deadline",
     "watch.settle", "watch.busy", "watch.rescan", "watch.poll", "hooks.timeout", "drills.every",
 )  # fmt: skip
+MOVED = {"policy.critical_copies": "replication.copies"}
 UNSET_WORDS = frozenset({"", "unset", "default"})
 
 
@@ -266,6 +267,8 @@ def _written_keys(document: Mapping[str, object], above: str = "") -> Iterator[s
 
 
 def _nearest(key: str) -> str:
+    if key in MOVED:
+        return f"it is {MOVED[key]} now"
     near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else "config get lists them"
 

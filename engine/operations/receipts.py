@@ -1,12 +1,14 @@
 """receipt: what of a wedding is kept where, signed, so that a photographer knows whether a card may be formatted.
 
-Copies are counted where they lie: each place is listed, and what the copy catalog knows to be bad does not count. The
-receipt counts the weakest of all that the snapshot needs: packs of both kinds, the wedding's key, the snapshot itself.
+A copy counts once it was read back whole where it lies, since it was written. What the snapshot needs and was not is
+read first, by a job; then each place is listed again, and counted is the weakest of all: packs of both kinds, the
+wedding's key, the snapshot itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -16,14 +18,19 @@ import msgspec
 from engine.base.errors import Conflict, NotFound, NotPermitted, Unavailable, UsageError
 from engine.base.units import format_bytes, format_count, format_time
 from engine.contract import operations as ops
-from engine.contract.receipts import MakeReceipt, ProtectionLevel, ReceiptResult, ReceiptVerified
+from engine.contract.receipts import MakeReceipt, PlaceCopies, ProtectionLevel, ReceiptResult, ReceiptVerified
 from engine.contract.weddings import Wedding
+from engine.jobs.job import Job
+from engine.jobs.roster import JobSpec, Prepared
+from engine.operations import copysurvey
 from engine.operations.browsing import no_snapshot, with_vault
 from engine.operations.context import Engine, Handler, StreamHandler
-from engine.operations.copies import CopyCount, count_copies
+from engine.operations.copies import CopyCount, Needed, count_copies, needed_of
 from engine.operations.descriptors import CallerStreams
 from engine.operations.newfiles import new_file
+from engine.operations.outcomes import carried_out, judged
 from engine.operations.rows import path_base64
+from engine.operations.upkeep import refuse_problems
 from engine.pipeline.card import CardOutcome, Kept, compare_card
 from engine.repository.entry import FILE, Entry, path_text
 from engine.repository.keyring import ReceiptKey
@@ -45,7 +52,9 @@ async def receipt(engine: Engine, operation: MakeReceipt, streams: CallerStreams
     wedding = engine.facts.find(operation.wedding)
     output = (streams or CallerStreams()).output() if operation.out == "-" else None
     stop = threading.Event()
-    making = _Making(engine, operation, wedding, lambda: stop.is_set() or engine.stopping)
+    needed = await with_vault(engine, operation.wedding, lambda vault: _needed(vault, operation), nothing=no_snapshot)
+    await _read_back(engine, wedding, needed)
+    making = _Making(engine, operation, wedding, needed, lambda: stop.is_set() or engine.stopping)
 
     def made(vault: WeddingVault) -> ReceiptResult:
         facts, entries = making.facts(vault)
@@ -61,12 +70,34 @@ async def receipt(engine: Engine, operation: MakeReceipt, streams: CallerStreams
         raise
 
 
+def _needed(vault: WeddingVault, operation: MakeReceipt) -> Needed:
+    """What a restore of the snapshot that is asked for needs."""
+    snapshot = vault.find_snapshot(operation.snapshot)
+    if snapshot.partial:
+        raise Conflict(f"snapshot {snapshot.id} is a checkpoint, the beginning of one", "name a whole snapshot")
+    return needed_of(vault, snapshot)
+
+
+async def _read_back(engine: Engine, wedding: Wedding, needed: Needed) -> None:
+    """Read the copies that were not read since they were written; how that went is seen in what then counts."""
+    if not await engine.offload.run(wedding.id, lambda: copysurvey.has_unread(engine, wedding, needed.packs)):
+        return
+
+    @contextlib.contextmanager
+    def opened(_: Job) -> Iterator[Prepared]:
+        with copysurvey.reading(engine, wedding, lambda *_: needed.packs, again=False) as run:
+            yield judged(run, None, refuse_problems)
+
+    await carried_out(engine, JobSpec("verify", wedding, "standard", True, opened), wait=True)
+
+
 class _Making(msgspec.Struct):
     """One receipt on its way. On the executor."""
 
     engine: Engine
     operation: MakeReceipt
     wedding: Wedding
+    needed: Needed
     is_stopped: Callable[[], bool]
 
     @property
@@ -79,9 +110,7 @@ class _Making(msgspec.Struct):
 
     def facts(self, vault: WeddingVault) -> tuple[Facts, Callable[[], Iterator[Entry]]]:
         """What is to be said, and the files to be listed."""
-        snapshot = vault.find_snapshot(self.operation.snapshot)
-        if snapshot.partial:
-            raise Conflict(f"snapshot {snapshot.id} is a checkpoint, the beginning of one", "name a whole snapshot")
+        snapshot = self.needed.snapshot
 
         def files() -> Iterator[Entry]:
             return (entry for entry in vault.entries(snapshot) if entry.kind == FILE)
@@ -95,20 +124,16 @@ class _Making(msgspec.Struct):
         card = CardOutcome()
         if self.operation.card:
             card = compare_card(os.fsencode(self.operation.card), kept, self.is_stopped)
-        copies = count_copies(self.engine, vault, snapshot)
+        copies = count_copies(self.engine, vault, self.wedding, self.needed)
         return self._facts(snapshot, count, size_bytes, copies, card), files
 
     def _facts(self, snapshot: Snapshot, count: int, size_bytes: int, copies: CopyCount, card: CardOutcome) -> Facts:
-        settings = self.engine.settings
-        needed = settings.replication.copies if settings.regions else settings.policy.critical_copies
-        reasons = list(copies.problems)
-        if copies.fewest < needed:
-            exist = "copy exists" if copies.fewest == 1 else "copies exist"
-            reasons.append(f"{copies.fewest} {exist} where {needed} are needed, in {_listed(copies.regions)}")
+        needed = self.engine.settings.replication.copies
+        reasons = [*copies.problems, *_too_few(copies, needed)]
         if card.missing_total:
             more = card.missing_total - 1
             reasons.append(f"{card.missing[0]}" + (f", and {format_count(more)} more of the card" if more else ""))
-        level: ProtectionLevel = "safe" if copies.fewest >= needed and not copies.problems else "committed"
+        level: ProtectionLevel = "safe" if len(copies.read_back) >= needed and not copies.problems else "committed"
         assert self.engine.opening.repository is not None
         return Facts(
             receipt=VERSION,
@@ -122,9 +147,9 @@ class _Making(msgspec.Struct):
             files=count,
             bytes_source=size_bytes,
             level=level,
-            copies=copies.fewest,
+            copies=len(copies.read_back),
             copies_needed=needed,
-            places=copies.places,
+            places=tuple(row.place for row in copies.places),
             card=path_text(os.fsencode(self.operation.card.strip("/"))) if self.operation.card else "",
             card_files=card.files,
             card_bytes=card.size_bytes,
@@ -132,6 +157,7 @@ class _Making(msgspec.Struct):
             missing_total=card.missing_total,
             safe_to_format=not reasons,
             reasons=tuple(reasons),
+            copies_by_place=copies.places,
         )
 
     def result(self, facts: Facts) -> ReceiptResult:
@@ -146,6 +172,7 @@ class _Making(msgspec.Struct):
             copies=facts.copies,
             copies_needed=facts.copies_needed,
             places=facts.places,
+            copies_by_place=facts.copies_by_place,
             safe_to_format=facts.safe_to_format,
             reasons=facts.reasons,
             key=self.key.public,
@@ -157,6 +184,16 @@ class _Making(msgspec.Struct):
             out=self.operation.out,
             warnings=tuple(f"not safe to format: {what}" for what in facts.reasons),
         )
+
+
+def _too_few(copies: CopyCount, needed: int) -> Iterator[str]:
+    """Why the copies of the weakest object are not enough yet, if so."""
+    listed, read_back = len(copies.listed), len(copies.read_back)
+    if listed < needed:
+        exist = "copy exists" if listed == 1 else "copies exist"
+        yield f"{listed} {exist} where {needed} are needed, in {_listed(copies.listed)}"
+    if read_back < min(listed, needed):
+        yield f"not yet: of {listed} copies that exist {read_back} could be read back, in {_listed(copies.read_back)}"
 
 
 def _listed(regions: tuple[str, ...]) -> str:
@@ -179,6 +216,7 @@ def words_of(facts: Facts) -> str:
         f"Snapshot    {facts.snapshot}, {facts.snapshot_time}",
         f"Files       {format_count(facts.files, 'file')}, {format_bytes(facts.bytes_source)}",
         f"Protection  {facts.level}: {facts.copies} of {facts.copies_needed} copies, in {_listed(facts.places)}",
+        *(f"            {place_line(row)}" for row in facts.copies_by_place),
         f"Repository  {facts.repository}",
         f"Made        {facts.made} on {facts.host}",
         "",
@@ -190,6 +228,14 @@ def words_of(facts: Facts) -> str:
         "",
     ]
     return "".join(f"{_printable(line)}\n" for line in lines)
+
+
+def place_line(row: PlaceCopies) -> str:
+    """What one place holds, and when it was last read."""
+    packs = f"{row.place}: {format_count(row.copies, 'pack')}, {format_bytes(row.bytes)}"
+    if row.read_back < row.copies:
+        return f"{packs}; {row.copies - row.read_back:,} NOT read back since they were written"
+    return f"{packs}, each read back, the first at {row.verified}" if row.copies else packs
 
 
 def _printable(line: str) -> str:

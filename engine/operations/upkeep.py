@@ -1,4 +1,4 @@
-"""verify: structure, every pack by its name, every blob by decryption, and every file if asked."""
+"""verify: structure, every pack by its name, every blob by decryption, and every file or every copy if asked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engine.base.errors import IntegrityError
+from engine.base.errors import IntegrityError, UsageError
 from engine.base.units import format_count
 from engine.contract import operations as ops
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations import copysurvey
 from engine.operations.accepting import kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.outcomes import carried_out, judged
@@ -24,6 +25,10 @@ from engine.pipeline.verify import VerifyOutcome, VerifyRun
 async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
     """See `ops.Verify`. Problems are in the report, and make the job one that failed with an integrity error."""
     wedding = engine.facts.find(operation.wedding)
+    if operation.all and operation.copies:
+        raise UsageError(
+            "--all reads one copy of each file, --copies every copy of each pack", "ask for one of the two"
+        )
     await engine.opening.needed()
     found: list[VerifyOutcome] = []
     result = await carried_out(engine, verify_spec(engine, operation, wedding, found), wait=operation.wait)
@@ -37,6 +42,7 @@ async def verify(engine: Engine, operation: ops.Verify) -> ops.Result:
         packs=outcome.packs,
         blobs=outcome.blobs,
         files=outcome.files,
+        copies=outcome.copies,
         bytes_checked=outcome.bytes_checked,
         problems=tuple(outcome.problems),
         warnings=(*outcome.healed, format_count(more, "more problem")) if more else tuple(outcome.healed),
@@ -50,11 +56,15 @@ def verify_spec(
 
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
+        if operation.copies:
+            with copysurvey.reading(engine, wedding, copysurvey.packs_of) as run:
+                yield judged(run, found, refuse_problems)
+            return
         with engine.tiering.readers.reading(wedding.id), open_repository(engine).vault(job.wedding_id) as vault:
             archived = engine.tiering.archived(vault, wedding)
             yield judged(VerifyRun(vault, all_files=operation.all, archived=archived), found, refuse_problems)
 
-    turn = ("verify", wedding.id, "all" if operation.all else "")
+    turn = ("verify", wedding.id, "all" if operation.all else "copies" if operation.copies else "")
     return kept(JobSpec("verify", wedding, "standard", True, opened, turn=turn), operation)
 
 

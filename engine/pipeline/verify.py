@@ -40,6 +40,7 @@ class VerifyOutcome(msgspec.Struct):
     packs: int = 0
     blobs: int = 0
     files: int = 0
+    copies: int = 0  # read where they lie, one by one
     bytes_checked: int = 0
     problems: list[str] = []
     problems_total: int = 0

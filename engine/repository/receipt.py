@@ -18,9 +18,10 @@ from blake3 import blake3
 
 from engine.base.errors import IntegrityError
 from engine.base.shapes import from_json
+from engine.contract.receipts import PlaceCopies
 from engine.repository.keyring import ReceiptKey, is_signed_by
 
-VERSION = 1
+VERSION = 2  # 1: copies were counted as they were listed, read back or not
 DATA, SIGNATURE = b"--- data ---\n", b"--- signature ---\n"
 _LINE_BYTES_MAX = 1 << 20
 Shape = TypeVar("Shape")
@@ -50,6 +51,7 @@ class Facts(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     missing_total: int
     safe_to_format: bool
     reasons: tuple[str, ...]
+    copies_by_place: tuple[PlaceCopies, ...] = ()
 
 
 class FileLine(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
@@ -113,7 +115,7 @@ def verify_receipt(given: IO[bytes]) -> Verified:
         raise _unreadable()
     if not is_signed_by(signed.key, hasher.digest(), signed.signature):
         raise IntegrityError("this receipt is not as it was signed", "ask for a new one; do not format anything by it")
-    if (facts.receipt, facts.files, facts.bytes_source) != (VERSION, count, total_bytes):
+    if not 1 <= facts.receipt <= VERSION or (facts.files, facts.bytes_source) != (count, total_bytes):
         raise _unreadable()
     return Verified(facts, signed.key)
 

@@ -22,20 +22,14 @@ from engine.base.units import MIB
 from engine.storage.asking import hashed
 from engine.storage.healqueue import Debt, Owed
 from engine.storage.region import Region
+from engine.storage.regional import RegionalStore
 from engine.storage.replicas import ReplicatedStore
-from engine.storage.replication import (
-    CopyEvent,
-    Replication,
-    as_seen,
-    hash_copy,
-    is_hash_name,
-    is_pack_name,
-)
+from engine.storage.replication import CopyEvent, Replication, as_seen, is_hash_name, is_pack_name
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, ObjectStore, StagedObject
 from engine.storage.tombstones import TOMBSTONES, deleted_names
+from engine.storage.whole import PIECE_BYTES, hash_copy, hash_of, parts
 
 OBJECT_BYTES_MAX = 64 * MIB  # of what has a chosen name
-_PIECE_BYTES = MIB
 _PUT_OFF_MAX = 10_000
 
 
@@ -199,14 +193,12 @@ class Healer:
 
     def _staged_copy(self, source: Region, target: Region, name: str, size_bytes: int) -> StagedObject:
         staged: StagedObject = target.call(lambda store: store.stage())
-        hasher, buffer = blake3(), memoryview(mmap.mmap(-1, _PIECE_BYTES))
+        hasher, buffer = blake3(), memoryview(mmap.mmap(-1, PIECE_BYTES))
         try:
-            for offset in range(0, size_bytes, _PIECE_BYTES):
-                piece = buffer[: min(_PIECE_BYTES, size_bytes - offset)]
-                source.call(partial(_read, name, offset, piece))
+            for piece in parts(RegionalStore(source), name, size_bytes, buffer):
                 hasher.update(piece)
                 target.call(lambda _, piece=piece: staged.append(piece))  # type: ignore[misc]
-            if hasher.hexdigest() != name.rpartition("/")[2]:
+            if hasher.hexdigest() != hash_of(name):
                 raise IntegrityError(f"{name} in {source.name} does not have the hash that is its name")
         except BaseException:
             staged.discard()
@@ -326,7 +318,3 @@ def _put(name: str, data: bytes, store: ObjectStore) -> int:
     with suppress(Conflict):
         store.put(name, data)
     return len(data)
-
-
-def _read(name: str, offset: int, piece: memoryview, store: ObjectStore) -> None:
-    store.read_into(name, offset, piece)

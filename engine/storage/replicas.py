@@ -26,10 +26,11 @@ from engine.storage import agreement, asking
 from engine.storage.agreement import Answer, Reply
 from engine.storage.publishing import Publications
 from engine.storage.region import STUCK_S, Region
-from engine.storage.replication import Replication, as_seen, closed, hash_copy, is_hash_name
+from engine.storage.replication import Replication, as_seen, closed, is_hash_name
 from engine.storage.stores.names import check_name, check_prefix
 from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
 from engine.storage.tombstones import TOMBSTONES, deleted_names
+from engine.storage.whole import hash_copy
 
 SPOOLS_MAX = 16  # packs on their way at once
 _SERVED_MAX = 4096

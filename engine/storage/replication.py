@@ -5,7 +5,6 @@ Any thread.
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -13,11 +12,9 @@ from functools import partial
 from typing import Literal
 
 import msgspec
-from blake3 import blake3
 
 from engine.base.clock import Clock
-from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
-from engine.base.units import MIB
+from engine.base.errors import Conflict, NotFound, Unavailable, WedSyncError
 from engine.storage.agreement import majority_of, voters_of
 from engine.storage.distance import Placing
 from engine.storage.healqueue import HealQueue
@@ -30,7 +27,6 @@ PACK_HEAD_BYTES = 16
 _HASH_DIGITS = 64
 _BURIED_MAX = 100_000
 _WRONG_MAX = 10_000
-_PIECE_BYTES = MIB
 
 CopyEvent = Literal["written", "verified", "bad", "gone"]
 NoteCopy = Callable[[str, str, CopyEvent, int], None]  # object, region, what happened, its size; 0: as it was
@@ -257,19 +253,6 @@ def as_seen(found: Iterable[ObjectInfo]) -> Iterable[ObjectInfo]:
 def closed() -> Unavailable:
     """What a store says after its end."""
     return Unavailable("the store is closed", "open it again")
-
-
-def hash_copy(name: str, store: ObjectStore) -> int:
-    """Read the whole of one copy; its size. Raises IntegrityError when its bytes are not those it is named after."""
-    size_bytes = store.stat(name).size_bytes
-    hasher, buffer = blake3(), memoryview(mmap.mmap(-1, _PIECE_BYTES))
-    for offset in range(0, size_bytes, _PIECE_BYTES):
-        piece = buffer[: min(_PIECE_BYTES, size_bytes - offset)]
-        store.read_into(name, offset, piece)
-        hasher.update(piece)
-    if hasher.hexdigest() != name.rpartition("/")[2]:
-        raise IntegrityError(f"{name} does not have the hash that is its name", "run verify")
-    return size_bytes
 
 
 def _write(store: ObjectStore, name: str) -> None:

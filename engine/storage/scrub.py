@@ -8,21 +8,17 @@ reads below a rate. One thread a scrubber.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
 
 import msgspec
 
 from engine.base.bucket import TokenBucket
 from engine.base.clock import Clock
-from engine.base.errors import IntegrityError, NotFound, WedSyncError
+from engine.base.errors import WedSyncError
+from engine.storage.copycheck import CopyChecker
 from engine.storage.locations import Copy, Locations
-from engine.storage.replication import hash_copy
-from engine.storage.stores.store import ObjectStore
 
 BATCH = 64  # copies asked of the catalog at once
 _NS = 10**9
-
-Found = Callable[[str, str, Copy], None]  # object, place, what its copy is now
 
 
 class Figures(msgspec.Struct):
@@ -37,15 +33,14 @@ class Figures(msgspec.Struct):
 class Scrubber:
     """Reads the copies of some places."""
 
-    def __init__(self, places: Mapping[str, ObjectStore], locations: Locations, clock: Clock, found: Found) -> None:
-        """`found` is told what each copy that was read is now."""
+    def __init__(self, checker: CopyChecker, locations: Locations, clock: Clock) -> None:
+        """The places of `checker` are read, in turns."""
         self.figures = Figures()
-        self._places = places
+        self._checker = checker
         self._locations = locations
         self._clock = clock
-        self._found = found
-        self._ahead: dict[str, deque[tuple[str, Copy]]] = {place: deque() for place in places}
-        self._turn = deque(places)  # whose copy is read next
+        self._ahead: dict[str, deque[tuple[str, Copy]]] = {place: deque() for place in checker.places}
+        self._turn = deque(checker.places)  # whose copy is read next
         self._rests_until_s: dict[str, float] = {}  # places with nothing due, or that do not answer
         self._bucket = TokenBucket()
 
@@ -64,7 +59,7 @@ class Scrubber:
             try:
                 if due is not None:
                     self._bucket.take(due[1].size_bytes)
-                    self._read(place, *due)
+                    self._read(*due)
                     read += 1
                     continue
             except WedSyncError as error:
@@ -85,18 +80,8 @@ class Scrubber:
             return None
         return name, copy
 
-    def _read(self, place: str, name: str, copy: Copy) -> None:
+    def _read(self, name: str, copy: Copy) -> None:
         """Compare one copy with its name. Raises Unavailable and the like, when it cannot be read now."""
-        now_ns = self._clock.now_ns()
-        try:
-            size_bytes = hash_copy(name, self._places[place])
-        except IntegrityError:
-            self.figures.bad += 1
-            self._found(name, place, msgspec.structs.replace(copy, state="bad"))
-        except NotFound:
-            if any(known.place == place and known.state == "good" for known in self._locations.copies(name)):
-                self._found(name, place, msgspec.structs.replace(copy, state="missing"))
-        else:
-            self._found(name, place, msgspec.structs.replace(copy, size_bytes=size_bytes, verified_ns=now_ns))
+        self.figures.bad += self._checker.check(name, copy).state == "bad"
         self.figures.copies += 1
         self.figures.bytes_read += copy.size_bytes

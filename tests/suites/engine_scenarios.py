@@ -168,6 +168,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("schedule remove", lambda _: steering.RemoveSchedule(name="nightly"), steering.ScheduleList),
     Scenario("schedule remove again", lambda _: steering.RemoveSchedule(name="nightly"), NotFound, "nightly"),
     Scenario("verify", lambda _: ops.Verify(wedding=SMITH, all=True), ops.VerifyReport),
+    Scenario("verify copies", lambda _: ops.Verify(wedding=SMITH, copies=True), ops.VerifyReport),
     Scenario("recall", lambda _: placements.Recall(wedding=SMITH), placements.RecallReport),
     Scenario("recall dry", lambda _: placements.Recall(wedding=SMITH, dry_run=True), placements.RecallPlan),
     Scenario("recall nobody", lambda _: placements.Recall(wedding="nobody"), NotFound, "nobody"),

@@ -42,6 +42,7 @@ from wedsync_tui.commands import HelpRequest, format_command, parse, parse_line
         ("retrieve a --to - --as tar", ops.RetrieveWeddingData(wedding="a", to="-", format="tar")),
         ("retrieve a --to /b --no-wait", ops.RetrieveWeddingData(wedding="a", to="/b", wait=False)),
         ("verify a --all", ops.Verify(wedding="a", all=True)),
+        ("verify a --copies", ops.Verify(wedding="a", copies=True)),
         ("store a notes.txt", ops.StoreWeddingData(wedding="a", name="notes.txt")),
         ("store a notes.txt < /tmp/n", ops.StoreWeddingData(wedding="a", name="notes.txt", file="/tmp/n")),
         ("store a photo#1.jpg --file -", ops.StoreWeddingData(wedding="a", name="photo#1.jpg")),

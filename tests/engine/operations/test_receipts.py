@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +14,32 @@ import pytest
 from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, UsageError
 from engine.base.ids import SnapshotId
 from engine.contract import operations as ops
-from engine.contract.receipts import MakeReceipt, ReceiptResult, ReceiptVerified
+from engine.contract.receipts import MakeReceipt, PlaceCopies, ReceiptResult, ReceiptVerified
 from engine.local import LocalEngine
 from engine.repository import snapshot
 from engine.repository.receipt import verify_receipt
 from engine.repository.snapshot import Snapshot
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
+from tests.engine.operations.test_damage import flip
 from tests.wedsync_tui.processes import eventually
 
 SMITH = "smith-jones"
 
 
-@pytest.fixture
-def one_copy_is_enough(asking: Asking) -> Iterator[None]:
-    """An operator's own decision."""
-    asking.ask(ops.Configure(key="policy.critical_copies", value="1"), ops.ConfigureResult)
-    yield
-    asking.ask(ops.Configure(key="policy.critical_copies", value="3"), ops.ConfigureResult)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    """An engine with one store, whose operator has decided that one copy is enough."""
+    folder = tmp_path_factory.mktemp("receipts")
+    home = home_with_repository(folder / "home")
+    (home / "config.toml").write_text("[replication]\ncopies = 1\n")
+    engine = LocalEngine.start(home, PASSPHRASE, streams=1)
+    made = Asking(engine, folder)
+    try:
+        made.ask(backup_of(fresh_wedding(made, SMITH), make_source(folder / "source")), ops.JobResult)
+        yield made
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
 
 
 def _card(asking: Asking, folder: Path) -> Path:
@@ -50,43 +59,40 @@ def test_one_copy_is_not_safe_to_format(asking: Asking, tmp_path: Path) -> None:
     assert made.warnings == ("not safe to format: 1 copy exists where 3 are needed, in home",)
 
 
-@pytest.mark.usefixtures("one_copy_is_enough")
-def test_a_card_that_is_kept_whole_may_be_formatted(asking: Asking, tmp_path: Path) -> None:
+def test_a_card_that_is_kept_whole_may_be_formatted(alone: Asking, tmp_path: Path) -> None:
     """Where the copies that are needed exist; the written receipt says the same, and its signature is good."""
     out = tmp_path / "card.receipt"
-    made = asking.ask(MakeReceipt(wedding=SMITH, card=str(_card(asking, tmp_path)), out=str(out)), ReceiptResult)
+    made = alone.ask(MakeReceipt(wedding=SMITH, card=str(_card(alone, tmp_path)), out=str(out)), ReceiptResult)
     assert (made.level, made.safe_to_format, made.warnings) == ("safe", True, ())
     verified = verify_receipt(io.BytesIO(out.read_bytes()))
     assert (verified.facts.files, verified.facts.safe_to_format) == (made.files, True)
-    assert verified.key == made.key == asking.ask(ops.ListKeys(), ops.KeyList).receipt_key
+    assert verified.key == made.key == alone.ask(ops.ListKeys(), ops.KeyList).receipt_key
     assert f"SAFE TO FORMAT: the card {tmp_path}/card (5 files" in out.read_text()
     with pytest.raises(Conflict, match="stands already"):
-        asking.ask(MakeReceipt(wedding=SMITH, out=str(out)), ReceiptResult)
+        alone.ask(MakeReceipt(wedding=SMITH, out=str(out)), ReceiptResult)
 
 
-@pytest.mark.usefixtures("one_copy_is_enough")
-def test_a_file_that_is_not_kept_forbids_it(asking: Asking, tmp_path: Path) -> None:
+def test_a_file_that_is_not_kept_forbids_it(alone: Asking, tmp_path: Path) -> None:
     """However its name tries to look like the end of the list."""
-    card, out = _card(asking, tmp_path), tmp_path / "card.receipt"
+    card, out = _card(alone, tmp_path), tmp_path / "card.receipt"
     (card / "late\n--- signature ---\nx.jpg").write_bytes(b"shot after the backup")
-    made = asking.ask(MakeReceipt(wedding=SMITH, card=str(card), out=str(out)), ReceiptResult)
+    made = alone.ask(MakeReceipt(wedding=SMITH, card=str(card), out=str(out)), ReceiptResult)
     assert (made.card_files, made.missing_total, made.safe_to_format) == (6, 1, False)
     assert "is not in the snapshot" in made.missing[0]
     assert "NOT SAFE TO FORMAT" in out.read_text()
-    asking.ask(MakeReceipt(verify=str(out)), ReceiptVerified)
+    alone.ask(MakeReceipt(verify=str(out)), ReceiptVerified)
 
 
-@pytest.mark.usefixtures("one_copy_is_enough")
-def test_a_pack_that_is_gone_is_no_copy(asking: Asking, tmp_path: Path) -> None:
+def test_a_pack_that_is_gone_is_no_copy(alone: Asking, tmp_path: Path) -> None:
     """The store is asked, not the memory of it."""
-    wedding = fresh_wedding(asking, "one-pack-short")
-    asking.ask(backup_of(wedding, make_source(tmp_path / "source")), ops.JobResult)
-    assert asking.ask(MakeReceipt(wedding=wedding), ReceiptResult).safe_to_format
-    weddings = asking.folder / "home" / "repository" / "weddings"
+    wedding = fresh_wedding(alone, "one-pack-short")
+    alone.ask(backup_of(wedding, make_source(tmp_path / "source")), ops.JobResult)
+    assert alone.ask(MakeReceipt(wedding=wedding), ReceiptResult).safe_to_format
+    weddings = alone.folder / "home" / "repository" / "weddings"
     newest = max(weddings.glob("*/packs"), key=lambda packs: packs.stat().st_mtime_ns)
     for pack in newest.iterdir():
         pack.unlink()
-    made = asking.ask(MakeReceipt(wedding=wedding), ReceiptResult)
+    made = alone.ask(MakeReceipt(wedding=wedding), ReceiptResult)
     assert (made.copies, made.level, made.safe_to_format) == (0, "committed", False)
     assert any("are in no place; run verify" in reason for reason in made.reasons)
 
@@ -127,6 +133,28 @@ def test_places_are_counted_by_region(tmp_path: Path) -> None:
         engine.close(drain_s=0.0).result(ANSWER_S)
 
 
+def _place(made: ReceiptResult, place: str) -> PlaceCopies:
+    (row,) = (row for row in made.copies_by_place if row.place == place)
+    return row
+
+
+def test_a_copy_counts_once_it_was_read_back(alone: Asking, tmp_path: Path) -> None:
+    """What a listing shows is not enough; what was read is remembered, and what was changed since is read again."""
+    wedding = fresh_wedding(alone, "read-back")
+    alone.ask(backup_of(wedding, make_source(tmp_path / "source")), ops.JobResult)
+    verified = _place(alone.ask(MakeReceipt(wedding=wedding), ReceiptResult), "hot/home")
+    assert verified.read_back == verified.copies > 0
+    assert _place(alone.ask(MakeReceipt(wedding=wedding), ReceiptResult), "hot/home") == verified
+    stored = alone.folder / "home" / "repository" / "weddings"
+    newest = max(stored.glob("*/packs"), key=lambda packs: packs.stat().st_mtime_ns)
+    for pack in newest.iterdir():
+        flip(pack)
+        later_ns = pack.stat().st_mtime_ns + 5 * 10**9
+        os.utime(pack, ns=(later_ns, later_ns))
+    made = alone.ask(MakeReceipt(wedding=wedding), ReceiptResult)
+    assert (made.copies, made.level, made.safe_to_format) == (0, "committed", False)
+
+
 def test_three_regions_are_three_copies(tmp_path: Path) -> None:
     """And one that lost a pack, or does not answer, is none."""
     regions = "".join(
@@ -149,6 +177,7 @@ def test_three_regions_are_three_copies(tmp_path: Path) -> None:
         assert eventually(lambda: counted().copies == 3)  # the last of the three comes after the job
         made = counted()
         assert (made.level, made.safe_to_format, len(made.places)) == ("safe", True, 3)
+        assert all(row.read_back == row.copies > 0 and row.verified for row in made.copies_by_place)
         packs = sorted((tmp_path / "rome" / "weddings").glob("*/packs/*"))
         packs[0].unlink()
         made = counted()

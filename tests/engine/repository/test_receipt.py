@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import IntegrityError
+from engine.contract.receipts import PlaceCopies
 from engine.repository.keyring import ReceiptKey, is_signed_by
 from engine.repository.receipt import DATA, SIGNATURE, Facts, FileLine, verify_receipt, write_receipt
 from tests.golden import world
@@ -19,10 +20,11 @@ from tests.golden import world
 KEY = ReceiptKey(world.MASTER)
 LINES = [FileLine("/cards/A/1.jpg", 10, "ab" * 32), FileLine("/cards/A/\\xff", 5, "cd" * 32, "L2Nh")]
 FACTS = Facts(
-    receipt=1, repository="0f" * 16, wedding="smith-jones", date="2026-06-20", snapshot="5f" * 16,
+    receipt=2, repository="0f" * 16, wedding="smith-jones", date="2026-06-20", snapshot="5f" * 16,
     snapshot_time="2026-06-20T18:00:00Z", made="2026-06-20T19:00:00Z", host="ops", files=2, bytes_source=15,
     level="committed", copies=1, copies_needed=3, places=("hot/home",), card="", card_files=0, card_bytes=0,
     missing=(), missing_total=0, safe_to_format=False, reasons=("1 copy exists where 3 are needed, in home",),
+    copies_by_place=(PlaceCopies(place="hot/home", copies=2, bytes=9, read_back=1, verified="2026-06-20T18:30:00Z"),),
 )  # fmt: skip
 
 
@@ -88,7 +90,8 @@ def test_a_receipt_that_was_cut_short_is_none(length: int) -> None:
         b"",
         _written(lines=LINES[:1]),
         _written(msgspec.structs.replace(FACTS, bytes_source=16)),
-        _written(msgspec.structs.replace(FACTS, receipt=2)),
+        _written(msgspec.structs.replace(FACTS, receipt=3)),
+        _written(msgspec.structs.replace(FACTS, receipt=0)),
         RECEIPT.replace(b'"Ed25519"', b'"none"'),
     ],
 )
@@ -96,6 +99,22 @@ def test_a_receipt_of_another_shape_is_refused(receipt: bytes) -> None:
     """Something behind it, files that do not add up, another version or algorithm, signed or not."""
     with pytest.raises(IntegrityError):
         verify_receipt(io.BytesIO(receipt))
+
+
+def test_a_receipt_of_before_is_still_good() -> None:
+    """Version 1 did not say which copies had been read back; photographers keep such receipts."""
+    facts = msgspec.structs.replace(FACTS, receipt=1, copies_by_place=())
+    old = _signed_without_places(facts)
+    assert b"copiesByPlace" not in old
+    assert verify_receipt(io.BytesIO(old)).facts == facts
+
+
+def _signed_without_places(facts: Facts) -> bytes:
+    """A receipt as version 1 wrote it."""
+    body = _written(facts).partition(SIGNATURE)[0].replace(b',"copiesByPlace":[]', b"")
+    digest = blake3(body).digest()
+    signed = {"algorithm": "Ed25519", "key": KEY.public, "signature": KEY.sign(digest).hex()}
+    return body + SIGNATURE + msgspec.json.encode(signed) + b"\n"
 
 
 @pytest.mark.parametrize("key", ["", "zz", "00" * 31, "ff" * 32])

@@ -6,6 +6,7 @@ from blake3 import blake3
 
 from engine.base.clock import FakeClock
 from engine.base.errors import Unavailable
+from engine.storage.copycheck import CopyChecker
 from engine.storage.locations import Copy, Locations
 from engine.storage.scrub import Scrubber
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
@@ -33,11 +34,12 @@ class Scene:
                 objects.add(self.names[-1], data, 0)
                 self.locations.record(self.names[-1], Copy(place, PACK_BYTES, written_ns=1))
         self.told: list[tuple[str, str, str]] = []
-        self.scrubber = Scrubber(self.doors, self.locations, self.clock, self._found)
+        checker = CopyChecker(self.doors, self.locations, self.clock, self._found)
+        self.scrubber = Scrubber(checker, self.locations, self.clock)
         assert self.scrub() == 0  # at the start nothing may be read yet
 
-    def _found(self, name: str, place: str, copy: Copy) -> None:
-        self.told.append((name, place, copy.state))
+    def _found(self, name: str, copy: Copy) -> None:
+        self.told.append((name, copy.place, copy.state))
         self.locations.record(name, copy)
 
     def spoil(self, place: str, name: str) -> None:
