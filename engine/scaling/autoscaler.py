@@ -14,19 +14,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from engine.base.units import format_bytes, format_count, format_span, format_time
 from engine.contract.cluster import NodeClass
 from engine.contract.weddings import JobClass
+from engine.scaling.facts import Decision as Decision
+from engine.scaling.facts import Launch, Need, Shortfall
+from engine.scaling.facts import Manual as Manual
+from engine.scaling.facts import Policy as Policy
+from engine.scaling.facts import ScalerFacts as ScalerFacts
+from engine.scaling.facts import ScalerState as ScalerState
+from engine.scaling.facts import Tolerant as Tolerant
+from engine.scaling.facts import Waiting as Waiting
+from engine.scaling.facts import Workers as Workers
 from engine.scaling.outlook import Outlook
-from engine.scaling.seasons import OFF_SEASON, Season
+from engine.scaling.reasons import reason_of
 
 TOLERANCE = 0.1
 STABLE_S = 300.0  # what was needed within this time is not given up
 STEP_UP = 10  # workers that the queue may add at once, where doubling is less
 EMERGENCY_JOBS = 1000  # that wait: then the workers are doubled, once in each start-up time
-SURGE_MAX = 10  # times the base, whatever is forecast
 DRAIN_S = 30.0  # in which a queue that is late already is to be worked off, at least
 BUSY_SHARE = 0.8  # of the workers' time that work fills, where nothing says what comes
 BUSY_SHARE_FORECAST = 0.95  # the same, where a high quantile says it
@@ -34,159 +41,6 @@ LOW_QUANTILE = 0.1  # of the forecast, which reserved workers stand on
 PUT_OFF_S = 86_400.0  # for so long work without a deadline waits for a valley
 REVIEW_S = 900.0  # how often the whole forecast is gone through
 URGENT: frozenset[JobClass] = frozenset({"same-day", "retrieval"})
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What jobs of one class still have to do, other than what busy workers hold. Bytes are those of the sources."""
-
-    queued_jobs: int = 0
-    queued_bytes: float = 0.0
-    oldest_wait_s: float = 0.0
-    deadline_s: float = 120.0  # accepted → done
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """The workers of one class, by where they stand."""
-
-    ready: int = 0
-    starting: int = 0
-    draining: int = 0
-    price_hour: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerant:
-    """Work that no one waits for: verification, migration, scrub."""
-
-    bytes: float = 0.0
-    oldest_wait_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Manual:
-    """How many workers a person wants, until a moment or for good."""
-
-    target: int
-    until_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScalerFacts:
-    """What is so now. A rate of 0 is one that was not measured yet.
-
-    `busy` are workers whose job no other worker can take a part of; 0 where jobs are cut into units, as over streams:
-    there `waiting` holds what is left of the jobs at work as well.
-    """
-
-    now_ns: int
-    waiting: Mapping[JobClass, Waiting] = field(default_factory=dict)
-    workers: Mapping[NodeClass, Workers] = field(default_factory=dict)  # without `spot`: there are none to be had
-    running_jobs: int = 0
-    busy: int = 0
-    bytes_per_s: float = 0.0  # of one worker at work
-    jobs_per_s: float = 0.0  # that one worker ends, by their number alone
-    startup_p95_s: float = 0.0  # from asking for a worker until it works
-    outlook: Outlook | None = None
-    tolerant: Tolerant = Tolerant()
-    season: Season = OFF_SEASON
-    manual: Manual | None = None
-    spent_month: float = 0.0
-
-    @property
-    def current(self) -> int:
-        """Workers that work, or are about to."""
-        return sum(each.ready + each.starting for each in self.workers.values())
-
-    @property
-    def queued_jobs(self) -> int:
-        """Jobs that wait, of all classes."""
-        return sum(each.queued_jobs for each in self.waiting.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The rules, in numbers. See `ScalingSettings` for what they mean."""
-
-    base: int = 3
-    floor: int = 1
-    off_season_floor: int = 1
-    ceiling: int = 30
-    budget_month: float = math.inf
-    lookahead_s: float = 7200.0
-    margin_s: float = 300.0
-    quantile: float = 0.9
-    spot_share: float = 0.7
-
-    def least(self, season: Season) -> int:
-        """The floor in a season."""
-        return self.floor if season.is_peak else self.off_season_floor
-
-    @property
-    def most(self) -> int:
-        """What a surge may reach: the ceiling, and no more than ten times the base."""
-        return max(self.floor, min(self.ceiling, SURGE_MAX * self.base))
-
-
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """The first hour for which more workers are forecast than there may be."""
-
-    when_ns: int
-    workers: int
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What the forecast wants next, within the look-ahead: so many workers ready at `ready_ns`, asked for in time."""
-
-    launch_ns: int
-    ready_ns: int
-    workers: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScalerState:
-    """What a decision leaves for the next one. `needs` are moments and needs, of which each later one is smaller."""
-
-    target: int | None = None  # None: nothing was decided yet
-    needs: tuple[tuple[int, int], ...] = ()
-    emergency_ns: int | None = None  # when the workers were last doubled
-    reviewed_ns: int | None = None  # when the whole forecast was gone through
-    reserved: int = 0  # workers that are worth being reserved
-    shortfall: Shortfall | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Workers, before bounds and steps, by what needs them."""
-
-    queue: int
-    forecast: int
-    launch: Launch | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """How many workers of each class, when they are expected, and why."""
-
-    time_ns: int
-    target: Mapping[NodeClass, int]
-    effective_ns: int
-    need: Need
-    tolerant_workers: int  # how many may do work that no one waits for
-    reason: str
-    state: ScalerState
-    is_change: bool = False
-    emergency: bool = False
-    ceiling_reached: bool = False
-    budget_reached: bool = False
-
-    @property
-    def total(self) -> int:
-        """Workers of all classes."""
-        return sum(self.target.values())
 
 
 def decide(state: ScalerState, facts: ScalerFacts, policy: Policy) -> Decision:
@@ -216,7 +70,7 @@ def decide(state: ScalerState, facts: ScalerFacts, policy: Policy) -> Decision:
         ceiling_reached=facts.manual is None and wanted > policy.most,
         budget_reached=over_budget,
     )
-    return replace(decided, reason=_reason(decided, facts, policy, before))
+    return replace(decided, reason=reason_of(decided, facts, policy, before))
 
 
 # --- the need ---------------------------------------------------------------------------------------
@@ -225,11 +79,11 @@ def decide(state: ScalerState, facts: ScalerFacts, policy: Policy) -> Decision:
 def need_of(facts: ScalerFacts, policy: Policy, *, urgent_only: bool = False) -> Need:
     """Workers that the queue needs now, and that the forecast, or else the season, wants. Or: urgent ones."""
     waiting = {name: each for name, each in facts.waiting.items() if name in URGENT or not urgent_only}
-    share = BUSY_SHARE if _is_blind(facts) else 1.0  # a forecast brings what is to come itself
+    share = BUSY_SHARE if facts.is_blind else 1.0  # a forecast brings what is to come itself
     queue = _rounded_up((facts.busy + queue_need(facts, waiting)) / share)
     if urgent_only:
         return Need(queue, 0)
-    if _is_blind(facts):
+    if facts.is_blind:
         return Need(queue, _rounded_up(policy.base * facts.season.factor))
     return _forecast_need(facts, policy, queue)
 
@@ -286,18 +140,13 @@ def _forecast_need(facts: ScalerFacts, policy: Policy, queue: int) -> Need:
     return Need(queue, now_needed, launch)
 
 
-def _is_blind(facts: ScalerFacts) -> bool:
-    """Whether nothing says what is to come."""
-    return facts.outlook is None or facts.outlook.basis == "history too short"
-
-
 def _reviewed(state: ScalerState, facts: ScalerFacts, policy: Policy) -> ScalerState:
     """With what the whole forecast says, looked at now and then: the hour that is too much, and the reserved count."""
     outlook = facts.outlook
     if state.reviewed_ns is not None and facts.now_ns - state.reviewed_ns < REVIEW_S * 1e9:
         return state
     state = replace(state, reviewed_ns=facts.now_ns, shortfall=None)
-    if outlook is None or _is_blind(facts):
+    if outlook is None or facts.is_blind:
         return state
     low = high = 0.0
     shortfall = None
@@ -352,7 +201,7 @@ def _by_class(total: int, facts: ScalerFacts, state: ScalerState, policy: Policy
     """Reserved ones first, so they are kept last; without a forecast to count them by, their share of the target."""
     if "spot" not in facts.workers:
         return {"reserved": total}
-    if _is_blind(facts):
+    if facts.is_blind:
         present = facts.workers.get("reserved", Workers())
         reserved = max(round((1 - policy.spot_share) * total), present.ready + present.starting)
     else:
@@ -377,60 +226,3 @@ def tolerant_workers(facts: ScalerFacts, policy: Policy, need: Need, total: int)
 def _rounded_up(workers: float) -> int:
     """Whole workers; a hundredth of one is none."""
     return max(0, math.ceil(workers - 0.01))
-
-
-# --- in words ---------------------------------------------------------------------------------------
-
-
-def _reason(decision: Decision, facts: ScalerFacts, policy: Policy, before: int) -> str:
-    words = [_head(decision, facts, policy, before), _queue_words(decision, facts)]
-    words += [_forecast_words(decision, facts, policy), f"{facts.season}, floor {policy.least(facts.season)}"]
-    if decision.emergency:
-        words.append(f"emergency: {format_count(facts.queued_jobs)} jobs wait, so workers are doubled")
-    if decision.budget_reached:
-        words.append(f"the month's {policy.budget_month:g} are spent ({facts.spent_month:.2f}): urgent work only")
-    if decision.ceiling_reached:
-        words.append(f"more would be needed than the {policy.most} there may be")
-    if facts.tolerant.bytes and not decision.tolerant_workers:
-        words.append(f"{format_bytes(facts.tolerant.bytes)} of upkeep put off")
-    return "; ".join(each for each in words if each)
-
-
-def _head(decision: Decision, facts: ScalerFacts, policy: Policy, before: int) -> str:
-    total = decision.total
-    if facts.manual is not None:
-        until = f" until {format_time(facts.manual.until_ns)[:16]}Z" if facts.manual.until_ns is not None else ""
-        return f"{format_count(total, 'worker')} set by hand{until}"
-    if total > before:
-        ready = f", ready in {format_span(facts.startup_p95_s)}" if facts.startup_p95_s >= 1 else ""
-        return f"{before} → {total} workers{ready}"
-    if total < before:
-        return f"{before} → {total} workers: less was enough for {format_span(STABLE_S)}"
-    return f"{format_count(total, 'worker')}, no change"
-
-
-def _queue_words(decision: Decision, facts: ScalerFacts) -> str:
-    size = sum(each.queued_bytes for each in facts.waiting.values())
-    busy = f"{facts.busy} busy" if facts.busy else ""
-    if not facts.queued_jobs and not size:
-        return f"the queue is empty{', ' + busy if busy else ''}" + (f": needs {decision.need.queue}" if busy else "")
-    rate = f" at {format_bytes(facts.bytes_per_s)}/s a worker" if facts.bytes_per_s else ", no rate measured yet"
-    jobs = f"{format_count(facts.queued_jobs, 'job')} queued, {facts.running_jobs} running"
-    return f"{jobs}, {format_bytes(size)} left{rate}: needs {decision.need.queue}"
-
-
-def _forecast_words(decision: Decision, facts: ScalerFacts, policy: Policy) -> str:
-    need, outlook = decision.need, facts.outlook
-    if decision.budget_reached:
-        return ""
-    if outlook is None or _is_blind(facts):
-        return f"no forecast: base {policy.base} × {facts.season.factor:g}"
-    basis = "with the calendar" if outlook.basis == "calendar" else "without a calendar"
-    words = f"forecast p{policy.quantile * 100:.0f} {basis} needs {need.forecast}"
-    if need.launch is not None:
-        at, asked = format_time(need.launch.ready_ns)[11:16], format_time(need.launch.launch_ns)[11:16]
-        words += f", {need.launch.workers} from {at}Z on (launched at {asked}Z)"
-    if decision.state.shortfall is not None:
-        short = decision.state.shortfall
-        words += f"; {short.workers} wanted on {format_time(short.when_ns)[:16]}Z, above the ceiling of {policy.most}"
-    return words
