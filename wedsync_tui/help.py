@@ -25,6 +25,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Getting it back", ("retrieve", "recover")),
     ("Tiers and copies", ("tiers", "migrate", "recall", "copies")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
+    ("What is to come", ("backtest",)),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
     ("The engine", ("scale", "config get", "config set", "shutdown")),
 )
@@ -96,6 +97,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
     "key paper": ("key paper --out /media/usb/key.txt", "key paper --label 'bank safe' --out -"),
+    "backtest": (
+        "backtest jobs.csv --time hour --value jobs",
+        "backtest days.csv --time day --value jobs --known booked --country GB",
+    ),
     "analyze": ("analyze --photos smith-jones", "analyze --photos smith-jones --distance 2"),
     "receipt": (
         "receipt smith-jones --card /media/A --out card-A.receipt",

@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from engine.contract import copies, drills, photos, placements, receipts, recovery, retention, steering
+from engine.contract import copies, drills, forecasts, photos, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 
 
@@ -117,6 +117,7 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),
+    OperationSpec("backtest", "backtest", _V, forecasts.Backtest, (forecasts.BacktestReport,), needs_repository=False),
     OperationSpec("keys", "keys", _A, ops.ListKeys, (ops.KeyList,)),
     OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,), changes=True),
     OperationSpec("key_paper", "key paper", _A, recovery.MakePaperKey, (recovery.PaperKeyMade,), changes=True),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import copies, drills, photos, placements, receipts, recovery, retention, steering
+from engine.contract import copies, drills, forecasts, photos, placements, receipts, recovery, retention, steering
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -57,6 +57,8 @@ def furnish(folder: Path) -> Place:
     (source / "a.txt").write_text("hello")
     with open(os.fsencode(source) + b"/" + ODD_NAME, "wb") as odd:
         odd.write(b"odd" * 1000)
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(240)]
+    (folder / "days.csv").write_text("day,jobs\n" + "".join(f"{day},{9 + 50 * (day.weekday() == 5)}\n" for day in days))
     (folder / "new-passphrase").write_text("staple battery\n")
     return Place(folder, {})
 
@@ -194,6 +196,17 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
     Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),
     Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),
+    Scenario(
+        "backtest",
+        lambda place: forecasts.Backtest(file=str(place.folder / "days.csv"), time="day", value="jobs", origins=5),
+        forecasts.BacktestReport,
+    ),
+    Scenario(
+        "backtest of nothing",
+        lambda place: forecasts.Backtest(file=str(place.folder / "nowhere.csv"), time="day", value="jobs"),
+        NotFound,
+        "name a CSV file",
+    ),
     Scenario("keys", lambda _: ops.ListKeys(), ops.KeyList),
     Scenario(
         "key_add",

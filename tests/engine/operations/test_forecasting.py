@@ -1,0 +1,53 @@
+"""backtest: what an operator is told of a series of their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from engine.base.errors import NotFound, UsageError
+from engine.contract.forecasts import Backtest, BacktestReport
+from tests.engine.operations.conftest import Asking
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A year of days that follow their weekday, one of them missing."""
+    file = tmp_path_factory.mktemp("series") / "days.csv"
+    rows = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(365) if day != 30]
+    file.write_text("day,jobs\n" + "".join(f"{day},{100 + 400 * (day.weekday() == 5)}\n" for day in rows))
+    return file
+
+
+def test_a_series_is_scored_and_what_is_missing_is_told(asking: Asking, days: Path) -> None:
+    report = asking.ask(Backtest(file=str(days), time="day", value="jobs", origins=10), BacktestReport)
+    assert (report.grain, report.ahead, report.origins) == ("day", "7 days", 10)
+    assert report.scores[0].accuracy > 97
+    assert report.warnings == ("1 day missing in the file; they count as 0",)
+    assert report.refit_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"ahead": 0}, UsageError, "1 to 182 days ahead"),
+        ({"ahead": 182}, UsageError, "too short a history"),
+        ({"origins": 1}, UsageError, "2 to 1000 origins"),
+        ({"country": "Atlantis"}, UsageError, "no holidays are known"),
+        ({"value": "rides"}, NotFound, "no column 'rides'"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    asking: Asking, days: Path, change: dict[str, object], error: type[Exception], says: str
+) -> None:
+    arguments = {"file": str(days), "time": "day", "value": "jobs", **change}
+    with pytest.raises(error, match=says):
+        asking.ask(Backtest(**arguments), BacktestReport)  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_no_text_is_told(asking: Asking, tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_bytes(b"day,jobs\n\xff\xfe,1\n")
+    with pytest.raises(UsageError, match="no text in UTF-8"):
+        asking.ask(Backtest(file=str(tmp_path / "odd.csv"), time="day", value="jobs"), BacktestReport)
