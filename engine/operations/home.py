@@ -4,6 +4,7 @@
 config.toml   settings            engine.lock   held while an engine runs; its process id
 seen.json     highest numbers     logs/         engine.jsonl and its five predecessors
 damaged.json  packs found damaged, if any
+stores.json   the stores in folders of tiers and regions, if there are any: an empty mount point is not taken for one
 copies.db     which copy of which pack lies where, once there are several places (and copies.db-wal, copies.db-shm)
 journal.db    jobs that were accepted, watches, sources, schedules (and journal.db-wal, journal.db-shm)
 healing.db    what regions are owed, if there are any (healing-warm.db, healing-cold.db; and their -wal, -shm)
@@ -33,6 +34,7 @@ from engine.pipeline.folders import Identity, identities
 from engine.repository.damaged import DamagedPacks
 from engine.repository.seen import SeenNumbers
 from engine.storage.healqueue import HealQueue
+from engine.storage.known import KnownStores
 from engine.storage.locations import Locations
 
 _NO_LOCK = -1
@@ -49,6 +51,7 @@ class Home:
         self.read_only = f"the home {self.path} can only be read ({why})" if why else ""
         self._fd = self._shared_lock() if why else self._own_lock()
         self._locations: Locations | None = None
+        self._stores: KnownStores | None = None
         self._mutex = threading.Lock()  # of the catalog being opened
         self._restless_paths = _restless_in(self.path)
         self._restless: tuple[int, frozenset[Identity]] = (-1, frozenset())  # when the home had changed last, and what
@@ -143,6 +146,12 @@ class Home:
         """What the regions of a tier are owed; blocks. Raises NotPermitted, LimitReached, Unavailable."""
         name = "healing.db" if tier == "hot" else f"healing-{tier}.db"
         return HealQueue(None if self.read_only else self.path / name)
+
+    def known_stores(self) -> KnownStores:
+        """The stores in folders that were opened from here; blocks."""
+        if self._stores is None:
+            self._stores = KnownStores(self.path / "stores.json", keep=not self.read_only)
+        return self._stores
 
     def hot_url(self, settings: Settings) -> str:
         """The hot store: what the settings say, else `repository/` in here."""

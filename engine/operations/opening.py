@@ -43,6 +43,7 @@ def stores_of(
             meters,
             home.locations,
             clock,
+            known=home.known_stores(),
             cache=settings.cache,
             cache_folder=None if home.read_only else home.path / "cache",
             regional=regional if settings.regions else None,

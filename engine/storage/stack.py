@@ -8,12 +8,13 @@ With one place there is just its metered store, and no catalog is asked for anyt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from engine.base.clock import Clock
-from engine.base.errors import NotFound, WedSyncError
+from engine.base.errors import NotFound, Unavailable, WedSyncError
 from engine.base.units import parse_bytes
 from engine.contract.caching import CacheSettings
 from engine.contract.regions import RegionSettings, ReplicationSettings
@@ -23,6 +24,7 @@ from engine.storage.cache.slots import open_disk_blocks
 from engine.storage.cached import BlockCache, CachedStore
 from engine.storage.distance import WhereaboutsOf, placing, wedding_of
 from engine.storage.healqueue import HealQueue
+from engine.storage.known import KnownStores
 from engine.storage.locations import Locations
 from engine.storage.placed import PlacedStore
 from engine.storage.recheck import Rechecker
@@ -31,7 +33,7 @@ from engine.storage.regional import RegionalStore, noting_in
 from engine.storage.replicas import ReplicatedStore
 from engine.storage.replication import Policy, Replication
 from engine.storage.stores.metered import Meter, MeteredStore
-from engine.storage.stores.open import open_store
+from engine.storage.stores.open import folder_of, open_store
 from engine.storage.stores.store import ObjectStore
 from engine.storage.tiered import TieredStore
 
@@ -74,6 +76,7 @@ class Wanted(msgspec.Struct, frozen=True):
     meters: Mapping[Tier, Meter]
     locations: Callable[[], Locations]  # opened when there are several places; the home's
     clock: Clock
+    known: KnownStores = msgspec.field(default_factory=lambda: KnownStores(None))
     cache: CacheSettings = CacheSettings()
     cache_folder: Path | None = None  # None: the home cannot be written
     regional: Regions | None = None
@@ -95,7 +98,7 @@ def build_stack(wanted: Wanted, *, create: bool) -> Stack:
     try:
         locations = wanted.locations()
         for tier, url in urls.items():
-            opened[tier] = _opened_tier(tier, url, wanted.clock)
+            opened[tier] = _opened_tier(wanted, tier, url)
     except BaseException:
         for store in opened.values():
             store.close()
@@ -125,7 +128,7 @@ def _cached_stack(
 
 def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
     """Each tier over its regions, whose stores are opened when they are first used: one that is away stops nobody."""
-    if not create and not any(_may_stand(each.url("hot")) for each in named.regions if each.url("hot")):
+    if not create and not any(_may_stand(each.url("hot"), wanted.known) for each in named.regions):
         raise NotFound("there is no store in any region", "run init to make them")
     locations = wanted.locations()
     bad = locations.in_state("bad", _BAD_MAX)
@@ -137,7 +140,10 @@ def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
             continue
         regions = [
             Region(
-                each.name, _opener(each.url(tier), create or tier != "hot"), wanted.clock, append_only=each.append_only
+                each.name,
+                _opener(wanted, place_of(tier, each.name), each.url(tier), create=create or tier != "hot"),
+                wanted.clock,
+                append_only=each.append_only,
             )
             for each in here
         ]
@@ -166,8 +172,10 @@ def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
     return msgspec.structs.replace(stack, replicated=replicated, recheck=recheck, verified=verified)
 
 
-def _may_stand(url: str) -> bool:
-    """Whether there is a store; one that does not answer may be."""
+def _may_stand(url: str, known: KnownStores) -> bool:
+    """Whether there is a store; one that does not answer, or is not mounted, may be."""
+    if known.is_known(url):
+        return True
     try:
         open_store(url, create=False).close()
     except NotFound:
@@ -177,18 +185,29 @@ def _may_stand(url: str) -> bool:
     return True
 
 
-def _opened_tier(tier: Tier, url: str, clock: Clock) -> ObjectStore:
-    """The store of warm or cold. A bucket is opened when it is first used: one that is away stops no backup."""
-    if not url.startswith("s3://"):
+def _opened_tier(wanted: Wanted, tier: Tier, url: str) -> ObjectStore:
+    """The store of warm or cold: opened when it is first used, so that one that is away stops no backup.
+
+    What is wrong with its URL is told at the start, and a folder is looked for then.
+    """
+    if url.startswith("s3://"):
+        from engine.storage.stores.buckets import address_of  # its library is loaded only where it is needed
+
+        address_of(url)
+    elif folder_of(url) is None:
         return open_store(url, create=True)
-    from engine.storage.stores.buckets import address_of  # its library is loaded only where it is needed
+    store = RegionalStore(Region(tier, _opener(wanted, place_of(tier), url, create=True), wanted.clock), owns=True)
+    if not url.startswith("s3://"):
+        with suppress(Unavailable):
+            store.folders("")
+    return store
 
-    address_of(url)  # what is wrong with it is told at the start
-    return RegionalStore(Region(tier, _opener(url, True), clock), owns=True)
 
+def _opener(wanted: Wanted, place: str, url: str, *, create: bool) -> Callable[[], ObjectStore]:
+    def holds() -> bool:
+        return place in wanted.locations().totals()
 
-def _opener(url: str, create: bool) -> Callable[[], ObjectStore]:
-    return lambda: open_store(url, create=create)
+    return lambda: wanted.known.open(url, create=create, holds=holds)
 
 
 def _keeping(wanted: Wanted) -> Callable[[str], bool] | None:

@@ -56,7 +56,7 @@ class LocalStore:
         self._rules = rules
         self._committer = Committer(self._root, gate=self._gate, settle=rules.settle)
         self._folders = Folders(self._root)
-        self._staging = Staging(self._root, direct_io=direct_io)
+        self._staging = Staging(self._root, direct_io=direct_io, check_root=self._check_root)
         self._descriptors = Descriptors()
         self._direct = Descriptors(direct=True) if direct_io else None  # None: this file system refuses it
         self._is_closed = False  # only ever set, so it needs no lock
@@ -210,7 +210,7 @@ class LocalStore:
         try:
             yield
         except OSError as error:
-            if name and error.errno in _NO_OBJECT:
+            if name and error.errno in _NO_OBJECT and self._is_there():
                 raise _not_found(name) from None
             if name and error.errno == errno.EIO:  # a bad sector costs the object that lies on it, and no other
                 hint = "look at the kernel's log and the disk's health, and run verify"
@@ -247,6 +247,14 @@ class LocalStore:
         """A folder that is missing means no objects only while the store itself is there. Raises OSError."""
         if _identity_of(syscalls.stat_root(self._root)) != self._identity:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    def _is_there(self) -> bool:
+        """Whether the store itself is: what is missing from one that was unmounted since may be in it all the same."""
+        try:
+            self._check_root()
+        except OSError:
+            return False
+        return True
 
 
 class LocalStagedObject:

@@ -46,6 +46,12 @@ def open_store(url: str, *, create: bool) -> ObjectStore:
     return MemoryStore(_memory_objects(rest, create=create), url=f"memory://{rest}")
 
 
+def folder_of(url: str) -> str | None:
+    """The folder of a store on a disk; None for any other. Raises UsageError."""
+    scheme, _, rest = url.partition("://")
+    return str(_folder(url, rest)) if scheme.lower() == "file" else None
+
+
 def _folder(url: str, rest: str) -> Path:
     host, slash, path = rest.partition("/")
     if not slash or host not in ("", "localhost"):

@@ -89,8 +89,10 @@ class TemporaryFile:
 class Staging:
     """The staging folder of one open store; made with the first file, so that reading writes nothing."""
 
-    def __init__(self, root: str, *, direct_io: bool) -> None:
+    def __init__(self, root: str, *, direct_io: bool, check_root: Callable[[], None]) -> None:
+        """`check_root`: raises OSError when another folder has taken the place of the store's."""
         self._root = root
+        self._check_root = check_root
         self._mutex = threading.Lock()
         self._folder = ""  # with all below, guarded by `_mutex`
         self._lock_fd = -1
@@ -105,6 +107,7 @@ class Staging:
             if self._is_closed:
                 raise store_closed(self._root)
             if not self._folder:
+                self._check_root()
                 self._folder, self._lock_fd = _claim(f"{self._root}/{STAGING_FOLDER}")
             path, fd, is_direct = self._open_new(direct=direct and self._takes_direct)
             file = TemporaryFile(path, fd, is_direct=is_direct, ended=self._forget)

@@ -17,7 +17,7 @@ from engine.contract import placements
 from engine.contract.retention import HoldList, HoldWedding
 from engine.operations import migrating
 from tests.engine.homes import home_with_repository
-from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
+from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding, make_source
 from tests.engine.operations.test_damage import engine_on
 from tests.engine.operations.tiered import packs_in, tiered_engine, until
 
@@ -279,3 +279,22 @@ def test_what_is_held_moves_only_by_name(tiered: Asking) -> None:
     assert (plan.moves, plan.stays[0].reason) == ((), "it is held")
     tiered.ask(HoldWedding(wedding=name, release=True), HoldList)
     assert tiered.ask(placements.Migrate(wedding=name, dry_run=True), placements.MigrationPlan).moves
+
+
+def test_a_warm_disk_that_is_not_mounted_is_told_and_never_filled(tmp_path: Path) -> None:
+    """The engine goes on without it: backups are made, an alert tells; when it is back its packs are read again."""
+    source = make_source(tmp_path / "source")
+    with tiered_engine(tmp_path) as asking:
+        asking.ask(backup_of(fresh_wedding(asking, "away"), source), ops.JobResult)
+        asking.ask(placements.Migrate(wedding="away", tier="warm"), placements.MigrationReport)
+        assert packs_in(asking, "warm", "away")
+    (tmp_path / "warm").rename(tmp_path / "disk")
+    (tmp_path / "warm").mkdir()
+    with tiered_engine(tmp_path) as asking:
+        asking.ask(backup_of(fresh_wedding(asking, "meanwhile"), source), ops.JobResult)
+        until(lambda: any("is not there" in alert.message for alert in asking.engine.status().alerts))
+        assert list((tmp_path / "warm").iterdir()) == []
+    (tmp_path / "warm").rmdir()
+    (tmp_path / "disk").rename(tmp_path / "warm")
+    with tiered_engine(tmp_path) as asking:
+        assert asking.ask(ops.Verify(wedding="away", all=True), ops.VerifyReport).problems == ()

@@ -386,3 +386,16 @@ def test_what_the_system_refuses_is_one_line_with_the_path_and_a_hint(
     assert str(root) in error.message  # type: ignore[attr-defined]
     assert error.hint  # type: ignore[attr-defined]
     assert files_under(root) == []
+
+
+def test_a_store_that_was_unmounted_since_is_not_begun_anew(root: Path, store: LocalStore, tmp_path: Path) -> None:
+    """What is missing may be in it all the same, and nothing is written where it was."""
+    root.rename(tmp_path / "disk")
+    root.mkdir()
+    with pytest.raises(Unavailable):
+        store.put("packs/1", b"x")
+    with pytest.raises(Unavailable):
+        store.stage()
+    with pytest.raises(Unavailable):
+        store.stat("packs/1")
+    assert list(root.iterdir()) == []

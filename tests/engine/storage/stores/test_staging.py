@@ -108,7 +108,7 @@ def test_a_folder_taken_for_a_leftover_while_it_was_made_is_not_used(
         return open_lock(path)
 
     monkeypatch.setattr(syscalls, "open_lock", clean_first)
-    mine = Staging(str(root), direct_io=False)
+    mine = Staging(str(root), direct_io=False, check_root=lambda: None)
     file = mine.create(direct=False)
     assert Path(file.path).parent.name == f"{os.getpid()}-1"
     assert Path(file.path).exists()
@@ -126,7 +126,7 @@ def test_a_lock_file_that_was_removed_meanwhile_means_nothing(root: Path, monkey
         return try_lock(fd)
 
     monkeypatch.setattr(syscalls, "try_lock", remove_first)
-    mine = Staging(str(root), direct_io=False)
+    mine = Staging(str(root), direct_io=False, check_root=lambda: None)
     file = mine.create(direct=False)
     assert Path(file.path).parent.name == f"{os.getpid()}-1"
     mine.close()
