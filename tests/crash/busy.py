@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.base.errors import WedSyncError
+from engine.base.errors import Conflict, WedSyncError
 from engine.contract import drills, steering
 from engine.contract import operations as ops
 from engine.local import LocalEngine
@@ -115,14 +115,22 @@ class Trial:
     def paused_stays_paused(self) -> None:
         """A job that was paused in an earlier life is paused in the next, and goes on when it is resumed."""
         with self._engine(streams=1) as engine:
-            started = _job(engine, ops.StartBackup(wedding="ash", sources=(str(self.sources),)))
-            paused = engine.call(steering.PauseJob(job=started)).result(ANSWER_S)
-            assert isinstance(paused, ops.JobResult)
+            paused = self._paused(engine)
+            started = paused.job.id
             self.acknowledged[started] = "paused"
         with self._engine(streams=1, drain_s=5.0) as engine:
             engine.call(ops.WaitForJobs()).result(ANSWER_S)
             if paused.job.state == "paused":
                 engine.call(steering.ResumeJob(job=started)).result(ANSWER_S)  # refused if it had not stayed so
+
+    def _paused(self, engine: LocalEngine) -> ops.JobResult:
+        """A backup that was paused; one that had ended before that is begun again."""
+        while True:
+            started = _job(engine, ops.StartBackup(wedding="ash", sources=(str(self.sources),)))
+            with contextlib.suppress(Conflict):
+                paused = engine.call(steering.PauseJob(job=started)).result(ANSWER_S)
+                assert isinstance(paused, ops.JobResult)
+                return paused
 
 
 def _job(engine: LocalEngine, operation: ops.Operation) -> str:

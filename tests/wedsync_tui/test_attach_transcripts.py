@@ -21,8 +21,7 @@ ANSWER_S = 60.0
 def test_script_says_the_same_through_the_socket(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    kept._lay_out(tmp_path)
-    monkeypatch.chdir(tmp_path)
+    kept._lay_out(tmp_path, monkeypatch)
     (tmp_path / f"{name}.wed").write_bytes((kept.SCRIPTS / f"{name}.wed").read_bytes())
     engine = LocalEngine.start(tmp_path / "home", kept.PASSPHRASE, streams=3)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.pipeline import source
 from fixtures.photos import make_wedding_tree
 from wedsync_tui import cli
 
@@ -40,8 +41,7 @@ _MASKS = (
 def test_script_says_what_it_said_before(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    _lay_out(tmp_path)
-    monkeypatch.chdir(tmp_path)
+    _lay_out(tmp_path, monkeypatch)
     (tmp_path / f"{name}.wed").write_bytes((SCRIPTS / f"{name}.wed").read_bytes())
     environment = {"WEDSYNC_HOME": str(tmp_path / "home"), "WEDSYNC_PASSPHRASE": PASSPHRASE}
     code = cli.run(["--no-ui", "--streams", "3", "--script", f"{name}.wed"], environment)
@@ -64,7 +64,10 @@ def test_nothing_is_done_where_a_script_has_mistakes(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def _lay_out(folder: Path) -> None:
+def _lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the scripts find in their working folder. However slow the machine, it was made a moment ago."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(source, "FRESH_NS", 3600 * 1_000_000_000)
     make_wedding_tree(folder / "photos", couple="smith-jones", seed=7, photos=4, photo_bytes=9_000)
     (folder / "odd").mkdir()
     (folder / "odd" / "note.txt").write_text("SAMPLE\n")

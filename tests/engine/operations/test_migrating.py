@@ -237,11 +237,12 @@ def test_moving_never_leaves_fewer_copies_than_there_must_be(tmp_path: Path) -> 
 
 
 def test_it_moves_by_itself_what_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrating, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(local, "SAMPLE_S", 0.02)
     with tiered_engine(tmp_path) as asking:
         name = old_wedding(asking, "by-itself")
         hot = packs_in(asking, "hot", name)
+        monkeypatch.setattr(migrating, "LOOK_EVERY_S", 0.0)
+        asking.engine._life._standing._migrating._next_s = 0.0
         until(lambda: bool(packs_in(asking, "cold", name)))
         asking.ask(ops.WaitForJobs(), ops.JobList)
         (cold,) = packs_in(asking, "cold", name)

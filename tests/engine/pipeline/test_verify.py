@@ -49,7 +49,7 @@ def test_everything_is_counted(bench: Bench, tmp_path: Path) -> None:
     bench.backup(source)
     outcome = bench.verify()
     assert (outcome.snapshots, outcome.packs, outcome.files) == (2, 2, 45)
-    assert outcome.blobs >= 4
+    assert outcome.blobs >= 3  # the two manifests, and as many chunks as the secret cuts of the noise, even one
     assert 3 * MIB < outcome.bytes_checked < 4 * MIB
     assert outcome.problems == []
     assert bench.verify(all_files=False).files == 0
