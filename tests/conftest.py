@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import FrameType
 
 import hypothesis
 import pytest
+
+from tests.memory import memory_folder
 
 pytest.register_assert_rewrite("tests.suites", "tests.strategies")
 
@@ -28,6 +32,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the folders of tests into memory, unless whoever started the run says where they are to lie."""
+    folder = memory_folder()
+    if folder is not None and not config.getoption("basetemp"):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _clean_environment() -> None:
     """Forget what the person at the keyboard has set: a test must never find their repository or passphrase."""
@@ -37,6 +49,13 @@ def _clean_environment() -> None:
     # A shell starts what runs in its background with these ignored, and each process of a test would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def disk_path() -> Iterator[Path]:
+    """A temporary folder on a disk, whose rules for direct I/O a file system in memory does not have."""
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
 
 
 # A test that waits for ever fails by itself, a little after pytest has printed where every thread stands.

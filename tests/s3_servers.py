@@ -48,39 +48,40 @@ def seaweed(folder: Path, *, volumes: int = 16) -> Iterator[S3Server]:
     rights = folder / "s3.json"
     granted = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     rights.write_text(json.dumps({"identities": [granted]}))
-    master, volume, filer, door = _free_ports(4)
-    options = {
-        "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": folder, "s3": "", "filer": "", "master.telemetry": "false",
-        "master.port": master, "volume.port": volume, "filer.port": filer, "s3.port": door, "s3.config": rights,
-        "s3.port.iceberg": 0, "s3.port.lance": 0, "volume.max": volumes, "master.volumeSizeLimitMB": 64,
-    }  # fmt: skip
-    words = [f"-{name}={value}" if value != "" else f"-{name}" for name, value in options.items()]
-    with _running([_program("weed"), "server", *words], folder, f"http://127.0.0.1:{door}") as server:
-        keys: S3Config = {"access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
-        client = S3Store(BUCKET, endpoint=server.endpoint, client_options={"allow_http": True}, config=keys)
-        client.put("ready", b"")  # which makes the bucket
-        yield replace(server, filer=f"127.0.0.1:{filer}")
+    with _ports(4) as (master, volume, filer, door):
+        options = {
+            "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": folder, "s3": "", "filer": "", "s3.config": rights,
+            "master.port": master, "volume.port": volume, "filer.port": filer, "s3.port": door, "s3.port.iceberg": 0,
+            "s3.port.lance": 0, "volume.max": volumes, "master.volumeSizeLimitMB": 64, "master.telemetry": "false",
+        }  # fmt: skip
+        words = [f"-{name}={value}" if value != "" else f"-{name}" for name, value in options.items()]
+        with _running([_program("weed"), "server", *words], folder, f"http://127.0.0.1:{door}") as server:
+            keys: S3Config = {"access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
+            client = S3Store(BUCKET, endpoint=server.endpoint, client_options={"allow_http": True}, config=keys)
+            client.put("ready", b"")  # which makes the bucket
+            yield replace(server, filer=f"127.0.0.1:{filer}")
 
 
 @contextlib.contextmanager
 def second_door(folder: Path, server: S3Server) -> Iterator[S3Server]:
     """Another process that serves the same buckets of a SeaweedFS."""
-    (door,) = _free_ports(1)
-    options = {"ip.bind": "127.0.0.1", "port": door, "filer": server.filer, "config": folder / "s3.json",
-               "port.iceberg": 0, "port.lance": 0}  # fmt: skip
-    command = [_program("weed"), "s3", *(f"-{name}={value}" for name, value in options.items())]
-    with _running(command, folder, f"http://127.0.0.1:{door}") as second:
-        yield second
+    with _ports(1) as (door,):
+        options = {"ip.bind": "127.0.0.1", "port": door, "filer": server.filer, "config": folder / "s3.json",
+                   "port.iceberg": 0, "port.lance": 0}  # fmt: skip
+        command = [_program("weed"), "s3", *(f"-{name}={value}" for name, value in options.items())]
+        with _running(command, folder, f"http://127.0.0.1:{door}") as second:
+            yield second
 
 
 @contextlib.contextmanager
 def moto(folder: Path) -> Iterator[S3Server]:
     """moto's server, which knows archive classes and the calls that bring objects back from them."""
-    (door,) = _free_ports(1)
-    command = [_program("moto_server"), "-H", "127.0.0.1", "-p", str(door)]
-    with _running(command, folder, f"http://127.0.0.1:{door}") as server:
-        with urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/{BUCKET}", method="PUT"), timeout=30):
-            yield server
+    with _ports(1) as (door,):
+        command = [_program("moto_server"), "-H", "127.0.0.1", "-p", str(door)]
+        with _running(command, folder, f"http://127.0.0.1:{door}") as server:
+            create_bucket = urllib.request.Request(f"{server.endpoint}/{BUCKET}", method="PUT")
+            with urllib.request.urlopen(create_bucket, timeout=30):
+                yield server
 
 
 def _program(name: str) -> str:
@@ -88,19 +89,26 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free just now and low enough for the second ones that SeaweedFS opens 10,000 above."""
-    with contextlib.ExitStack() as stack:
+@contextlib.contextmanager
+def _ports(count: int) -> Iterator[list[int]]:
+    """Ports that are free, low enough for the second ones that SeaweedFS opens 10,000 above.
+
+    No other run of the tests gets them meanwhile: a name among abstract Unix sockets stands for each.
+    """
+    with contextlib.ExitStack() as claims:
         found: list[int] = []
         for port in range(21_000, 31_000, 7):
-            probe, above = (stack.enter_context(socket.socket()) for _ in range(2))
-            with contextlib.suppress(OSError):
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX))
+            with socket.socket() as probe, socket.socket() as above, contextlib.suppress(OSError):
+                claim.bind(f"\0wedsync-test-port-{port}")
                 probe.bind(("127.0.0.1", port))
                 above.bind(("127.0.0.1", port + 10_000))
                 found.append(port)
             if len(found) == count:
-                return found
-    raise RuntimeError("no free ports")
+                break
+        else:
+            raise RuntimeError("no free ports")
+        yield found
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.trials import quick_folder
+from tests.memory import quick_folder
 
 
 @pytest.fixture(scope="module")

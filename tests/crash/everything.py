@@ -17,8 +17,9 @@ from functools import partial
 
 from tests.crash import damage, trials
 from tests.crash.seam import Cut
-from tests.crash.trials import Base, quick_folder
+from tests.crash.trials import Base
 from tests.crash.work import SCENARIOS, Place
+from tests.memory import quick_folder
 
 SEED = 1
 BY_CHANCE = 3  # power cuts a kill that leave some of what was not fsynced

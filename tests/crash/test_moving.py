@@ -13,7 +13,8 @@ from tests.crash import moving
 from tests.crash.disk import PowerCut
 from tests.crash.moving import Ground
 from tests.crash.seam import Cut, read_log
-from tests.crash.trials import quick_folder, run_child
+from tests.crash.trials import run_child
+from tests.memory import quick_folder
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ import random
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,18 +33,6 @@ from tests.vaults import PASSPHRASE, Bench, counted_reads
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.work"])
 _ENDED_S = 60.0
-
-
-_MEMORY = Path("/dev/shm")
-_ROOM_BYTES = 512 << 20
-
-
-@contextmanager
-def quick_folder() -> Iterator[Path]:
-    """A temporary folder, in memory if there is room for trials."""
-    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES
-    with tempfile.TemporaryDirectory(dir=_MEMORY if has_room else None) as made:
-        yield Path(made)
 
 
 def run_child(function: Callable[..., None], *arguments: object) -> int:

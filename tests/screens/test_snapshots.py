@@ -6,6 +6,8 @@ A console is led to what is to be seen once for each size, and pictured in one l
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from pytest_textual_snapshot import SVGImageExtension, normalize_svg  # type: ignore[import-untyped]
@@ -57,6 +59,12 @@ JOB_SCREENS: dict[str, tuple[tuple[str, ...], tuple[int, int], tuple[str, ...]]]
     "job-80x24": (("J", "enter"), NARROW, ("dark", "no-color")),
     "job-200x50": (("J", "enter"), WIDE, ("colour-blind",)),
 }
+STORAGE = (("80x24", "dark"), ("80x24", "no-color"), ("120x36", "light"), ("200x50", "colour-blind"))
+SMALLEST = ((40, 10), (60, 16))
+
+
+def _size_words(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 @pytest.fixture
@@ -128,14 +136,14 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
     without_colours_of_ours(monkeypatch)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=_size_words)
 @pytest.mark.parametrize("name", SCREENS)
 async def test_screen(pictures: SnapshotAssertion, engine: FakeEngine, name: str, size: tuple[int, int]) -> None:
     for look, picture in (await _seen(console(engine), size, SCREENS[name], bare=False)).items():
         assert picture == pictures(name=look)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=_size_words)
 @pytest.mark.parametrize("name", DIALOGS)
 async def test_dialog(pictures: SnapshotAssertion, engine: FakeEngine, name: str, size: tuple[int, int]) -> None:
     for look, picture in (await _seen(console(engine), size, DIALOGS[name], bare=True)).items():
@@ -150,16 +158,14 @@ async def test_jobs(pictures: SnapshotAssertion, engine: FakeEngine, name: str) 
         assert picture == pictures(name=look)
 
 
-@pytest.mark.parametrize(
-    ("name", "look"), [("80x24", "dark"), ("80x24", "no-color"), ("120x36", "light"), ("200x50", "colour-blind")]
-)
+@pytest.mark.parametrize(("name", "look"), STORAGE)
 async def test_storage(pictures: SnapshotAssertion, engine: FakeEngine, name: str, look: str) -> None:
     engine.show(samples.status(storage=samples.storage()))
     size = {f"{width}x{height}": (width, height) for width, height in SIZES}[name]
     assert (await _seen(console(engine), size, ("S",), bare=False, looks=(look,)))[look] == pictures
 
 
-@pytest.mark.parametrize("size", [(40, 10), (60, 16)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SMALLEST, ids=_size_words)
 async def test_what_is_smaller_than_the_smallest_still_tells_the_main_thing(
     pictures: SnapshotAssertion, engine: FakeEngine, size: tuple[int, int]
 ) -> None:
@@ -176,3 +182,16 @@ async def test_a_terminal_without_colours_gets_the_picture_without_colours(
     without = (await _seen(console(engine), (80, 24), bare=False))["no-color"]
     monkeypatch.setenv("NO_COLOR", "1")
     assert (await _seen(console(engine), (80, 24), bare=False))["dark"] == without
+
+
+def test_no_picture_is_kept_that_nothing_is_held_against() -> None:
+    """Workers side by side each see a part of the pictures, so the plug-in cannot tell which of them are left over."""
+    three = [(_size_words(size), look) for size in SIZES for look in LOOKS]
+    taken = {f"test_screen[{name}-{size}][{look}]" for name in SCREENS for size, look in three}
+    taken |= {f"test_dialog[{name}-{size}][{look}]" for name in DIALOGS for size, look in three}
+    taken |= {f"test_jobs[{name}][{look}]" for name, (_, _, looks) in JOB_SCREENS.items() for look in looks}
+    taken |= {f"test_storage[{size}-{look}]" for size, look in STORAGE}
+    smallest = test_what_is_smaller_than_the_smallest_still_tells_the_main_thing.__name__
+    taken |= {f"{smallest}[{_size_words(size)}]" for size in SMALLEST}
+    taken.add(test_a_first_start_is_welcomed.__name__)
+    assert taken == {path.stem for path in Path(__file__).parent.glob("__snapshots__/test_snapshots/*.svg")}

@@ -18,6 +18,12 @@ from tests.vaults import WEDDING, Bench
 NOISE = random.Random(20260620).randbytes(9 * MIB)
 
 
+@pytest.fixture
+def tmp_path(disk_path: Path) -> Path:
+    """On a disk, whose direct I/O has edges of its own."""
+    return disk_path
+
+
 def _noise(size_bytes: int) -> bytes:
     """Bytes that do not compress; those past 9 MiB repeat, off the chunker's beat."""
     return (NOISE * (size_bytes // len(NOISE) + 1))[:size_bytes]

@@ -214,7 +214,7 @@ def test_the_repository_is_never_entered(tmp_path: Path) -> None:
 
 def _a_mount_point() -> Path:
     """A folder on another file system than the one above it, which holds few things."""
-    for path in map(Path, ("/dev/shm", "/dev/pts", "/dev/mqueue")):
+    for path in map(Path, ("/dev/mqueue", "/dev/shm", "/dev/pts")):
         if path.is_dir() and path.stat().st_dev != path.parent.stat().st_dev:
             return path
     raise AssertionError("a machine has at least one file system mounted below /dev")
