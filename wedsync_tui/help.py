@@ -110,7 +110,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "recover": (
         "recover --from 's3://weddings/hot?endpoint=https://s3.example.com'",
         "recover --to /restore --dry-run",
-        "recover --from file:///mnt/nas/wedsync --to /restore",
+        "recover --from london=file:///mnt/nas/wedsync --from paris=s3://hot-paris/wedsync --to /restore",
     ),
     "key remove": ("key remove 5f0c",),
     "config get": ("config get", "config get engine.streams"),

@@ -29,7 +29,10 @@ class PaperKeyMade(Result, frozen=True, kw_only=True):
 class Recover(Operation, frozen=True, kw_only=True):
     """Rebuild a lost home from its repository, and bring many weddings back, those of the nearest days first."""
 
-    source: Annotated[str, _words("the hot store of the repository, by its URL", title="URL", flag="--from")] = ""
+    sources: Annotated[
+        Paths,
+        _words("the hot store; of several regions each, as london=URL; warm=URL", title="URL", flag="--from"),
+    ] = ()
     to: Annotated[str, _words("also restore weddings, each to a folder of its name in DIR", title="DIR", path=True)] = (
         ""
     )
@@ -58,6 +61,15 @@ class RecoveredWedding(msgspec.Struct, frozen=True, rename="camel"):
     message: str = ""
 
 
+class Incomplete(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A wedding of which the stores that were named do not hold all copies."""
+
+    name: str
+    packs: int
+    packs_missing: int  # no copy in any of them: what lies in these cannot be restored
+    packs_short: int  # fewer copies than are kept
+
+
 class Recovery(Result, frozen=True, kw_only=True):
     """What came back, and what has to be set again because a repository does not hold it."""
 
@@ -66,6 +78,7 @@ class Recovery(Result, frozen=True, kw_only=True):
     weddings: int
     restored: tuple[RecoveredWedding, ...] = ()
     set_again: tuple[str, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
     bytes_restored: int = 0
     bytes_fetched: int = 0
     eta_s: float | None = None  # PROJECTED from the last drill; recalls are beside it

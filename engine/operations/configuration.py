@@ -93,13 +93,40 @@ def change_setting(path: Path, key: str, value: str) -> Settings:
     parse_settings(before, str(path))  # what is wrong after this is the new value
     text = changed_text(before, find_setting(key), value)
     settings = parse_settings(text)
+    _write_text(path, text)
+    return settings
+
+
+def add_stores(path: Path, regions: Mapping[str, str], tiers: Mapping[str, str]) -> Settings:
+    """Name regions by the URLs of their hot stores, and tiers by theirs, in the file; all settings as they then are.
+
+    Blocks. Raises UsageError, NotPermitted, LimitReached; then the file is as it was.
+    """
+    import tomlkit
+
+    before = _read_text(path)
+    parse_settings(before, str(path))
+    document = tomlkit.parse(before)
+    for tier, url in tiers.items():
+        document.setdefault("tiers", tomlkit.table(is_super_table=True))[tier] = {"url": url}
+    if regions:
+        tables = tomlkit.aot()
+        for name, url in regions.items():
+            tables.append(tomlkit.item({"name": name, "hot": url}))
+        document["regions"] = tables
+    text = tomlkit.dumps(document)
+    settings = parse_settings(text)
+    _write_text(path, text)
+    return settings
+
+
+def _write_text(path: Path, text: str) -> None:
     try:
         replace_file(path, text.encode())
     except PermissionError:
         raise NotPermitted(f"{path} cannot be written") from None
     except OSError as error:
         raise LimitReached(f"{path} cannot be written: {error.strerror}") from None
-    return settings
 
 
 def _read_text(path: Path) -> str:

@@ -22,12 +22,11 @@ from engine.jobs.job import Job
 from engine.jobs.roster import JobSpec
 from engine.operations import recoverytimes
 from engine.operations.accepting import accept, kept
+from engine.operations.adopting import LOOKED_AT_MAX, adopt, warnings_of, what_is_missing
 from engine.operations.browsing import with_vault
-from engine.operations.configuration import change_setting, with_value
 from engine.operations.context import Engine, Handler, Resumer, StreamHandler
 from engine.operations.descriptors import CallerStreams
 from engine.operations.newfiles import new_file
-from engine.operations.opening import stores_of
 from engine.operations.queue import ended
 from engine.operations.recalling import NOTHING_NEEDED, Need
 from engine.operations.recalls import recall_together
@@ -47,22 +46,29 @@ _ROLLBACK = "a new home cannot tell whether the repository was set back before i
 
 async def recover(engine: Engine, operation: Recover) -> Recovery:
     """See `Recover`. Raises Conflict where this home has a repository, NotFound, WrongPassphrase, UsageError."""
-    if not (operation.source or operation.to):
+    if not (operation.sources or operation.to):
         raise UsageError("nothing to recover", "give --from URL on an empty home, --to DIR to restore weddings")
-    if operation.source and operation.dry_run:
+    if operation.sources and operation.dry_run:
         hint = "say recover --from URL, which only opens it, then recover --to DIR --dry-run"
         raise UsageError("--from writes down where the repository lies, which is no dry run", hint)
-    if operation.source:
-        await _adopt(engine, operation.source)
+    if operation.sources:
+        await adopt(engine, operation.sources)
     repository = await engine.opening.needed()
     await engine.went_on.wait()
-    anew = (*_ANEW, _ROLLBACK) if operation.source else ()
+    anew = (*_ANEW, _ROLLBACK) if operation.sources else ()
+    weddings = in_order(engine, operation.weddings)
+    looked_at = weddings if operation.to else weddings[:LOOKED_AT_MAX]
+    incomplete = await what_is_missing(engine, looked_at) if operation.sources or operation.dry_run else ()
     told = Recovery(
-        repository=repository.id, url=repository.store.url, weddings=len(engine.facts.weddings), set_again=anew
+        repository=repository.id,
+        url=repository.store.url,
+        weddings=len(engine.facts.weddings),
+        set_again=anew,
+        incomplete=incomplete,
+        warnings=warnings_of(engine, incomplete, left=len(weddings) - len(looked_at)),
     )
     if not operation.to:
         return told
-    weddings = in_order(engine, operation.weddings)
     need = NOTHING_NEEDED
     if operation.dry_run:
         rows, need, warnings = await _planned(engine, weddings)
@@ -79,20 +85,8 @@ async def recover(engine: Engine, operation: Recover) -> Recovery:
         eta_s=recoverytimes.eta_s(engine, bytes_restored) if operation.dry_run else None,
         recall_eta_s=need.eta_s if any(row.packs_recalled for row in rows) else None,
         cost=need.cost,
-        warnings=tuple(warnings),
+        warnings=(*told.warnings, *warnings),
     )
-
-
-async def _adopt(engine: Engine, url: str) -> None:
-    """Make the repository in `url` this home's, durably."""
-
-    def keep() -> None:
-        change_setting(engine.home.settings, "storage.hot", url)
-
-    settings = with_value(engine.settings, "storage.hot", url)
-    repository = await engine.opening.adopt(stores_of(engine.home, settings, engine.clock), keep)
-    engine.settings = settings
-    engine.facts.take_register(repository.register.all(), repository.register.problems)
 
 
 def in_order(engine: Engine, names: tuple[str, ...]) -> list[Wedding]:
@@ -157,7 +151,7 @@ async def _restored(
         row = await engine.offload.run(wedding.id, lambda wedding=wedding: _newest(repository, wedding))  # type: ignore[misc]
         job = None
         if row.snapshot:
-            one = msgspec.structs.replace(operation, source="", to=root, weddings=(wedding.name,))
+            one = msgspec.structs.replace(operation, sources=(), to=root, weddings=(wedding.name,))
             job = await accept(engine, recover_spec(engine, one, wedding))
             row = msgspec.structs.replace(row, job=job.id)
         begun.append((row, job))

@@ -231,7 +231,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "recover", lambda place: recovery.Recover(to=str(place.folder / "all"), weddings=(SMITH,)), recovery.Recovery
     ),
-    Scenario("recover again", lambda _: recovery.Recover(source="memory://other"), Conflict, "a repository already"),
+    Scenario(
+        "recover again", lambda _: recovery.Recover(sources=("memory://other",)), Conflict, "a repository already"
+    ),
     Scenario("key_remove", lambda place: ops.RemoveKey(key=place.key()), ops.KeyList),
     Scenario("key_remove nothing", lambda _: ops.RemoveKey(key="zz"), NotFound),
     Scenario("configuration", lambda _: ops.ReadConfiguration(), ops.Configuration),

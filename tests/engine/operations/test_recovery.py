@@ -109,7 +109,7 @@ def test_what_cannot_be_recovered_is_said(asking: Asking, tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     for operation, error, says in (
         (Recover(), UsageError, "nothing to recover"),
-        (Recover(source="memory://x", to=str(tmp_path), dry_run=True), UsageError, "no dry run"),
+        (Recover(sources=("memory://x",), to=str(tmp_path), dry_run=True), UsageError, "no dry run"),
         (Recover(to=str(tmp_path), weddings=("nobody",)), NotFound, "nobody"),
         (Recover(to=str(tmp_path / "file")), UsageError, "is no folder"),
     ):
