@@ -144,7 +144,9 @@ class FakeEngine:
         spec = BY_ARGUMENTS[type(operation)]
         if spec.needs_repository and not self._initialised:
             raise NotFound("there is no repository yet", "make one with init")
-        handler = getattr(self, f"_{spec.name}")
+        handler = getattr(self, f"_{spec.name}", None)
+        if handler is None:
+            raise Conflict(f"nothing was scripted for {spec.verb}")
         return cast(ops.Result, handler(operation))
 
     def _tell(self, kind: ev.EventKind, *, message: str = "", job: str = "", wedding: str = "") -> None:

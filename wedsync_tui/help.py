@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
     ("What is to come", ("backtest",)),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
+    ("Cost and capacity", ("cost", "prices", "capacity")),
     ("The engine", ("scale", "config get", "config set", "shutdown")),
 )
 
@@ -78,6 +79,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "copies": ("copies smith-jones",),
+    "cost": ("cost", "cost --month 2026-06 --by wedding"),
+    "prices": ("prices",),
+    "capacity": ("capacity 100TB/h", "capacity --size 40TB --within 8h"),
     "verify": ("verify smith-jones --all",),
     "hold": (
         "hold smith-jones --reason 'claim 2026-114'",

@@ -10,7 +10,18 @@ import enum
 
 import msgspec
 
-from engine.contract import copies, drills, forecasts, photos, placements, receipts, recovery, retention, steering
+from engine.contract import (
+    copies,
+    costs,
+    drills,
+    forecasts,
+    photos,
+    placements,
+    receipts,
+    recovery,
+    retention,
+    steering,
+)
 from engine.contract import operations as ops
 
 
@@ -118,6 +129,9 @@ CATALOG: tuple[OperationSpec, ...] = (
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),
     OperationSpec("backtest", "backtest", _V, forecasts.Backtest, (forecasts.BacktestReport,), needs_repository=False),
+    OperationSpec("prices", "prices", _V, costs.ListPrices, (costs.PriceList,), needs_repository=False),
+    OperationSpec("cost", "cost", _V, costs.ReadCost, (costs.CostReport,), needs_repository=False),
+    OperationSpec("capacity", "capacity", _V, costs.PlanCapacity, (costs.CapacityPlan,), needs_repository=False),
     OperationSpec("keys", "keys", _A, ops.ListKeys, (ops.KeyList,)),
     OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,), changes=True),
     OperationSpec("key_paper", "key paper", _A, recovery.MakePaperKey, (recovery.PaperKeyMade,), changes=True),

@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import copies, drills, forecasts, photos, placements, receipts, recovery, retention, steering
+from engine.contract import (
+    copies,
+    costs,
+    drills,
+    forecasts,
+    photos,
+    placements,
+    receipts,
+    recovery,
+    retention,
+    steering,
+)
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
 
@@ -184,6 +195,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "migrate to nowhere", lambda _: placements.Migrate(wedding=SMITH, tier="cold"), UsageError, "no cold tier"
     ),
     Scenario("migrate nobody", lambda _: placements.Migrate(wedding="nobody"), NotFound, "nobody"),
+    Scenario("prices", lambda _: costs.ListPrices(), costs.PriceList),
+    Scenario("cost", lambda _: costs.ReadCost(by="wedding"), costs.CostReport),
+    Scenario("cost of no month", lambda _: costs.ReadCost(month="June"), UsageError, "no month"),
+    Scenario("capacity too early", lambda _: costs.PlanCapacity(), Conflict, "too little to measure by"),
+    Scenario("capacity of no rate", lambda _: costs.PlanCapacity(rate="fast"), UsageError, "no rate"),
     Scenario("analyze", lambda _: photos.AnalyzePhotos(photos=SMITH), photos.PhotoReport),
     Scenario("analyze nobody", lambda _: photos.AnalyzePhotos(photos="nobody"), NotFound, "nobody"),
     Scenario("drill", lambda _: drills.Drill(wedding=SMITH), drills.DrillReport),
