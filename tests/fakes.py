@@ -18,7 +18,7 @@ from engine.base import units
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import events as ev
 from engine.contract import operations as ops
-from engine.contract import placements, receipts, recovery, retention, steering
+from engine.contract import placements, receipts, recovery, retention, simulations, steering
 from engine.contract import status as st
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
@@ -416,6 +416,9 @@ class FakeEngine:
         if not operation.target.isdigit():
             raise UsageError(f"{operation.target!r} is neither a number of streams nor auto")
         return ops.ScaleResult(before=9, streams=int(operation.target), mode="manual")
+
+    def _simulate(self, _: simulations.Simulate) -> ops.Result:
+        return samples.SIMULATED
 
     def _keys(self, _: ops.ListKeys) -> ops.Result:
         row = ops.KeySlotRow(id="a1" * 8, label="first", kdf="argon2id t=3 m=64MiB p=4", current=True)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.contract import status as st
+from engine.contract.simulations import SimulationReport
 from engine.contract.steering import JobDetail, JobMoment
 from engine.contract.weddings import JobClass, PriorityClass, Wedding
 
@@ -408,3 +409,28 @@ def empty_status() -> st.Status:
             repository="",
         ),
     )
+
+
+SIMULATED = SimulationReport(
+    rule="autoscaler",
+    jobs=19_332,
+    failed=0,
+    late=0,
+    wait_p50_s=0.0,
+    wait_p99_s=116.2,
+    nodes_most=314,
+    node_hours=9_341.1,
+    spot_share=0.84,
+    cost=1_641.99,
+    ready_p95_s=42.0,
+    changes=42,
+    nodes_lost=14,
+    put_back=12,
+    under=0.4,
+    over=84.6,
+    under_time=7.0,
+    over_time=81.9,
+    instability=76.0,
+    assumed="nodes start in 28 s",
+    trace="c0d0dd35" * 8,
+)

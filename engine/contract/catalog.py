@@ -20,6 +20,7 @@ from engine.contract import (
     receipts,
     recovery,
     retention,
+    simulations,
     steering,
 )
 from engine.contract import operations as ops
@@ -127,6 +128,9 @@ CATALOG: tuple[OperationSpec, ...] = (
     ),
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
+    ),
+    OperationSpec(
+        "simulate", "simulate", _V, simulations.Simulate, (simulations.SimulationReport,), needs_repository=False
     ),
     OperationSpec("backtest", "backtest", _V, forecasts.Backtest, (forecasts.BacktestReport,), needs_repository=False),
     OperationSpec("prices", "prices", _V, costs.ListPrices, (costs.PriceList,), needs_repository=False),

@@ -24,6 +24,7 @@ from engine.contract import (
     receipts,
     recovery,
     retention,
+    simulations,
     steering,
 )
 from engine.contract import operations as ops
@@ -212,6 +213,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("repair", lambda _: ops.Repair(wedding=SMITH), ops.RepairReport),
     Scenario("scale", lambda _: ops.ScaleInfrastructure(target="2"), ops.ScaleResult),
     Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),
+    Scenario("simulate", lambda _: simulations.Simulate(weddings=3, floor=1, ceiling=10), simulations.SimulationReport),
+    Scenario("simulate nothing", lambda _: simulations.Simulate(floor=9, ceiling=8), UsageError, "above the ceiling"),
     Scenario(
         "backtest",
         lambda place: forecasts.Backtest(file=str(place.folder / "days.csv"), time="day", value="jobs", origins=5),
