@@ -15,7 +15,7 @@ import os
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ import msgspec
 from engine.api.server import SocketServer
 from engine.base.clock import Clock, SystemClock
 from engine.base.entropy import Entropy, SystemEntropy
-from engine.base.errors import WedSyncError
+from engine.base.errors import Unavailable, WedSyncError
 from engine.base.log import log_nowhere, log_to_file
 from engine.base.loop import make_loop
 from engine.base.version import VERSION
@@ -37,7 +37,6 @@ from engine.jobs.offload import Means, Offload
 from engine.jobs.records import record_of
 from engine.monitor.sampler import Sampler
 from engine.operations import dispatch, hooks, process, rounds, status
-from engine.operations.answers import answer, has_stopped
 from engine.operations.configuration import read_settings
 from engine.operations.context import Caller, Engine, Measured, user_name
 from engine.operations.coverage import Coverage
@@ -52,7 +51,6 @@ from engine.operations.regions import Regional
 from engine.operations.standing import Standing
 from engine.operations.streams import Streams, default_streams, mode_of
 from engine.operations.tiering import Tiering
-from engine.operations.usage import Accounts
 from engine.pipeline.pool import StreamPool
 
 PUBLISH_S = 0.25
@@ -122,7 +120,7 @@ class LocalEngine:
         try:
             operation = with_absolute_paths(operation)
         except WedSyncError as error:
-            answer(future, error)
+            _answer(future, error)
             return future
         streams = CallerStreams.of_process() if uses_streams(operation) else CallerStreams()
         with self._lock:
@@ -133,7 +131,7 @@ class LocalEngine:
                 with contextlib.suppress(RuntimeError):  # the loop has just closed: `_end` gives the answer
                     self._loop.call_soon_threadsafe(self._life.take_call, operation, caller, future)
                 return future
-        answer(future, has_stopped())
+        _answer(future, _has_stopped())
         return future
 
     def events(self, after_seq: int) -> EventBatch:
@@ -180,7 +178,7 @@ class LocalEngine:
             self._over = True
             left = list(self._calls)
         for future in left:
-            answer(future, has_stopped())
+            _answer(future, _has_stopped())
         logging.getLogger().removeHandler(handler)
         with contextlib.suppress(OSError):  # the log's last words do not fit on a full disk
             handler.close()
@@ -258,7 +256,7 @@ class _Life:
         """Begin to answer a call of this process. What comes after the last task was told to end is not begun."""
         if self._is_over:
             caller.streams.close()
-            answer(future, has_stopped())
+            _answer(future, _has_stopped())
             return
         task = self.begin(self._serve(operation, caller, future))
 
@@ -336,7 +334,6 @@ class _Life:
             dispatcher=dispatcher,
             kept=kept,
             rationing=Rationing(pool, dispatcher, opening.meters),
-            accounts=Accounts(kept.usages, pool, opening.meters, self._clock),
             tiering=Tiering(self._home, opening, kept, self._clock, lambda: self._engine.settings),
             events=self.events,
             facts=facts,
@@ -404,12 +401,12 @@ class _Life:
         try:
             result = await dispatch.run(self._engine, operation, caller)
         except WedSyncError as error:
-            answer(future, error)
+            _answer(future, error)
         except asyncio.CancelledError:
-            answer(future, has_stopped())
+            _answer(future, _has_stopped())
             raise
         else:
-            answer(future, result)
+            _answer(future, result)
         finally:
             caller.streams.close()
 
@@ -438,3 +435,16 @@ class _Life:
                 let_go()
             except Exception:
                 _LOG.exception("while stopping")
+
+
+def _answer(future: Future[Result], answer: Result | WedSyncError) -> None:
+    """Give the answer, unless the caller has given up waiting."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(answer, WedSyncError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _has_stopped() -> Unavailable:
+    return Unavailable("the engine has stopped", "start it again")

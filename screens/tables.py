@@ -16,7 +16,9 @@ import msgspec
 from engine.base.units import format_bytes, format_count, format_rate, format_span, format_time
 from engine.contract import copies, placements, recovery, steering
 from engine.contract import operations as ops
+from engine.contract.decisions import ScalingReport
 from engine.contract.retention import PruneReport
+from engine.contract.scaling import DecisionRow
 from engine.contract.status import JobRow
 from screens.text import clean
 from screens.view import KIND_DOING, warnings_told
@@ -39,6 +41,7 @@ _COLUMNS: dict[type, tuple[str, ...]] = {
         "tags", "host", "priority", "parent", "engine_version", "held",
     ),
     ops.EntryRow: ("type", "mode", "size", "modified", "path", "target", "uid", "gid", "snapshot", "hash"),
+    DecisionRow: ("time_ns", "workers", "target", "reserved", "spot", "reason"),
     ops.DiffRow: ("change", "bytes_before", "bytes_after", "path"),
     ops.SettingRow: ("key", "value", "default", "help"),
 }  # fmt: skip
@@ -182,12 +185,31 @@ _TABLE_FIELDS: dict[type, tuple[str, ...]] = {
     ops.DiffResult: ("rows",), ops.JobList: ("jobs",), ops.JobPage: ("jobs",), ops.KeyList: ("keys",),
     ops.Configuration: ("settings",), steering.JobDetail: ("history",),
     copies.CopyList: ("places",), steering.WatchList: ("watches",), steering.ScheduleList: ("schedules",),
+    ScalingReport: ("decisions",),
 }  # fmt: skip
 
 
 _MAIN_FIELD: dict[type, str] = {placements.TierList: "copies"}
-_SHOWN_IF_ANY = ("recalls", "endpoints", "cached", "moves", "stays", "copies", "tiers")  # lists that are often empty
-_WHEN_SAID = ("offset", "position", "ids", "refused")  # facts only where there is something to tell
+_SHOWN_IF_ANY = (
+    "recalls",
+    "endpoints",
+    "cached",
+    "moves",
+    "stays",
+    "copies",
+    "tiers",
+    "timeline",
+    "forecast",
+)  # lists that are often empty
+_WHEN_SAID = (
+    "offset",
+    "position",
+    "ids",
+    "refused",
+    "until",
+    "shortfall",
+    "launch",
+)  # facts only where there is something to tell
 _LINES = {"problems": "problem", "first_warnings": "warning", "lines": "warning"}  # lists of sentences: a line each
 _UNNAMED = ("document", "job", "wedding")  # what a result is about needs no name before its facts
 

@@ -16,9 +16,9 @@ import msgspec
 
 from engine.base import units
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
+from engine.contract import decisions, placements, receipts, recovery, retention, steering
 from engine.contract import events as ev
 from engine.contract import operations as ops
-from engine.contract import placements, receipts, recovery, retention, simulations, steering
 from engine.contract import status as st
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
@@ -144,9 +144,7 @@ class FakeEngine:
         spec = BY_ARGUMENTS[type(operation)]
         if spec.needs_repository and not self._initialised:
             raise NotFound("there is no repository yet", "make one with init")
-        handler = getattr(self, f"_{spec.name}", None)
-        if handler is None:
-            raise Conflict(f"nothing was scripted for {spec.verb}")
+        handler = getattr(self, f"_{spec.name}")
         return cast(ops.Result, handler(operation))
 
     def _tell(self, kind: ev.EventKind, *, message: str = "", job: str = "", wedding: str = "") -> None:
@@ -417,8 +415,8 @@ class FakeEngine:
             raise UsageError(f"{operation.target!r} is neither a number of streams nor auto")
         return ops.ScaleResult(before=9, streams=int(operation.target), mode="manual")
 
-    def _simulate(self, _: simulations.Simulate) -> ops.Result:
-        return samples.SIMULATED
+    def _scaling(self, _: decisions.ReadScaling) -> ops.Result:
+        return samples.scaling_report()
 
     def _keys(self, _: ops.ListKeys) -> ops.Result:
         row = ops.KeySlotRow(id="a1" * 8, label="first", kdf="argon2id t=3 m=64MiB p=4", current=True)

@@ -25,10 +25,9 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Getting it back", ("retrieve", "recover")),
     ("Tiers and copies", ("tiers", "migrate", "recall", "copies")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
-    ("What is to come", ("backtest", "simulate")),
+    ("What is to come", ("backtest",)),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
-    ("Cost and capacity", ("cost", "prices", "capacity")),
-    ("The engine", ("scale", "config get", "config set", "shutdown")),
+    ("The engine", ("scale", "scaling", "config get", "config set", "shutdown")),
 )
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -79,9 +78,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "copies": ("copies smith-jones",),
-    "cost": ("cost", "cost --month 2026-06 --by wedding"),
-    "prices": ("prices",),
-    "capacity": ("capacity 100TB/h", "capacity --size 40TB --within 8h"),
     "verify": ("verify smith-jones --all",),
     "hold": (
         "hold smith-jones --reason 'claim 2026-114'",
@@ -97,17 +93,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tiers": ("tiers", "tiers smith-jones"),
     "migrate": ("migrate --dry-run", "migrate", "migrate smith-jones --tier warm"),
     "recall": ("recall smith-jones --dry-run", "recall smith-jones --speed expedited"),
-    "scale": ("scale 8", "scale auto"),
+    "scale": ("scale 8", "scale 12 --until 06:00", "scale auto"),
+    "scaling": ("scaling", "scaling --hours 168 --limit 200"),
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
     "key paper": ("key paper --out /media/usb/key.txt", "key paper --label 'bank safe' --out -"),
     "backtest": (
         "backtest jobs.csv --time hour --value jobs",
         "backtest days.csv --time day --value jobs --known booked --country GB",
-    ),
-    "simulate": (
-        "simulate --times 3",
-        "simulate --date 2026-09-12 --weddings 50 --floor 8 --ceiling 80 --rule reactive",
     ),
     "analyze": ("analyze --photos smith-jones", "analyze --photos smith-jones --distance 2"),
     "receipt": (

@@ -136,7 +136,7 @@ def check_scaling(settings: ScalingSettings) -> None:
 
 
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One decision of the autoscaler, or of a person."""
+    """One decision of the autoscaler, or of a person: where the number of workers goes, when, and why."""
 
     time_ns: int
     workers: int  # at that moment: ready and starting
@@ -144,7 +144,30 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reserved: int  # of the target
     spot: int
     effective_ns: int  # when the target is expected to be reached
+    need_queue: int
+    need_forecast: int  # without a forecast: what the season wants
     reason: str
     emergency: bool = False
     ceiling_reached: bool = False
     budget_reached: bool = False
+
+
+class ScalingPoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One point of the timeline; it holds until the next one, at least a minute later."""
+
+    time_ns: int
+    workers: int
+    target: int
+    need_queue: int
+    need_forecast: int
+    queued_jobs: int
+    queued_bytes: int
+
+
+class ForecastPoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One step of what is to come, in workers: at a low quantile, in the middle, at the one that is provided for."""
+
+    time_ns: int
+    low: int
+    middle: int
+    high: int

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.contract.scaling import DecisionRow
 from engine.contract.tiers import RecallKind
 from engine.contract.tiers import Tier as Tier
 from engine.contract.weddings import JobClass, PriorityClass
@@ -211,6 +212,13 @@ class AutoScaling(_Document, frozen=True, kw_only=True):
     mode: Literal["default", "manual", "auto"]
     until_ns: int | None = None  # when the number goes back to what it was
     timeline: tuple[StreamChange, ...] = ()
+    reason: str = ""  # of the newest decision; empty unless the mode is auto
+    need_queue: int = 0  # workers that the queue needs now
+    need_forecast: int = 0  # that the forecast wants, or the season where there is none
+    upkeep_held: bool = False  # migration, scrub and prune wait for a valley, or for the end of a freeze
+    shortfall_ns: int | None = None  # the first hour for which more is forecast than there may be
+    shortfall_workers: int = 0
+    decisions: tuple[DecisionRow, ...] = ()  # the last ten, newest last
 
 
 class TierRow(_Document, frozen=True, kw_only=True):

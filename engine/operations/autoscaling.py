@@ -1,7 +1,7 @@
 """The autoscaler at work: what is so now, the decision, and the pool that carries it out. Engine loop only.
 
-With `scaling.mode = "auto"` four times a second; else once a second, and nothing is carried out: what it would have
-decided is not told either, but the timeline goes on.
+With `scaling.mode = "auto"` four times a second. Else once a second, and nothing is carried out, but the timeline goes
+on, and the needs are shown.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from itertools import islice
 
 from engine.base.units import parse_span
 from engine.contract.cluster import NODE_CLASSES, NodeClass, NodeRow
-from engine.contract.scaling import ScalingSettings
+from engine.contract.scaling import ScalingPoint, ScalingSettings
+from engine.contract.settings import UNIT_BYTES
 from engine.contract.status import JobKind
 from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs.job import Counts, Job
 from engine.jobs.priority import local_time
+from engine.operations.board import decision_row
 from engine.operations.capacity import resize
 from engine.operations.context import Engine
 from engine.operations.streams import default_streams
-from engine.scaling.autoscaler import Decision, Manual, Policy, ScalerFacts, Tolerant, Waiting, Workers, decide
+from engine.scaling.autoscaler import decide
+from engine.scaling.decisions import Decisions
+from engine.scaling.facts import Decision, Manual, Policy, ScalerFacts, Tolerant, Waiting, Workers
 from engine.scaling.rates import RateMeter, StartupMeter
 from engine.scaling.seasons import season_at
 
@@ -36,33 +40,68 @@ class Autoscaling:
     """The autoscaler of one engine."""
 
     def __init__(self, engine: Engine) -> None:
+        """Decides once, so that there is always something to show."""
         self._engine = engine
         self._rates = RateMeter()
         self._startups = StartupMeter()
         self._mean_bytes = 0.0  # of a job, as the last ones were
         self._next_sizing_s = 0.0
+        self._flags = (False, False, False)
+        engine.scaling.kept = Decisions(engine.kept.journal)
+        self._decide()
 
     async def run(self) -> None:
         """Decide again and again, for ever."""
         engine = self._engine
         while True:
-            await engine.clock.sleep(TICK_S if engine.settings.scaling.mode == "auto" else IDLE_TICK_S)
             if not engine.stopping:
                 self.tick()
+            await engine.clock.sleep(TICK_S if engine.settings.scaling.mode == "auto" else IDLE_TICK_S)
 
     def tick(self) -> Decision:
         """Decide once; with `auto`, carry it out."""
-        engine, board = self._engine, self._engine.scaling
-        self._measure()
-        policy = policy_of(engine.settings.scaling, default_streams())
-        decision = decide(board.state, self.facts(), policy)
-        board.state, board.newest = decision.state, decision
-        board.is_auto = engine.settings.scaling.mode == "auto"
-        if board.is_auto:
+        engine = self._engine
+        decision = self._decide()
+        self._keep(decision)
+        if engine.scaling.is_auto:
             self._carry_out(decision)
         elif engine.streams.mode == "auto":
             resize(engine, default_streams(), mode="default", reason="scaling.mode is manual")
         return decision
+
+    def _decide(self) -> Decision:
+        engine, board = self._engine, self._engine.scaling
+        self._measure()
+        board.is_auto = engine.settings.scaling.mode == "auto"
+        board.policy = policy_of(engine.settings.scaling, default_streams())
+        board.facts = self.facts()
+        board.newest = decide(board.state, board.facts, board.policy)
+        board.state = board.newest.state
+        return board.newest
+
+    def _keep(self, decision: Decision) -> None:
+        """Remember what is in force: a decision that changes something, and how things stand."""
+        board, facts = self._engine.scaling, self._engine.scaling.facts
+        if board.kept is None or facts is None:
+            return
+        in_force = board.is_auto or facts.manual is not None
+        flags = decision.emergency, decision.ceiling_reached, decision.budget_reached
+        if in_force and (decision.is_change or flags != self._flags):
+            row = decision_row(decision, facts)
+            board.kept.keep(row)
+            board.recent.append(row)
+        self._flags = flags
+        board.kept.keep_point(
+            ScalingPoint(
+                time_ns=facts.now_ns,
+                workers=facts.current,
+                target=decision.total if in_force else facts.current,
+                need_queue=decision.need.queue,
+                need_forecast=decision.need.forecast,
+                queued_jobs=facts.queued_jobs,
+                queued_bytes=round(sum(each.queued_bytes for each in facts.waiting.values())),
+            )
+        )
 
     def facts(self) -> ScalerFacts:
         """What is so now."""
@@ -82,6 +121,7 @@ class Autoscaling:
             tolerant=Tolerant(tolerant_bytes, (now_ns - held_ns) / 1e9 if held_ns is not None else 0.0),
             season=season_at(local_time(scaling.timezone, now_ns), scaling),
             manual=Manual(streams.size, streams.until_ns) if is_manual else None,
+            spent_month=engine.scaling.spent_month,
         )
 
     def _carry_out(self, decision: Decision) -> None:
@@ -160,9 +200,11 @@ def workers_of(rows: Iterable[NodeRow]) -> dict[NodeClass, Workers]:
 
 
 def bytes_left(counts: Counts, mean: float) -> float:
-    """What is left of a job: of what it has, or will have by a count ahead, or has by the mean of others."""
+    """What is left of a job: of its total, of a count ahead, or as others had, and then a unit at least."""
     whole = counts.bytes_total if counts.bytes_total is not None else counts.bytes_expected
-    return max(0.0, (mean if whole is None else whole) - counts.bytes_read)
+    if whole is None:
+        return max(mean - counts.bytes_read, UNIT_BYTES)
+    return max(0.0, float(whole - counts.bytes_read))
 
 
 def mean_bytes(ended: Iterable[Job]) -> float:

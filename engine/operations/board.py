@@ -2,29 +2,76 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
-from engine.scaling.autoscaler import Decision, ScalerState
+from engine.contract.scaling import DecisionRow
+from engine.contract.status import AutoScaling
+from engine.scaling.decisions import Decisions
+from engine.scaling.facts import Decision, Policy, ScalerFacts, ScalerState
 from engine.scaling.outlook import Outlook
+
+DECISIONS_SHOWN = 10
 
 
 class Board(msgspec.Struct):
-    """The newest decision, and what it stands on."""
+    """The newest decision, and what it stands on. Without one nothing is held back."""
 
     state: ScalerState = ScalerState()
+    facts: ScalerFacts | None = None
+    policy: Policy = Policy()
     newest: Decision | None = None
     is_auto: bool = False  # it is carried out
     outlook: Outlook | None = None  # what is to come, as last forecast
+    spent_month: float = 0.0  # what workers have cost this month
     held_since_ns: int | None = None  # since when upkeep that was due has been held back
+    kept: Decisions | None = None  # in the home
+    recent: deque[DecisionRow] = msgspec.field(default_factory=lambda: deque(maxlen=DECISIONS_SHOWN))
+
+    @property
+    def holds_upkeep(self) -> bool:
+        """Whether migration, scrub and prune are not to begin by themselves now."""
+        return self.is_auto and self.newest is not None and self.newest.tolerant_workers == 0
 
     def may_do_upkeep(self, now_ns: int) -> bool:
-        """Whether migration, scrub and prune may begin by themselves now; if not, it counts as held back from now on.
-
-        Without the autoscaler they always may.
-        """
-        if not self.is_auto or self.newest is None or self.newest.tolerant_workers > 0:
+        """Whether something that is due may begin by itself now; if not, it counts as held back from now on."""
+        if not self.holds_upkeep:
             self.held_since_ns = None
-            return True
-        if self.held_since_ns is None:
+        elif self.held_since_ns is None:
             self.held_since_ns = now_ns
-        return False
+        return not self.holds_upkeep
+
+    def shown(self, streams: AutoScaling) -> AutoScaling:
+        """The streams as the status document has them, with what was decided of them."""
+        if self.newest is None:
+            return streams
+        short = self.newest.state.shortfall
+        return msgspec.structs.replace(
+            streams,
+            reason=self.newest.reason if self.is_auto else "",
+            need_queue=self.newest.need.queue,
+            need_forecast=self.newest.need.forecast,
+            upkeep_held=self.holds_upkeep,
+            shortfall_ns=short.when_ns if short is not None else None,
+            shortfall_workers=short.workers if short is not None else 0,
+            decisions=tuple(self.recent),
+        )
+
+
+def decision_row(decision: Decision, facts: ScalerFacts) -> DecisionRow:
+    """A decision as it is kept and shown."""
+    return DecisionRow(
+        time_ns=decision.time_ns,
+        workers=facts.current,
+        target=decision.total,
+        reserved=decision.target.get("reserved", 0),
+        spot=decision.target.get("spot", 0),
+        effective_ns=decision.effective_ns,
+        need_queue=decision.need.queue,
+        need_forecast=decision.need.forecast,
+        reason=decision.reason,
+        emergency=decision.emergency,
+        ceiling_reached=decision.ceiling_reached,
+        budget_reached=decision.budget_reached,
+    )

@@ -46,7 +46,7 @@ def build(engine: Engine) -> Status:
         status=_state(engine),
         infrastructure=msgspec.structs.replace(engine.measured.infrastructure, attached=engine.attached),
         performance=performance_of(engine),
-        auto_scaling=engine.streams.shown(),
+        auto_scaling=engine.scaling.shown(engine.streams.shown()),
         storage=Storage(
             tiers=engine.rationing.shown(engine.measured.tiers),
             endpoints=endpoints_of(engine.opening.stack),

@@ -34,7 +34,7 @@ TOLERANCE = 0.1
 STABLE_S = 300.0  # what was needed within this time is not given up
 STEP_UP = 10  # workers that the queue may add at once, where doubling is less
 EMERGENCY_JOBS = 1000  # that wait: then the workers are doubled, once in each start-up time
-DRAIN_S = 30.0  # in which a queue that is late already is to be worked off, at least
+DRAIN_S = 0.1  # the least time in which a queue that is late already is to be worked off
 BUSY_SHARE = 0.8  # of the workers' time that work fills, where nothing says what comes
 BUSY_SHARE_FORECAST = 0.95  # the same, where a high quantile says it
 LOW_QUANTILE = 0.1  # of the forecast, which reserved workers stand on
@@ -93,7 +93,7 @@ def queue_need(facts: ScalerFacts, waiting: Mapping[JobClass, Waiting]) -> float
 
     Of any deadline: the work that is due by then, divided by the time until then. What those that are there cannot do
     falls to new ones, which work from the end of their start-up on; where even that is too late, they get half the
-    deadline (at least 30 s) for it.
+    deadline for it.
     """
     free = max(0, facts.current - facts.busy)
     found, work_s = 0.0, 0.0

@@ -60,9 +60,9 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
         engine.close(drain_s=0.0).result(ANSWER_S)
 
 
-def backup_of(wedding: str, *sources: Path) -> ops.StartBackup:
+def backup_of(wedding: str, *sources: Path, wait: bool = True) -> ops.StartBackup:
     """A backup that is waited for."""
-    return ops.StartBackup(wedding=wedding, sources=tuple(str(source) for source in sources), wait=True)
+    return ops.StartBackup(wedding=wedding, sources=tuple(str(source) for source in sources), wait=wait)
 
 
 def fresh_wedding(asking: Asking, name: str, date: dt.date = dt.date(2026, 6, 20)) -> str:

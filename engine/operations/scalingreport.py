@@ -1,0 +1,104 @@
+"""scaling: what was decided about the number of workers, and what is to come. Engine loop; reading on the executor."""
+
+from __future__ import annotations
+
+from engine.base.errors import Unavailable, UsageError
+from engine.base.units import format_bytes, format_count, format_time
+from engine.contract import decisions as asked
+from engine.contract.scaling import ForecastPoint
+from engine.operations.board import Board
+from engine.operations.context import Engine, Handler
+from engine.scaling.autoscaler import LOW_QUANTILE, forecast_at
+from engine.scaling.decisions import DECISIONS_MAX
+from engine.scaling.facts import Decision, Policy, ScalerFacts
+
+HOURS_MAX = 90 * 24
+POINTS_MAX = 8 * 24 * 60
+
+
+async def read_scaling(engine: Engine, operation: asked.ReadScaling) -> asked.ScalingReport:
+    """See `asked.ReadScaling`. Raises UsageError, Unavailable."""
+    if not 1 <= operation.hours <= HOURS_MAX:
+        raise UsageError(f"{operation.hours} hours back is not possible", f"give 1 to {HOURS_MAX:,}")
+    if not 1 <= operation.limit <= DECISIONS_MAX:
+        raise UsageError(f"{operation.limit} decisions are not possible", f"give 1 to {DECISIONS_MAX:,}")
+    board, since_ns = engine.scaling, engine.clock.now_ns() - operation.hours * 3600 * 10**9
+    kept, decision, facts, policy = board.kept, board.newest, board.facts, board.policy
+    if kept is None or decision is None or facts is None:
+        raise Unavailable("nothing was decided yet", "ask again in a moment")
+    decisions = await engine.offload.run("scaling", lambda: kept.decisions(since_ns, operation.limit))
+    points = await engine.offload.run("scaling", lambda: kept.points(since_ns, POINTS_MAX))
+    streams = engine.streams
+    return asked.ScalingReport(
+        mode=engine.settings.scaling.mode,
+        by=streams.mode,
+        workers=facts.current,
+        target=decision.total if board.is_auto else streams.size,
+        until=format_time(streams.until_ns) if streams.until_ns is not None else "",
+        reason=decision.reason,
+        season=str(facts.season),
+        floor=policy.least(facts.season),
+        ceiling=policy.most,
+        need_queue=decision.need.queue,
+        need_forecast=decision.need.forecast,
+        rate_bytes_per_s=facts.bytes_per_s,
+        startup_p95_s=facts.startup_p95_s,
+        upkeep=upkeep_words(board, decision, facts),
+        shortfall=shortfall_words(decision, policy),
+        launch=launch_words(decision),
+        decisions=tuple(decisions),
+        timeline=tuple(reversed(points)),
+        forecast=forecast_points(facts, policy),
+    )
+
+
+HANDLERS: dict[str, Handler] = {"scaling": read_scaling}
+
+
+# --- in words and rows (pure) ---------------------------------------------------------------------------
+
+
+def upkeep_words(board: Board, decision: Decision, facts: ScalerFacts) -> str:
+    """What migration, scrub and prune by themselves may do."""
+    waiting = f", {format_bytes(facts.tolerant.bytes)} at work or in the queue" if facts.tolerant.bytes else ""
+    if not board.is_auto:
+        return "as it is due" + waiting
+    if not board.holds_upkeep:
+        return f"on {format_count(decision.tolerant_workers, 'worker')}{waiting}"
+    why = "frozen today" if facts.season.is_frozen else "no worker is to spare"
+    return f"held back: {why}{waiting}"
+
+
+def shortfall_words(decision: Decision, policy: Policy) -> str:
+    """The first hour for which more workers are forecast than there may be; empty while there is none."""
+    short = decision.state.shortfall
+    if short is None:
+        return ""
+    return f"{short.workers} workers are forecast for {format_time(short.when_ns)[:16]}Z; there may be {policy.most}"
+
+
+def launch_words(decision: Decision) -> str:
+    """What the forecast wants next."""
+    launch = decision.need.launch
+    if launch is None:
+        return ""
+    ready, asked_for = format_time(launch.ready_ns)[:16], format_time(launch.launch_ns)[11:16]
+    return f"{launch.workers} from {ready}Z on, launched at {asked_for}Z"
+
+
+def forecast_points(facts: ScalerFacts, policy: Policy) -> tuple[ForecastPoint, ...]:
+    """What is to come, in workers of the rate that was measured; nothing without a forecast or a rate."""
+    outlook = facts.outlook
+    if outlook is None or not (facts.bytes_per_s or facts.jobs_per_s):
+        return ()
+    moments = range(outlook.begin_ns, outlook.end_ns, outlook.step_ns)
+    return tuple(
+        ForecastPoint(
+            time_ns=when_ns,
+            low=forecast_at(facts, outlook, when_ns, LOW_QUANTILE),
+            middle=forecast_at(facts, outlook, when_ns, 0.5),
+            high=forecast_at(facts, outlook, when_ns, policy.quantile),
+        )
+        for when_ns in moments
+        if when_ns + outlook.step_ns > facts.now_ns
+    )

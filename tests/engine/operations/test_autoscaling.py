@@ -1,0 +1,133 @@
+"""The autoscaler in a real engine: streams follow the need, a person goes before it, upkeep holds back, all is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.contract import operations as ops
+from engine.contract.cluster import NodeRow
+from engine.contract.decisions import ReadScaling, ScalingReport
+from engine.contract.scaling import ScalingSettings
+from engine.contract.settings import UNIT_BYTES
+from engine.contract.status import AutoScaling
+from engine.jobs.job import Counts
+from engine.local import LocalEngine
+from engine.operations.autoscaling import bytes_left, policy_of, workers_of
+from engine.operations.board import Board
+from engine.scaling.facts import Decision, Need, ScalerState, Workers
+from tests.engine.homes import PASSPHRASE, home_with_repository
+from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
+from tests.suites.engine_handle import eventually
+
+CONFIG = """
+[scaling]
+mode = "auto"
+base = 1
+ceiling = 3
+seasons = []
+special_dates = []
+saturday = 1.0
+freeze = []
+
+[classes]
+standard_deadline = "10ms"
+
+[limits]
+standard = "1MB/s"
+"""
+
+
+@pytest.fixture
+def auto(tmp_path: Path) -> Iterator[Asking]:
+    """An engine that scales by itself from 1 to 3, with jobs that are late at once and not soon done."""
+    home = home_with_repository(tmp_path / "home")
+    (home / "config.toml").write_text(CONFIG)
+    engine = LocalEngine.start(home, PASSPHRASE)
+    try:
+        yield Asking(engine, tmp_path)
+    finally:
+        engine.close(drain_s=0.0).result(60)
+
+
+def shown(asking: Asking) -> AutoScaling:
+    return asking.engine.status().auto_scaling
+
+
+def report(asking: Asking) -> ScalingReport:
+    return asking.ask(ReadScaling(), ScalingReport)
+
+
+def test_streams_follow_the_queue_and_each_step_is_told_with_its_reason(auto: Asking) -> None:
+    assert eventually(lambda: shown(auto).mode == "auto" and shown(auto).streams == 1)
+    fresh_wedding(auto, "smith-jones")
+    (auto.folder / "source").mkdir()
+    (auto.folder / "source" / "card.img").write_bytes(bytes(range(256)) * 4096 * 4)
+    for _ in range(40):
+        auto.ask(backup_of("smith-jones", auto.folder / "source", wait=False), ops.JobResult)
+    assert eventually(lambda: shown(auto).streams == 3)
+    found = report(auto)
+    assert (found.mode, found.by, found.target, found.ceiling) == ("auto", "auto", 3, 3)
+    assert found.decisions[0].target == 3
+    assert "left at" in found.decisions[0].reason
+    assert "needs" in found.decisions[0].reason
+    assert found.timeline
+    assert found.upkeep == "held back: no worker is to spare"
+    assert shown(auto).decisions[-1] == found.decisions[0]
+    assert auto.engine.status().dashboard.jobs_failed == 0
+
+
+def test_a_person_goes_before_the_need_until_the_end_of_it(auto: Asking) -> None:
+    by_hand = auto.ask(ops.ScaleInfrastructure(target="2", until="2h"), ops.ScaleResult)
+    assert (by_hand.streams, by_hand.mode) == (2, "manual")
+    assert eventually(lambda: "set by hand until" in report(auto).reason)
+    assert (report(auto).by, report(auto).target) == ("manual", 2)
+    assert auto.ask(ops.ScaleInfrastructure(target="auto"), ops.ScaleResult).mode == "auto"
+    auto.ask(ops.Configure(key="scaling.mode", value="manual"), ops.ConfigureResult)
+    assert eventually(lambda: shown(auto).mode == "default")
+
+
+# --- pure ---
+
+
+@pytest.mark.parametrize(
+    ("counts", "left"),
+    [
+        (Counts(bytes_total=100, bytes_read=30, bytes_expected=500), 70),
+        (Counts(bytes_expected=50, bytes_read=80), 0),
+        (Counts(bytes_read=10_000_000), 30_000_000),
+        (Counts(bytes_read=35_000_000), UNIT_BYTES),
+    ],
+)
+def test_what_is_left_of_a_job_is_by_its_total_its_count_ahead_or_the_mean(counts: Counts, left: float) -> None:
+    assert bytes_left(counts, 40e6) == left
+
+
+def test_the_rules_are_the_settings_in_numbers_and_ten_times_the_base_is_the_ceiling() -> None:
+    policy = policy_of(ScalingSettings(floor=2, off_season_floor=1, margin="90s"), 3)
+    assert (policy.base, policy.floor, policy.off_season_floor, policy.ceiling) == (3, 2, 1, 30)
+    assert (policy.margin_s, policy.lookahead_s) == (90.0, 7200.0)
+    assert policy_of(ScalingSettings(base=4, ceiling=9), 3).most == 9
+
+
+def test_nodes_are_counted_by_class_and_state() -> None:
+    rows = [NodeRow(name="a"), NodeRow(name="b", node_class="spot", state="starting"), NodeRow(name="c")]
+    assert workers_of(rows) == {"reserved": Workers(2, 0, 0), "spot": Workers(0, 1, 0)}
+
+
+def test_upkeep_waits_while_no_worker_is_to_spare_and_it_is_known_since_when() -> None:
+    board = Board()
+    assert board.may_do_upkeep(1)
+    busy = Decision(
+        time_ns=1, target={"reserved": 1}, effective_ns=1, need=Need(1, 0), tolerant_workers=0, reason="",
+        state=ScalerState(),
+    )  # fmt: skip
+    board.is_auto, board.newest = True, busy
+    assert not board.may_do_upkeep(5)
+    assert not board.may_do_upkeep(9)
+    assert board.held_since_ns == 5
+    board.is_auto = False
+    assert board.may_do_upkeep(10)
+    assert board.held_since_ns is None
