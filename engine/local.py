@@ -15,7 +15,7 @@ import os
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ import msgspec
 from engine.api.server import SocketServer
 from engine.base.clock import Clock, SystemClock
 from engine.base.entropy import Entropy, SystemEntropy
-from engine.base.errors import Unavailable, WedSyncError
+from engine.base.errors import WedSyncError
 from engine.base.log import log_nowhere, log_to_file
 from engine.base.loop import make_loop
 from engine.base.version import VERSION
@@ -120,7 +120,7 @@ class LocalEngine:
         try:
             operation = with_absolute_paths(operation)
         except WedSyncError as error:
-            _answer(future, error)
+            dispatch.answer(future, error)
             return future
         streams = CallerStreams.of_process() if uses_streams(operation) else CallerStreams()
         with self._lock:
@@ -131,12 +131,16 @@ class LocalEngine:
                 with contextlib.suppress(RuntimeError):  # the loop has just closed: `_end` gives the answer
                     self._loop.call_soon_threadsafe(self._life.take_call, operation, caller, future)
                 return future
-        _answer(future, _has_stopped())
+        dispatch.answer(future, dispatch.has_stopped())
         return future
 
     def events(self, after_seq: int) -> EventBatch:
         """See `EngineHandle.events`."""
         return self._life.events.after(after_seq)
+
+    def parts(self) -> tuple[Engine, asyncio.AbstractEventLoop]:
+        """The engine and its loop, on which alone it may be touched: for what shares its process (`engine.node`)."""
+        return self._life._engine, self._loop
 
     def close(self, *, drain_s: float) -> Future[None]:
         """See `EngineHandle.close`. May be called again, also to shorten the time."""
@@ -178,7 +182,7 @@ class LocalEngine:
             self._over = True
             left = list(self._calls)
         for future in left:
-            _answer(future, _has_stopped())
+            dispatch.answer(future, dispatch.has_stopped())
         logging.getLogger().removeHandler(handler)
         with contextlib.suppress(OSError):  # the log's last words do not fit on a full disk
             handler.close()
@@ -256,7 +260,7 @@ class _Life:
         """Begin to answer a call of this process. What comes after the last task was told to end is not begun."""
         if self._is_over:
             caller.streams.close()
-            _answer(future, _has_stopped())
+            dispatch.answer(future, dispatch.has_stopped())
             return
         task = self.begin(self._serve(operation, caller, future))
 
@@ -401,12 +405,12 @@ class _Life:
         try:
             result = await dispatch.run(self._engine, operation, caller)
         except WedSyncError as error:
-            _answer(future, error)
+            dispatch.answer(future, error)
         except asyncio.CancelledError:
-            _answer(future, _has_stopped())
+            dispatch.answer(future, dispatch.has_stopped())
             raise
         else:
-            _answer(future, result)
+            dispatch.answer(future, result)
         finally:
             caller.streams.close()
 
@@ -435,16 +439,3 @@ class _Life:
                 let_go()
             except Exception:
                 _LOG.exception("while stopping")
-
-
-def _answer(future: Future[Result], answer: Result | WedSyncError) -> None:
-    """Give the answer, unless the caller has given up waiting."""
-    with contextlib.suppress(InvalidStateError):
-        if isinstance(answer, WedSyncError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-
-
-def _has_stopped() -> Unavailable:
-    return Unavailable("the engine has stopped", "start it again")

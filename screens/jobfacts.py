@@ -23,6 +23,7 @@ _TURNS: dict[JobTurn, tuple[str, str, Role]] = {
     "accepted": ("○", "accepted", "dim"), "started": ("▸", "started", "accent"),
     "attempt-failed": ("▲", "attempt failed", "warning"), "paused": ("‖", "paused", "warning"),
     "resumed": ("○", "resumed", "accent"), "class-changed": ("·", "class changed", "dim"),
+    "node-lost": ("▲", "node lost", "warning"),
     "restarted": ("○", "the engine started again", "warning"), "done": ("✓", "done", "ok"),
     "warnings": ("▲", "done with warnings", "warning"), "failed": ("✗", "failed", "critical"),
     "cancelled": ("■", "cancelled", "dim"), "interrupted": ("■", "interrupted", "warning"),

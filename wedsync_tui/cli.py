@@ -89,6 +89,11 @@ class _Door:
             if words:  # an empty line would be a word to the shell
                 self._output.page(words)
             return EXIT_DONE
+        if options.machine:
+            from wedsync_tui import machines
+
+            passphrase = self._passphrase()
+            return machines.run(options.machine, self._home(), passphrase, streams=options.streams, output=self._output)
         script = self._script()
         if script.problems:
             return self._refuse(script)

@@ -20,31 +20,31 @@ from wedsync_tui.binding import Form, bind_values, convert_values
 
 PROGRAM = "wedsync-tui"
 SHELLS = ("bash",)
+MACHINES = ("node", "scheduler")  # what a machine of a cluster runs: no commands of the catalog
 SHORT = {"-c": "--command", "-h": "--help"}
 
 
-def _option(field: str, kind: ArgumentKind, title: str, words: str, *, default: object = None) -> Argument:
+def option(field: str, kind: ArgumentKind, title: str, words: str, *, default: object = None) -> Argument:
+    """A row of a form that is not an operation's: `--field TITLE`."""
     flag = f"--{field.replace('_', '-')}"
     minimum = 1 if kind == "number" else None
     return Argument(field, flag, title, words, kind, required=False, default=default, minimum=minimum)
 
 
 OPTIONS: tuple[Argument, ...] = (
-    _option("home", "text", "DIR", "settings, journal and log lie here (WEDSYNC_HOME; else the user's data folder)"),
-    _option("command", "list", "COMMAND", "-c: run this command; may be repeated", default=()),
-    _option("script", "text", "FILE", "run the commands of a file, - for standard input", default=""),
-    _option("dry_run", "switch", "", "check the commands or the script, and do nothing", default=False),
-    _option("no_ui", "switch", "", "no console: run commands and exit, or serve until SIGTERM", default=False),
-    _option("demo", "switch", "", "a home of its own with sample weddings; everything says SAMPLE", default=False),
-    _option("streams", "number", "N", "how many streams work at once, for this run"),
-    _option("drain", "span", "SPAN", "at the end, how long jobs may go on before they are checkpointed", default="10s"),
-    _option(
-        "passphrase_file", "text", "FILE", "the repository's passphrase is the first line of this file", default=""
-    ),
-    _option("completion", "text", "SHELL", "print what bash loads to complete commands: bash", default=""),
-    _option("complete", "text", "LINE", "print the words that a command may go on with; for the shell"),
-    _option("version", "switch", "", "the version", default=False),
-    _option("help", "switch", "", "this page; help VERB tells of one command", default=False),
+    option("home", "text", "DIR", "settings, journal and log lie here (WEDSYNC_HOME; else the user's data folder)"),
+    option("command", "list", "COMMAND", "-c: run this command; may be repeated", default=()),
+    option("script", "text", "FILE", "run the commands of a file, - for standard input", default=""),
+    option("dry_run", "switch", "", "check the commands or the script, and do nothing", default=False),
+    option("no_ui", "switch", "", "no console: run commands and exit, or serve until SIGTERM", default=False),
+    option("demo", "switch", "", "a home of its own with sample weddings; everything says SAMPLE", default=False),
+    option("streams", "number", "N", "how many streams work at once, for this run"),
+    option("drain", "span", "SPAN", "at the end, how long jobs may go on before they are checkpointed", default="10s"),
+    option("passphrase_file", "text", "FILE", "the repository's passphrase is the first line of this file", default=""),
+    option("completion", "text", "SHELL", "print what bash loads to complete commands: bash", default=""),
+    option("complete", "text", "LINE", "print the words that a command may go on with; for the shell"),
+    option("version", "switch", "", "the version", default=False),
+    option("help", "switch", "", "this page; help VERB tells of one command", default=False),
 )
 PROGRAM_FORM = Form("the program", OPTIONS, f"{PROGRAM} --help lists its options")
 _WITH_VALUE = frozenset(row.flag for row in OPTIONS if row.kind != "switch")
@@ -55,6 +55,7 @@ class Options(msgspec.Struct, frozen=True):
 
     home: str = ""
     commands: tuple[str, ...] = ()  # those of -c, or the one written out
+    machine: tuple[str, ...] = ()  # `node` or `scheduler`, and its options
     script: str = ""
     dry_run: bool = False
     no_ui: bool = False
@@ -76,7 +77,8 @@ def read_options(argv: Sequence[str]) -> Options:
     commands = tuple(cast("tuple[str, ...]", given["command"] or ()))
     if command and commands:
         raise UsageError(f'"{command[0]}" stands beside -c', "give each command by its own -c, or one command alone")
-    if command:
+    machine = tuple(command) if command and command[0] in MACHINES else ()
+    if command and not machine:
         commands = (shlex.join(command),)
     script = str(given["script"] or "")
     if script and commands:
@@ -90,6 +92,7 @@ def read_options(argv: Sequence[str]) -> Options:
     return Options(
         home=str(given["home"] or ""),
         commands=commands,
+        machine=machine,
         script=script,
         dry_run=bool(given["dry_run"]),
         no_ui=bool(given["no_ui"]),

@@ -15,6 +15,7 @@ import msgspec
 import platformdirs
 
 from engine.base.errors import Conflict
+from engine.contract.cluster import Machine, Tls
 from engine.contract.handle import EngineHandle
 
 APPLICATION = "wedsync"
@@ -28,6 +29,20 @@ class OpenEngine(msgspec.Struct, frozen=True):
     engine: EngineHandle
     is_attached: bool  # it lives in another process, and goes on without this one
     went_away: Callable[[], bool] = lambda: False  # whether it ended without a word, as when it was killed
+
+
+def start_node(home: Path, passphrase: Callable[[], str], machine: Machine, tell: Callable[[str], None]) -> None:
+    """Be a node of a cluster until a signal, or until it is told to leave. Raises WedSyncError."""
+    from engine.node import run_node
+
+    run_node(home, passphrase, machine, tell)
+
+
+def start_scheduler(listen: str, tls: Tls, tell: Callable[[str], None]) -> None:
+    """Be the scheduler of a cluster until a signal. Raises WedSyncError."""
+    from engine.node import run_scheduler
+
+    run_scheduler(listen, tls, tell)
 
 
 def default_home() -> Path:

@@ -21,7 +21,36 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     running: int = 0
     region: str = ""
     machine_type: str = ""  # as the price list calls it
-    address: str = ""
+    source_roots: tuple[str, ...] = ()  # folders that it shares with others under the same path
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine needs to have to run a job."""
+
+    paths: tuple[str, ...] = ()  # sources that it must be able to read; none: it need not share any
+    host: str = ""  # the node whose own disk it is about; empty: any
+    only_there: bool = False  # the sources are not on the engine's own machine
+    region: str = ""  # where it had best be
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """Files of certificates: who is trusted, and what this machine shows of itself. All three or none."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says of a node. `notice`: a file that appears when the machine goes soon."""
+
+    scheduler: str
+    row: NodeRow
+    tls: Tls = Tls()
+    repository: str = ""  # URL of the hot store; empty: as the settings of the home say
+    notice: str = ""
+    host: str = ""  # address of this machine that others reach it by; empty: as Dask finds it
+    streams: int | None = None
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,6 +66,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         tuple[str, ...],
         msgspec.Meta(description='program that brings so many nodes, as ["/usr/local/bin/nodes"]; none: by hand'),
     ] = ()
+
+    @property
+    def tls(self) -> Tls:
+        """The files of certificates."""
+        return Tls(self.tls_ca, self.tls_certificate, self.tls_key)
 
 
 COLD_CLUSTER_SETTINGS = frozenset({

@@ -19,6 +19,7 @@ from engine.base.errors import NotFound, UsageError
 from engine.contract.operations import Operation
 
 _BUCKETS = "s3://"
+NODES = "node://"  # node://NAME/PATH: on that node's own disk; node:///PATH: shared by nodes, and not here
 STREAM = "-"  # the caller's standard input or output
 
 Asked = TypeVar("Asked", bound=Operation)
@@ -44,6 +45,9 @@ def absolute(path: str) -> str:
     """
     if path in ("", STREAM) or is_url(path):
         return path
+    if path.startswith(NODES):
+        node_of(path)
+        return path
     if _FOREIGN.match(path):
         kind = path.partition("://")[0]
         raise UsageError(
@@ -65,12 +69,20 @@ def is_url(path: str) -> bool:
     return path.lower().startswith(_BUCKETS)
 
 
+def node_of(url: str) -> tuple[str, str]:
+    """The node that a source names, empty for any that shares it, and the path there. Raises UsageError."""
+    host, slash, path = url.removeprefix(NODES).partition("/")
+    if not slash or os.path.normpath(slash + path) != (slash + path).rstrip("/") or not path.strip("/"):
+        raise UsageError(f"{url!r} names no folder of a node", "write it like node://NAME/path/of/folder")
+    return host, (slash + path).rstrip("/")
+
+
 def check_absolute(operation: Operation) -> None:
     """Refuse what would mean another file here than where it was written. Raises UsageError."""
     for name in path_fields(type(operation)):
         value = getattr(operation, name)
         for path in value if isinstance(value, tuple) else (value,):
-            if path not in ("", STREAM) and not path.startswith("/") and not is_url(path):
+            if path not in ("", STREAM) and not path.startswith(("/", NODES)) and not is_url(path):
                 raise UsageError(f"{name}: {path} is no absolute path", "write it from the root on")
 
 

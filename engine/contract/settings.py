@@ -13,6 +13,7 @@ import msgspec
 from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
 from engine.contract.caching import COLD_CACHE_SETTINGS, CacheSettings
+from engine.contract.cluster import COLD_CLUSTER_SETTINGS, ClusterSettings
 from engine.contract.regions import COLD_REGION_SETTINGS, RegionSettings, ReplicationSettings, ScrubSettings
 from engine.contract.scaling import ScalingSettings
 from engine.contract.tiers import COLD_TIER_SETTINGS, PolicySettings, TiersSettings
@@ -165,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     hooks: HookSettings = HookSettings()
     drills: DrillSettings = DrillSettings()
     retention: RetentionSettings = RetentionSettings()
+    cluster: ClusterSettings = ClusterSettings()
     schedules: tuple[ScheduleSetting, ...] = ()
     scaling: ScalingSettings = ScalingSettings()
     console: ConsoleSettings = ConsoleSettings()
@@ -175,5 +177,6 @@ COLD_SETTINGS = (
     frozenset({"storage.hot", "engine.jobs_queued_max"})
     | COLD_TIER_SETTINGS
     | COLD_CACHE_SETTINGS
+    | COLD_CLUSTER_SETTINGS
     | COLD_REGION_SETTINGS
 )

@@ -23,7 +23,7 @@ JobState = Literal["queued", "running", "paused", "done", "warnings", "failed", 
 JOB_STATES_ENDED: frozenset[JobState] = frozenset({"done", "warnings", "failed", "cancelled", "interrupted"})
 JobKind = Literal["backup", "store", "retrieve", "verify", "repair", "drill", "migrate", "recall", "prune", "analyze"]
 JobTurn = Literal[
-    "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted",
+    "accepted", "started", "attempt-failed", "paused", "resumed", "class-changed", "restarted", "node-lost",
     "done", "warnings", "failed", "cancelled", "interrupted",
 ]  # fmt: skip
 Health = Literal["ok", "warning", "critical", "unknown"]

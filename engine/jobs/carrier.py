@@ -1,4 +1,5 @@
-"""One attempt of a job: open it, hand its run to the streams, close it. Engine loop, but where it says otherwise.
+"""One attempt of a job: open it, hand its run to the streams, close it; or have a node do all that. Engine loop, but
+where it says otherwise.
 
 In: a job at work with its opener. Out: what came of it, told once to whoever owns the roster. Opening blocks and
 therefore runs on the executor, a few at a time for each wedding; what was opened is left where the run was ended.
@@ -16,6 +17,7 @@ from contextlib import AbstractContextManager
 
 from engine.base.errors import WedSyncError
 from engine.jobs.offload import Offload
+from engine.jobs.places import HERE, Places
 from engine.jobs.roster import Active, Conclusion, Prepared
 from engine.jobs.totals import DATED_KINDS
 from engine.pipeline.pool import Cancelled, StreamPool
@@ -32,12 +34,14 @@ class Carrier:
         pool: StreamPool,
         offload: Offload,
         *,
+        places: Places,
         opened: Callable[[Active], None],
         left: Callable[[Active, Came], None],
     ) -> None:
         """`opened` is called when a job was opened, or could not be; `left` when it is off the streams and closed."""
         self._pool = pool
         self._offload = offload
+        self._places = places
         self._opened = opened
         self._left = left
 
@@ -66,6 +70,9 @@ class Carrier:
             active.run.interrupt()
 
     async def _attempt(self, active: Active) -> Conclusion:
+        if active.place != HERE:
+            assert self._places.runner is not None
+            return await self._places.runner.run(active)
         context = active.spec.open(active.job)
         closed: Future[None] = Future()
         try:

@@ -2,16 +2,11 @@
 
 A job comes with a way to open it (the wedding's vault, then the run); `carrier` takes it over the streams. Here is
 decided what may begin, what is paused, tried again or over, and the journal is told what must not be forgotten.
-
-Low classes leave room for higher ones: of the jobs at work, and of those being opened, standard may be all but a
-fifth, next-day all but a tenth, retrieval all but a sixteenth, so a job of today finds a place however many others
-there are.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Literal
@@ -29,13 +24,12 @@ from engine.jobs.figures import Figures
 from engine.jobs.job import Job, interruption
 from engine.jobs.measure import Rate
 from engine.jobs.offload import Means
+from engine.jobs.places import HERE, Places
 from engine.jobs.queue import Waiting
 from engine.jobs.roster import Active, Conclusion, Idle, JobSpec, Roster, Stop
+from engine.jobs.shares import blocked_classes
 from engine.jobs.turns import Turns
 from engine.pipeline.pool import StreamPool
-
-OPENING_MAX = 16  # jobs whose vault and source are being opened at once
-SHARES: Mapping[JobClass, float] = {"same-day": 1.0, "retrieval": 15 / 16, "next-day": 0.9, "standard": 0.8}
 
 
 class Dispatcher:
@@ -58,7 +52,9 @@ class Dispatcher:
         self._keep = keep
         self.roster = Roster()
         self.figures = Figures(self.roster, means.clock)
-        self._carrier = Carrier(pool, means.offload, opened=self._opened, left=self._left_the_streams)
+        self.places = Places(lambda: pool.size)
+        left = self._left_the_streams
+        self._carrier = Carrier(pool, means.offload, places=self.places, opened=self._opened, left=left)
         self._turns = Turns()
         self._opening = 0  # of those at work, the ones that are being opened
         self._acceptances: dict[str, Future[None]] = {}  # of jobs that are not acknowledged yet
@@ -68,10 +64,11 @@ class Dispatcher:
 
     # --- what callers ask ---
 
-    def accept(self, spec: JobSpec) -> Job:
+    def accept(self, spec: JobSpec, *, job_id: str = "", is_again: bool = False) -> Job:
         """Take a job on and begin it; `accepted` tells when it may be acknowledged.
 
-        Raises Unavailable while the engine stops, LimitReached when the queue is full.
+        `job_id` is its id where another engine drew it, and `is_again` whether that has tried the job before. Raises
+        Unavailable while the engine stops, LimitReached when the queue is full.
         """
         if not self._accepting:
             raise Unavailable("the engine is stopping", "start it again and repeat this")
@@ -81,18 +78,7 @@ class Dispatcher:
                 f"{format_count(limit, 'job')} {'is' if limit == 1 else 'are'} queued already",
                 "wait for some to end, or raise engine.jobs_queued_max",
             )
-        job = Job(
-            id=self._means.entropy.token(JOB_ID_BYTES).hex(),
-            kind=spec.kind,
-            wedding_id=spec.wedding.id,
-            wedding=spec.wedding.name,
-            priority=spec.priority,
-            priority_given=spec.priority_given,
-            queued_ns=self._clock.now_ns(),
-            queued_monotonic_s=self._clock.monotonic_s(),
-            operation=spec.operation,
-            arguments=spec.arguments,
-        )
+        job = spec.job(job_id or self._means.entropy.token(JOB_ID_BYTES).hex(), self._clock, was_held_up=is_again)
         kept = self._write(job)
         if kept is not None:
             self._acceptances[job.id] = kept
@@ -134,6 +120,11 @@ class Dispatcher:
         """Stop a job. One that waits ends at once, one that runs as soon as its streams notice. Raises Conflict."""
         _refuse_ended(job)
         self._stop(job, "cancel")
+
+    def interrupt(self, job: Job) -> None:
+        """Checkpoint and end a job that is another engine's, which goes on with it in its own time. Raises Conflict."""
+        _refuse_ended(job)
+        self._stop(job, "interrupt")
 
     def pause(self, job: Job) -> None:
         """Take a job from the streams: checkpointed, then paused until it is resumed. Raises Conflict."""
@@ -197,6 +188,11 @@ class Dispatcher:
         """Come back when `job` is not at work any more."""
         while job.id in self.roster.active:
             await asyncio.shield(self._waiter(job))
+
+    def look_again(self) -> None:
+        """Nodes have come or gone: what waits for one may begin."""
+        self.places.look_again()
+        self._begin_what_may()
 
     # --- what is shown (`figures` and `roster` have the rest) ---
 
@@ -272,29 +268,32 @@ class Dispatcher:
 
     def _begin_what_may(self) -> None:
         roster = self.roster
-        while not self._interrupted and (job_id := roster.queue.pop(self._blocked())) is not None:
+        while not self._interrupted and (job_id := self._next()) is not None:
             idle = roster.queued[job_id]
+            place = self.places.choose(idle)
+            if place is None:
+                continue
             if first := self._turns.take(idle):
+                self.places.leave(job_id)
                 idle.job.message = f"waits for job {first[:8]}, which is at work on the same"
                 idle.job.was_held_up = True
                 self._lend_class(first)
                 continue
             del roster.queued[job_id]
-            active = Active(idle.job, idle.spec, Rate(count=0, time_s=self._clock.monotonic_s()), serves=idle.job)
+            rate = Rate(count=0, time_s=self._clock.monotonic_s())
+            active = Active(idle.job, idle.spec, rate, serves=idle.job, place=place)
             roster.active[job_id] = active
-            self._opening += 1
-            idle.job.move("running", now_ns=self._clock.now_ns())
+            self._opening += place == HERE
+            where = "" if place == HERE else f"on the node {place}"
+            idle.job.move("running", now_ns=self._clock.now_ns(), message=where)
             self._announce("job-started", idle.job)
             self._means.spawn(self._carrier.carry(active))
 
-    def _blocked(self) -> frozenset[JobClass]:
-        """The classes of which no further job may begin now."""
+    def _next(self) -> str | None:
+        """The job to begin next, perhaps one that waited for a place."""
         limit, at_work = self._settings().jobs_active_max, len(self.roster.active)
-        return frozenset(
-            name
-            for name, share in SHARES.items()
-            if at_work >= math.ceil(limit * share) or self._opening >= math.ceil(OPENING_MAX * share)
-        )
+        blocked = blocked_classes(at_work=at_work, limit=limit, opening=self._opening)
+        return self.places.pop(blocked) or self.roster.queue.pop(blocked)
 
     def _opened(self, active: Active) -> None:
         self._opening -= 1
@@ -311,6 +310,7 @@ class Dispatcher:
             return
         idle = self.roster.queued.pop(job.id, None) or self.roster.paused.pop(job.id)
         self.roster.queue.remove(job.id)
+        self.places.remove(job.id)
         self._lend_class(self._turns.in_the_way(job.id))
         if how == "pause":
             self._park(idle)
@@ -323,6 +323,7 @@ class Dispatcher:
         self.figures.note_initiation(active)
         self.figures.note_left(active)
         del self.roster.active[job.id]
+        self.places.leave(job.id)
         self._leave_turn(active)
         if isinstance(came, Conclusion):
             job.snapshot = came.snapshot
@@ -355,15 +356,13 @@ class Dispatcher:
     def _try_later(self, idle: Idle, error: WedSyncError) -> None:
         job = idle.job
         wait_s = retries.wait_s(job.failures, self._means.chance.random())
-        now_ns = self._clock.now_ns()
+        now_ns, due_s = self._clock.now_ns(), self._clock.monotonic_s() + wait_s
         job.move("queued", now_ns=now_ns, message=f"{error.line()}; tried again in {format_span(wait_s)}")
         job.retry_ns = now_ns + round(wait_s * 1e9)
         self.roster.queued[job.id] = idle
         self._write(job)
         self._tell_waiters(job)
         self._announce("job-queued", job)
-
-        due_s = self._clock.monotonic_s() + wait_s
 
         async def push() -> None:
             await self._clock.sleep(max(0.0, due_s - self._clock.monotonic_s()))
@@ -424,6 +423,7 @@ class Dispatcher:
             job.note("class-changed", f"{job.priority} → {priority}", now_ns=self._clock.now_ns())
         job.priority = priority
         self.roster.queue.reclassify(job.id, priority)
+        self.places.reclassify(job.id, priority)
         self._lend_class(job.id)
         self._lend_class(self._turns.in_the_way(job.id))
 

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from engine.base.clock import Clock
 from engine.base.errors import NotFound, UsageError
+from engine.contract.cluster import Reach
 from engine.contract.status import JobKind
 from engine.contract.weddings import JOB_CLASSES, JobClass, Wedding
 from engine.jobs.job import Counts, Job
@@ -50,7 +52,8 @@ class JobSpec(msgspec.Struct, frozen=True):
 
     `operation` and `arguments` are what runs the job again after a restart; without them it can be neither paused
     nor tried again. `turn` names what it works on, from the whole to the part, empty if nobody minds: it is not at work
-    beside a job whose turn is the same, or the beginning of its own, or begins with it.
+    beside a job whose turn is the same, or the beginning of its own, or begins with it. `reach` is what a node needs to
+    run it in this engine's stead; None: none can.
     """
 
     kind: JobKind
@@ -61,6 +64,23 @@ class JobSpec(msgspec.Struct, frozen=True):
     operation: str = ""
     arguments: str = ""
     turn: Turn = ()
+    reach: Reach | None = None
+
+    def job(self, job_id: str, clock: Clock, *, was_held_up: bool = False) -> Job:
+        """The job, as it is accepted now."""
+        return Job(
+            id=job_id,
+            kind=self.kind,
+            wedding_id=self.wedding.id,
+            wedding=self.wedding.name,
+            priority=self.priority,
+            priority_given=self.priority_given,
+            queued_ns=clock.now_ns(),
+            queued_monotonic_s=clock.monotonic_s(),
+            operation=self.operation,
+            arguments=self.arguments,
+            was_held_up=was_held_up,
+        )
 
 
 class Active(msgspec.Struct):
@@ -72,6 +92,7 @@ class Active(msgspec.Struct):
     serves: Job
     run: Run[Any] | None = None
     stop: Stop = ""
+    place: str = ""  # the node that it runs on; empty: this engine's streams
 
     def counts(self) -> Counts:
         """How far it is; before its run is there, how far an earlier attempt came."""

@@ -24,6 +24,7 @@ from engine.operations.facts import Recovery
 from engine.operations.origins import checked_urls, opened_origins, paths_of
 from engine.operations.outcomes import carried_out
 from engine.operations.queue import ended
+from engine.operations.reaching import on_nodes, reach_of
 from engine.operations.rows import path_bytes
 from engine.pipeline.backup import BackupOutcome, BackupRequest, BackupRun
 from engine.pipeline.committed import CommittedRun
@@ -91,7 +92,9 @@ def backup_spec(
     priority = operation.priority or class_of(wedding, engine.clock.now_ns())
     # A change that a watch tells of is saved at once, also beside a long backup of the whole.
     turn = () if changed else ("backup", wedding.id, "\0".join(operation.sources))
-    return kept(JobSpec("backup", wedding, priority, operation.priority is not None, opened, turn=turn), operation)
+    reach = None if changed else reach_of(engine, operation, wedding)
+    given = operation.priority is not None
+    return kept(JobSpec("backup", wedding, priority, given, opened, turn=turn, reach=reach), operation)
 
 
 def _estimated(engine: Engine, operation: ops.StartBackup, vault: WeddingVault) -> Estimate:
@@ -191,7 +194,7 @@ def checked_sources(sources: tuple[str, ...]) -> tuple[bytes, ...]:
     if not sources:
         raise UsageError("nothing to back up", "give --from PATH, or name the wedding's sources with wedding edit")
     found: list[bytes] = []
-    urls = checked_urls(sources)
+    urls = checked_urls(sources) or on_nodes(sources)
     for source in () if urls else sources:
         if not source:  # as an unset variable of a shell gives it; it does not mean the working folder
             raise UsageError("an empty path is nothing to back up", "give --from PATH")

@@ -5,8 +5,10 @@ What a handler raises besides `WedSyncError` is a bug: it goes to the log whole,
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
+from concurrent.futures import Future, InvalidStateError
 
 import msgspec
 
@@ -121,3 +123,17 @@ def _permit(spec: OperationSpec, caller: Caller) -> None:
     if caller.role < spec.role:
         needed, has = spec.role.name.lower(), caller.role.name.lower()
         raise NotPermitted(f"{spec.verb} is for the role {needed}; {caller.name} has {has}")
+
+
+def answer(future: Future[Result], given: Result | WedSyncError) -> None:
+    """Give a caller the answer, unless it has given up waiting."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(given, WedSyncError):
+            future.set_exception(given)
+        else:
+            future.set_result(given)
+
+
+def has_stopped() -> Unavailable:
+    """What a call gets that comes too late."""
+    return Unavailable("the engine has stopped", "start it again")

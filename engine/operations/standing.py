@@ -15,6 +15,7 @@ from engine.jobs.watcher import Watcher
 from engine.operations import dispatch, resuming, setback, watching
 from engine.operations.autoscaling import Autoscaling
 from engine.operations.context import Engine
+from engine.operations.elsewhere import Elsewhere
 from engine.operations.migrating import Migrating
 from engine.operations.regions import HEAL_S
 from engine.operations.scheduling import Scheduler
@@ -38,6 +39,8 @@ class Standing:
         self._is_open = False
         self._classed_minute = 0
         engine.kept.watcher = self._watcher
+        self._elsewhere = Elsewhere(engine, engine.settings.cluster) if engine.settings.cluster.scheduler else None
+        engine.dispatcher.places.runner = self._elsewhere
 
     async def remember(self) -> None:
         """Show what ended in earlier lives of this home; before anything else happens."""
@@ -45,12 +48,14 @@ class Standing:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What runs as long as the engine does."""
+        cluster = () if self._elsewhere is None else (self._elsewhere.pool.keep(),)
         return (
             self._watcher.tend(),
             self._watcher.walk(),
             self._tend_regions(),
             self._tend_copies(),
             self._autoscaling.run(),
+            *cluster,
         )
 
     async def go_on(self) -> None:

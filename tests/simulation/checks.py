@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from engine.base.bucket import BURST_S
 from engine.contract.weddings import JOB_CLASSES, JobClass
-from engine.jobs.dispatcher import OPENING_MAX, SHARES
 from engine.jobs.figures import DEADLINES_S
 from engine.jobs.job import Job
+from engine.jobs.shares import OPENING_MAX, SHARES
 from engine.jobs.totals import DATED_KINDS
 from engine.pipeline.fair import DEFAULT_WEIGHTS, FairTurns
 from engine.pipeline.pool import Run

@@ -12,9 +12,9 @@ import pytest
 from engine.base.clock import FakeClock
 from engine.base.errors import Conflict, IntegrityError, LimitReached, Unavailable
 from engine.contract.settings import EngineSettings
-from engine.jobs.dispatcher import OPENING_MAX
 from engine.jobs.job import Job
 from engine.jobs.records import job_of, record_of
+from engine.jobs.shares import OPENING_MAX
 from tests.engine.jobs.dispatching import SMITHS, SmallRun, World, made_world
 
 
