@@ -1,4 +1,7 @@
-"""Services of S3 for the tests that want one, and the keys to them."""
+"""Services of S3 for the tests that want one, and the keys to them.
+
+Each runs to the end of the whole run, once for each worker; whoever uses it keeps to a prefix or bucket of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,21 @@ from tests.s3_servers import S3Server
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Moto, which knows storage classes, for the whole run; whoever uses it keeps to a prefix of its own."""
+    """Moto, which knows storage classes."""
     with s3_servers.moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def weed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the SeaweedFS of a module keeps its things."""
+    """Where SeaweedFS keeps its things."""
     return tmp_path_factory.mktemp("weed")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def weed(weed_folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS, which checks signatures, for one module."""
-    with s3_servers.seaweed(weed_folder) as server:
+    """SeaweedFS, which checks signatures."""
+    with s3_servers.seaweed(weed_folder, volumes=100) as server:
         yield server
 
 
