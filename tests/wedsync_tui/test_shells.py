@@ -26,7 +26,7 @@ KNOWN = known_from(samples.status(), lambda folder: FOLDERS.get(folder, []))
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (" bac", ["backup"]),
+        (" backu", ["backup"]),
         (" wedding", ["weddings", "wedding"]),
         (" wedding a", ["add", "archive"]),
         (" backup smi", ["smith-jones"]),
@@ -39,7 +39,7 @@ KNOWN = known_from(samples.status(), lambda folder: FOLDERS.get(folder, []))
         (" --no", ["--no-ui"]),
         (" --home ", ["here/"]),
         (" --home /ca", ["/cards/"]),
-        (" --home=/x sca", ["scale"]),
+        (" --home=/x scale", ["scale"]),
         (" -c ", []),
         (" --completion ", []),
         (" nonsense ", []),
