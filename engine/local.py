@@ -51,6 +51,7 @@ from engine.operations.regions import Regional
 from engine.operations.standing import Standing
 from engine.operations.streams import Streams, default_streams, mode_of
 from engine.operations.tiering import Tiering
+from engine.operations.usage import Accounts
 from engine.pipeline.pool import StreamPool
 
 PUBLISH_S = 0.25
@@ -338,6 +339,7 @@ class _Life:
             dispatcher=dispatcher,
             kept=kept,
             rationing=Rationing(pool, dispatcher, opening.meters),
+            accounts=Accounts(kept.usages, pool, opening.meters, self._clock),
             tiering=Tiering(self._home, opening, kept, self._clock, lambda: self._engine.settings),
             events=self.events,
             facts=facts,

@@ -1,8 +1,7 @@
 """`FakeEngine`: an `EngineHandle` over a small register in memory, for tests of doors and screens.
 
-It answers every operation of the catalog with a plausible result, at once and on the calling thread.
-What a test wants otherwise it says with `answer`; what was asked stands in `operations`. Jobs end
-immediately unless `hold_jobs` is set; then they run until `finish_jobs`.
+It answers every operation of the catalog with a plausible result, at once and on the calling thread. What a test wants
+otherwise it says with `answer`; what was asked stands in `operations`. Jobs end at once unless `hold_jobs` is set.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import msgspec
 
 from engine.base import units
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
-from engine.contract import decisions, placements, receipts, recovery, retention, steering
+from engine.contract import decisions, placements, receipts, recovery, retention, simulations, steering
 from engine.contract import events as ev
 from engine.contract import operations as ops
 from engine.contract import status as st
 from engine.contract.catalog import BY_ARGUMENTS
 from engine.contract.weddings import Wedding, wedding_name_problem
-from tests import samples
+from tests import samples, scaling_samples
 
 Answer = ops.Result | WedSyncError | Callable[[ops.Operation], ops.Result]
 
@@ -144,7 +143,9 @@ class FakeEngine:
         spec = BY_ARGUMENTS[type(operation)]
         if spec.needs_repository and not self._initialised:
             raise NotFound("there is no repository yet", "make one with init")
-        handler = getattr(self, f"_{spec.name}")
+        handler = getattr(self, f"_{spec.name}", None)
+        if handler is None:
+            raise Conflict(f"nothing was scripted for {spec.verb}")
         return cast(ops.Result, handler(operation))
 
     def _tell(self, kind: ev.EventKind, *, message: str = "", job: str = "", wedding: str = "") -> None:
@@ -416,7 +417,10 @@ class FakeEngine:
         return ops.ScaleResult(before=9, streams=int(operation.target), mode="manual")
 
     def _scaling(self, _: decisions.ReadScaling) -> ops.Result:
-        return samples.scaling_report()
+        return scaling_samples.scaling_report()
+
+    def _simulate(self, _: simulations.Simulate) -> ops.Result:
+        return samples.SIMULATED
 
     def _keys(self, _: ops.ListKeys) -> ops.Result:
         row = ops.KeySlotRow(id="a1" * 8, label="first", kdf="argon2id t=3 m=64MiB p=4", current=True)

@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.contract import status as st
-from engine.contract.decisions import ScalingReport
-from engine.contract.scaling import DecisionRow
+from engine.contract.simulations import SimulationReport
 from engine.contract.steering import JobDetail, JobMoment
 from engine.contract.weddings import JobClass, PriorityClass, Wedding
 
@@ -412,15 +411,26 @@ def empty_status() -> st.Status:
     )
 
 
-def scaling_report() -> ScalingReport:
-    """Six workers that became nine for a queue."""
-    decided = DecisionRow(
-        time_ns=NOW_NS - 60 * SECOND_NS, workers=6, target=9, reserved=9, spot=0, effective_ns=NOW_NS - 60 * SECOND_NS,
-        need_queue=9, need_forecast=6, reason="6 → 9 workers; 12 jobs queued, 6 running, 81.0 GB left: needs 9",
-    )  # fmt: skip
-    return ScalingReport(
-        mode="auto", by="auto", workers=9, target=9, until="", reason=decided.reason,
-        season="peak season, Saturday × 10",
-        floor=1, ceiling=90, need_queue=9, need_forecast=6, rate_bytes_per_s=105e6, startup_p95_s=0.0,
-        upkeep="held back: frozen today", decisions=(decided,),
-    )  # fmt: skip
+SIMULATED = SimulationReport(
+    rule="autoscaler",
+    jobs=19_332,
+    failed=0,
+    late=0,
+    wait_p50_s=0.0,
+    wait_p99_s=116.2,
+    nodes_most=314,
+    node_hours=9_341.1,
+    spot_share=0.84,
+    cost=1_641.99,
+    ready_p95_s=42.0,
+    changes=42,
+    nodes_lost=14,
+    put_back=12,
+    under=0.4,
+    over=84.6,
+    under_time=7.0,
+    over_time=81.9,
+    instability=76.0,
+    assumed="nodes start in 28 s",
+    trace="c0d0dd35" * 8,
+)

@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from engine.contract.catalog import BY_VERB, CATALOG, OperationSpec
-from engine.contract.settings import Settings
+from engine.contract.settings import TABLES, Settings
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
 from screens.desk import Suggestion
 from screens.fuzzy import NO_MATCH, distance
@@ -23,7 +23,7 @@ from screens.text import clean
 from wedsync_tui.arguments import Argument, arguments_of
 from wedsync_tui.words import OpenQuote, split_words
 
-SUGGESTIONS_MAX = 50
+SUGGESTIONS_MAX = 100
 FOLDER_ENTRIES_MAX = 5_000
 
 ListFolder = Callable[[str], Iterable[str]]
@@ -204,8 +204,8 @@ def _zones() -> tuple[str, ...]:
 def _settings() -> tuple[Choice, ...]:
     keys: list[Choice] = []
     for part in msgspec.structs.fields(Settings):
-        if part.name in ("schedules", "regions"):
-            continue  # a list of tables: `schedule add` writes one
+        if part.name in TABLES:
+            continue
         for setting in msgspec.structs.fields(part.type):
             keys.append((f"{part.name}.{setting.name}", ""))
     return tuple(keys)

@@ -25,8 +25,9 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Getting it back", ("retrieve", "recover")),
     ("Tiers and copies", ("tiers", "migrate", "recall", "copies")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
-    ("What is to come", ("backtest",)),
+    ("What is to come", ("backtest", "simulate")),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
+    ("Cost and capacity", ("cost", "prices", "capacity")),
     ("The engine", ("scale", "scaling", "config get", "config set", "shutdown")),
 )
 
@@ -78,6 +79,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "schedule remove": ("schedule remove nightly",),
     "copies": ("copies smith-jones",),
+    "cost": ("cost", "cost --month 2026-06 --by wedding"),
+    "prices": ("prices",),
+    "capacity": ("capacity 100TB/h", "capacity --size 40TB --within 8h"),
     "verify": ("verify smith-jones --all",),
     "hold": (
         "hold smith-jones --reason 'claim 2026-114'",
@@ -101,6 +105,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "backtest": (
         "backtest jobs.csv --time hour --value jobs",
         "backtest days.csv --time day --value jobs --known booked --country GB",
+    ),
+    "simulate": (
+        "simulate --times 3",
+        "simulate --date 2026-09-12 --weddings 50 --floor 8 --ceiling 80 --rule reactive",
     ),
     "analyze": ("analyze --photos smith-jones", "analyze --photos smith-jones --distance 2"),
     "receipt": (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.base.units import format_bytes, format_count, format_rate, format_span
-from engine.contract import drills, photos, placements, receipts, recovery, retention
+from engine.contract import drills, photos, placements, receipts, recovery, retention, simulations
 from engine.contract import operations as ops
 from engine.contract.events import Event
 from engine.contract.status import JOB_STATES_ENDED, JobRow, Status
@@ -149,6 +149,23 @@ def _drilled(report: drills.DrillReport) -> Iterator[str]:
         yield f"PROJECTED for a wedding of 100 GB from {report.tier}: {format_span(report.projected_100gb_s)}"
     for problem in report.problems[:ROWS_MAX]:
         yield f"problem: {clean(problem)}"
+
+
+def _simulated(report: simulations.SimulationReport) -> Iterator[str]:
+    yield (
+        f"SIMULATED: {format_count(report.jobs, 'job')} under {report.rule}: {report.failed} failed, "
+        f"{report.late} late; 99 of 100 began within {format_span(report.wait_p99_s)}"
+    )
+    yield (
+        f"SIMULATED: up to {format_count(report.nodes_most, 'node')}, 95 of 100 ready {format_span(report.ready_p95_s)}"
+        f" after the decision; {report.node_hours:,.0f} node-hours, {report.spot_share:.0%} of them spot: "
+        f"{report.cost:,.2f} {report.currency}"
+    )
+    yield (
+        f"SIMULATED: {report.nodes_lost} nodes taken away, {format_count(report.put_back, 'job')} went on elsewhere; "
+        f"too few {report.under_time:.0f} % of the time, too many {report.over_time:.0f} %"
+    )
+    yield f"assumed: {report.assumed}"
 
 
 def _receipt(found: receipts.ReceiptResult | receipts.ReceiptVerified) -> Iterator[str]:
@@ -333,6 +350,7 @@ _REPORTS: dict[type[ops.Result], Callable[[Any], Iterator[str]]] = {
     ops.VerifyReport: _verified,
     ops.RepairReport: _repaired,
     drills.DrillReport: _drilled,
+    simulations.SimulationReport: _simulated,
     receipts.ReceiptResult: _receipt,
     receipts.ReceiptVerified: _receipt,
     recovery.Recovery: _recovered,

@@ -37,6 +37,18 @@ def parse_span(text: str) -> float:
     return sum(float(number) * _SPAN_FACTORS[unit] for number, unit in parts)
 
 
+def parse_rate(text: str) -> float:
+    """`"100TB/h"`, `"1.5 GB/s"` → bytes a second. Raises ValueError with a sentence."""
+    amount, _, unit = text.strip().partition("/")
+    try:
+        return parse_bytes(amount) / _RATE_SPANS_S[unit.strip().lower()]
+    except (ValueError, KeyError):
+        raise ValueError(f"{text!r} is no rate; write it like 100TB/h or 800MB/s") from None
+
+
+_RATE_SPANS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
 def parse_date(text: str) -> dt.date:
     """`"2026-06-20"` → date. Raises ValueError with a sentence."""
     try:

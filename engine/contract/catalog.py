@@ -12,6 +12,7 @@ import msgspec
 
 from engine.contract import (
     copies,
+    costs,
     decisions,
     drills,
     forecasts,
@@ -20,6 +21,7 @@ from engine.contract import (
     receipts,
     recovery,
     retention,
+    simulations,
     steering,
 )
 from engine.contract import operations as ops
@@ -128,8 +130,14 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec(
         "scale_infrastructure", "scale", _O, ops.ScaleInfrastructure, (ops.ScaleResult,), needs_repository=False
     ),
+    OperationSpec(
+        "simulate", "simulate", _V, simulations.Simulate, (simulations.SimulationReport,), needs_repository=False
+    ),
     OperationSpec("backtest", "backtest", _V, forecasts.Backtest, (forecasts.BacktestReport,), needs_repository=False),
     OperationSpec("scaling", "scaling", _V, decisions.ReadScaling, (decisions.ScalingReport,), needs_repository=False),
+    OperationSpec("prices", "prices", _V, costs.ListPrices, (costs.PriceList,), needs_repository=False),
+    OperationSpec("cost", "cost", _V, costs.ReadCost, (costs.CostReport,), needs_repository=False),
+    OperationSpec("capacity", "capacity", _V, costs.PlanCapacity, (costs.CapacityPlan,), needs_repository=False),
     OperationSpec("keys", "keys", _A, ops.ListKeys, (ops.KeyList,)),
     OperationSpec("key_add", "key add", _A, ops.AddKey, (ops.KeyList,), changes=True),
     OperationSpec("key_paper", "key paper", _A, recovery.MakePaperKey, (recovery.PaperKeyMade,), changes=True),

@@ -14,6 +14,7 @@ from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
 from engine.contract.caching import COLD_CACHE_SETTINGS, CacheSettings
 from engine.contract.cluster import COLD_CLUSTER_SETTINGS, ClusterSettings
+from engine.contract.prices import InstanceType, Price
 from engine.contract.regions import COLD_REGION_SETTINGS, RegionSettings, ReplicationSettings, ScrubSettings
 from engine.contract.scaling import ScalingSettings
 from engine.contract.tiers import COLD_TIER_SETTINGS, PolicySettings, TiersSettings
@@ -169,8 +170,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     cluster: ClusterSettings = ClusterSettings()
     schedules: tuple[ScheduleSetting, ...] = ()
     scaling: ScalingSettings = ScalingSettings()
+    prices: tuple[Price, ...] = ()
+    instances: tuple[InstanceType, ...] = ()
     console: ConsoleSettings = ConsoleSettings()
 
+
+TABLES = frozenset({"schedules", "regions", "prices", "instances"})  # lists of tables: changed in the file
 
 # Read once at start; changing one while running is accepted, saved, and said to wait for the next start.
 COLD_SETTINGS = (

@@ -52,6 +52,7 @@ class TierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     expedited_price_gb: Annotated[
         Price, msgspec.Meta(description="what reading a GB costs when it is recalled fast; 0: three times the other")
     ] = 0.0
+    price_source: Annotated[str, msgspec.Meta(description="who lists them and since when, as s3.ia 2026-06")] = ""
     minimum_days: Annotated[Days, msgspec.Meta(description="days that are paid for, however soon a pack leaves")] = 0
     recall: Annotated[
         RecallKind, msgspec.Meta(description="how packs become readable: none (they are), s3-restore, command")

@@ -21,9 +21,10 @@ from engine.base.shapes import convert
 from engine.base.units import parse_bytes, parse_span
 from engine.contract.caching import check_cache
 from engine.contract.operations import SettingRow
+from engine.contract.prices import check_prices
 from engine.contract.regions import check_regions, urls_elsewhere
 from engine.contract.scaling import check_scaling
-from engine.contract.settings import Settings
+from engine.contract.settings import TABLES, Settings
 from engine.contract.tiers import check_tiers
 from engine.jobs.priority import zone_problem
 from engine.operations.rationing import check_limits
@@ -48,15 +49,12 @@ class Setting(msgspec.Struct, frozen=True):
     help: str
 
 
-LISTS = frozenset({"schedules", "regions"})  # of tables, changed in the file or by operations of their own
-
-
 def _settings(kind: type[msgspec.Struct] = Settings, above: str = "") -> Iterator[Setting]:
     """Every setting of a section and of the sections in it."""
     hints = get_type_hints(kind, include_extras=True)
     for field in msgspec.structs.fields(kind):
         hint, key = hints[field.name], above + field.name
-        if key in LISTS:
+        if key in TABLES:
             continue
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             yield from _settings(hint, f"{key}.")
@@ -285,7 +283,7 @@ def setting_rows(settings: Settings, key: str = "") -> tuple[SettingRow, ...]:
 def _written_keys(document: Mapping[str, object], above: str = "") -> Iterator[str]:
     for name, contents in document.items():
         key = above + name
-        if key in LISTS:
+        if key in TABLES:
             continue
         if isinstance(contents, Mapping):
             yield from _written_keys(contents, f"{key}.")
@@ -317,6 +315,7 @@ def _check(settings: Settings) -> None:
         check_tiers(settings.tiers, settings.policy, settings.storage.hot)
         check_cache(settings.cache)
         check_scaling(settings.scaling)
+        check_prices(settings.prices, settings.instances)
         elsewhere = urls_elsewhere(settings.storage.hot, settings.tiers)
         check_regions(settings.regions, settings.replication, settings.scrub, elsewhere)
     except ValueError as error:

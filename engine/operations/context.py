@@ -32,6 +32,7 @@ from engine.operations.regions import Regional
 from engine.operations.room import Room
 from engine.operations.streams import Streams
 from engine.operations.tiering import Tiering
+from engine.operations.usage import Accounts
 from engine.pipeline.pool import StreamPool
 
 HISTORY_POINTS = 120
@@ -84,6 +85,7 @@ class Engine(msgspec.Struct):
     dispatcher: Dispatcher
     kept: Kept
     rationing: Rationing
+    accounts: Accounts
     tiering: Tiering
     events: EventLog
     facts: Facts

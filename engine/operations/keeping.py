@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.contract.status import Tier
+from engine.contract.weddings import JobClass
 from engine.jobs.journal import Journal
 from engine.jobs.records import Documents, JobTable
 from engine.jobs.watcher import Watch, Watcher
@@ -90,6 +92,19 @@ class DrillDocument(msgspec.Struct, frozen=True, array_like=True):
     restored_s: float
 
 
+class UsageDocument(msgspec.Struct, frozen=True, array_like=True):
+    """What was used in a month."""
+
+    counted_s: float = 0.0  # that an engine ran and counted
+    peak_workers: int = 0
+    worker_s: dict[str, float] = {}  # by class
+    tier_byte_s: dict[Tier, float] = {}
+    read_bytes: dict[Tier, int] = {}
+    writes: int = 0  # requests to stores
+    reads: int = 0
+    class_cost: dict[JobClass, float] = {}  # work of the streams, bytes and 32 KiB a file
+
+
 class LockDocument(msgspec.Struct, frozen=True, array_like=True):
     """When the locks of all objects of a region's store were last renewed."""
 
@@ -110,6 +125,7 @@ class Kept(msgspec.Struct):
     safe: Documents[SafeDocument]
     locks: Documents[LockDocument]
     drills: Documents[DrillDocument]  # by size and tier
+    usages: Documents[UsageDocument]  # by month
     watcher: Watcher | None = None  # of the engine, once it watches
 
     @classmethod
@@ -127,6 +143,7 @@ class Kept(msgspec.Struct):
             safe=Documents(journal, "safe", SafeDocument),
             locks=Documents(journal, "locks", LockDocument),
             drills=Documents(journal, "drill", DrillDocument),
+            usages=Documents(journal, "usage", UsageDocument),
         )
 
     def sources_of(self, wedding_id: str) -> tuple[bytes, ...]:

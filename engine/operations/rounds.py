@@ -38,6 +38,7 @@ class Measuring:
         engine.dispatcher.figures.sample()
         engine.rationing.apply(engine.settings, engine.clock.now_ns())
         engine.rationing.sample(engine.clock.monotonic_s())
+        engine.accounts.round(engine.measured.tiers, {"on-demand": engine.streams.size})
         capacity.go_back_if_due(engine)
         pruning.look_again(engine)
         now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()

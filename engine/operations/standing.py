@@ -139,7 +139,8 @@ class Standing:
                 _LOG.exception("the scrub met a bug")
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Watch nothing any more, and write the month down."""
+        self._engine.accounts.keep()
         self._watcher.close()
 
     def _classes(self) -> Mapping[str, PriorityClass]:

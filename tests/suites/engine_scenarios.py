@@ -16,6 +16,7 @@ from typing import NamedTuple
 from engine.base.errors import Conflict, NotFound, UsageError, WedSyncError
 from engine.contract import (
     copies,
+    costs,
     decisions,
     drills,
     forecasts,
@@ -24,6 +25,7 @@ from engine.contract import (
     receipts,
     recovery,
     retention,
+    simulations,
     steering,
 )
 from engine.contract import operations as ops
@@ -195,6 +197,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "migrate to nowhere", lambda _: placements.Migrate(wedding=SMITH, tier="cold"), UsageError, "no cold tier"
     ),
     Scenario("migrate nobody", lambda _: placements.Migrate(wedding="nobody"), NotFound, "nobody"),
+    Scenario("prices", lambda _: costs.ListPrices(), costs.PriceList),
+    Scenario("cost", lambda _: costs.ReadCost(by="wedding"), costs.CostReport),
+    Scenario("cost of no month", lambda _: costs.ReadCost(month="June"), UsageError, "no month"),
+    Scenario("capacity too early", lambda _: costs.PlanCapacity(), Conflict, "too little to measure by"),
+    Scenario("capacity of no rate", lambda _: costs.PlanCapacity(rate="fast"), UsageError, "no rate"),
     Scenario("analyze", lambda _: photos.AnalyzePhotos(photos=SMITH), photos.PhotoReport),
     Scenario("analyze nobody", lambda _: photos.AnalyzePhotos(photos="nobody"), NotFound, "nobody"),
     Scenario("drill", lambda _: drills.Drill(wedding=SMITH), drills.DrillReport),
@@ -209,6 +216,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("scaling", lambda _: decisions.ReadScaling(), decisions.ScalingReport),
     Scenario("scaling of no hours", lambda _: decisions.ReadScaling(hours=0), UsageError, "0 hours"),
     Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),
+    Scenario("simulate", lambda _: simulations.Simulate(weddings=3, floor=1, ceiling=10), simulations.SimulationReport),
+    Scenario("simulate nothing", lambda _: simulations.Simulate(floor=9, ceiling=8), UsageError, "above the ceiling"),
     Scenario(
         "backtest",
         lambda place: forecasts.Backtest(file=str(place.folder / "days.csv"), time="day", value="jobs", origins=5),

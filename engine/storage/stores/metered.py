@@ -24,6 +24,8 @@ class Meter:
         self._bucket = TokenBucket()
         self.bytes_written = 0
         self.bytes_read = 0
+        self.writes = 0  # requests, as sellers of stores count them: what writes, makes, lists; large packs count once
+        self.reads = 0
 
     @property
     def limit_bytes_per_s(self) -> float | None:
@@ -53,6 +55,11 @@ class Meter:
         with self._mutex:
             self._bucket.take(-size_bytes)
 
+    def asked(self) -> None:
+        """A request that writes or lists was made."""
+        with self._mutex:
+            self.writes += 1
+
     def written(self, size_bytes: int) -> None:
         """So many bytes went to the store."""
         with self._mutex:
@@ -63,6 +70,7 @@ class Meter:
         """So many bytes came from it."""
         with self._mutex:
             self.bytes_read += size_bytes
+            self.reads += 1
             self._bucket.take(size_bytes)
 
 
@@ -76,10 +84,12 @@ class MeteredStore(ForwardingStore):
     def put(self, name: str, data: bytes) -> None:
         """See `ObjectStore.put`."""
         super().put(name, data)
+        self._meter.asked()
         self._meter.written(len(data))
 
     def stage(self) -> StagedObject:
         """See `ObjectStore.stage`."""
+        self._meter.asked()
         return _MeteredStage(super().stage(), self._meter)
 
     def get(self, name: str, *, limit_bytes: int) -> bytes:
