@@ -21,7 +21,7 @@ from engine.operations.configuration import change_setting
 from engine.operations.context import Engine
 from engine.operations.opening import Passphrase
 from engine.scaling import dask_scheduler
-from engine.scaling.dask_setup import check_address
+from engine.scaling.dask_setup import check_trust
 from engine.scaling.node import Node
 
 OPEN_AGAIN_S = 5.0  # while the store does not answer
@@ -34,7 +34,7 @@ def run_node(home: Path, passphrase: Passphrase, wishes: Machine, tell: Tell) ->
     A second signal checkpoints what is left. Raises WedSyncError when the repository does not open, or settings and
     addresses will not do.
     """
-    check_address(wishes.scheduler, wishes.tls)
+    check_trust(wishes.scheduler, wishes.tls)
     if wishes.repository:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         change_setting(home / "config.toml", "storage.hot", wishes.repository)
@@ -47,7 +47,7 @@ def run_node(home: Path, passphrase: Passphrase, wishes: Machine, tell: Tell) ->
 
 def run_scheduler(listen: str, tls: Tls, tell: Tell) -> None:
     """Be the scheduler until SIGTERM or SIGINT. Raises WedSyncError."""
-    check_address(listen, tls)
+    check_trust(listen, tls)
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
+
+from engine.base.errors import UsageError
 
 NodeClass = Literal["reserved", "spot"]  # spot: it may be taken away after a short notice
 NodeState = Literal["starting", "ready", "draining"]  # draining: it ends what it has begun, and takes nothing new
@@ -76,3 +80,40 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 COLD_CLUSTER_SETTINGS = frozenset({
     "cluster.scheduler", "cluster.tls_ca", "cluster.tls_certificate", "cluster.tls_key",
 })  # fmt: skip
+
+
+def check_address(address: str) -> None:
+    """Refuse an address that leaves this machine without TLS: who reaches it could run what they like.
+
+    Raises UsageError, also for what is no address.
+    """
+    parts = urlsplit(address)
+    try:
+        is_whole = parts.scheme in ("tcp", "tls") and bool(parts.hostname) and parts.port is not None
+    except ValueError:  # of the port
+        is_whole = False
+    if not is_whole:
+        raise UsageError(f"{address!r} is no address of a scheduler", "write it like tls://10.0.0.1:8786")
+    if parts.scheme == "tcp" and not _is_loopback(parts.hostname or ""):
+        raise UsageError(
+            f"{address} leaves this machine without TLS, and whoever reaches it could run anything",
+            "use tls:// with certificates of your own CA (docs/cluster.md)",
+        )
+
+
+def check_cluster(settings: ClusterSettings) -> None:
+    """Raises ValueError with a sentence that begins with the setting for what means nothing, or is not safe."""
+    try:
+        if settings.scheduler:
+            check_address(settings.scheduler)
+    except UsageError as error:
+        raise ValueError(f"cluster.scheduler: {error.line()}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -71,10 +71,11 @@ def is_url(path: str) -> bool:
 
 def node_of(url: str) -> tuple[str, str]:
     """The node that a source names, empty for any that shares it, and the path there. Raises UsageError."""
-    host, slash, path = url.removeprefix(NODES).partition("/")
-    if not slash or os.path.normpath(slash + path) != (slash + path).rstrip("/") or not path.strip("/"):
+    host, _, rest = url.removeprefix(NODES).partition("/")
+    path = f"/{rest}".rstrip("/")
+    if not path or path.startswith("//") or os.path.normpath(path) != path:
         raise UsageError(f"{url!r} names no folder of a node", "write it like node://NAME/path/of/folder")
-    return host, (slash + path).rstrip("/")
+    return host, path
 
 
 def check_absolute(operation: Operation) -> None:

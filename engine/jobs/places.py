@@ -24,6 +24,11 @@ AT_ONCE: frozenset[JobClass] = frozenset({"same-day", "retrieval"})  # never wai
 class JobRunner(Protocol):
     """Runs jobs elsewhere. Engine loop only."""
 
+    @property
+    def problem(self) -> str:
+        """Why there is nowhere to run them, or not everywhere; empty when all is well."""
+        ...
+
     def may(self, reach: Reach) -> bool:
         """Whether there is a node, busy or not, that could run such a job."""
         ...

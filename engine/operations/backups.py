@@ -24,7 +24,7 @@ from engine.operations.facts import Recovery
 from engine.operations.origins import checked_urls, opened_origins, paths_of
 from engine.operations.outcomes import carried_out
 from engine.operations.queue import ended
-from engine.operations.reaching import on_nodes, reach_of
+from engine.operations.reaching import check_on_nodes, on_nodes, reach_of
 from engine.operations.rows import path_bytes
 from engine.pipeline.backup import BackupOutcome, BackupRequest, BackupRun
 from engine.pipeline.committed import CommittedRun
@@ -44,6 +44,8 @@ async def start_backup(engine: Engine, operation: ops.StartBackup) -> ops.Result
     tags = checked_tags(operation.tags)
     named = operation.sources or tuple(map(os.fsdecode, engine.kept.sources_of(wedding.id)))
     sources = await engine.offload.run(wedding.id, lambda: checked_sources(named))
+    if on_nodes(tuple(map(os.fsdecode, sources))):
+        check_on_nodes(engine, dry_run=operation.dry_run)
     if operation.dry_run:
         absolute = msgspec.structs.replace(operation, sources=tuple(map(os.fsdecode, sources)))
         counts = await with_vault(engine, operation.wedding, lambda vault: _estimated(engine, absolute, vault))

@@ -20,6 +20,7 @@ from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError
 from engine.base.shapes import convert
 from engine.base.units import parse_bytes, parse_span
 from engine.contract.caching import check_cache
+from engine.contract.cluster import check_cluster
 from engine.contract.operations import SettingRow
 from engine.contract.prices import check_prices
 from engine.contract.regions import check_regions, urls_elsewhere
@@ -314,6 +315,7 @@ def _check(settings: Settings) -> None:
     try:
         check_tiers(settings.tiers, settings.policy, settings.storage.hot)
         check_cache(settings.cache)
+        check_cluster(settings.cluster)
         check_scaling(settings.scaling)
         check_prices(settings.prices, settings.instances)
         elsewhere = urls_elsewhere(settings.storage.hot, settings.tiers)

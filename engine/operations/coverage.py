@@ -41,6 +41,9 @@ class Coverage:
 def _rows(engine: Engine, now_ns: int) -> Iterator[AlertRow]:
     for number, words in enumerate(engine.kept.journal.warnings, 1):
         yield _row(f"journal-{number}", "critical", "engine", words)
+    runner = engine.dispatcher.places.runner
+    if runner is not None and runner.problem:
+        yield _row("cluster", "warning", "cluster", runner.problem)
     if engine.opening.repository is None:
         return
     for wedding in bare(engine, now_ns):

@@ -76,11 +76,15 @@ class Elsewhere:
     """The `JobRunner` of a cluster. Engine loop only."""
 
     def __init__(self, engine: Engine, settings: ClusterSettings) -> None:
-        """Raises UsageError, NotFound where the settings will not do."""
         self._engine = engine
         self._lost: Counter[str] = Counter()  # nodes, by job
         self.pool = DaskPool(settings, engine.clock, repository=self._repository, changed=engine.dispatcher.look_again)
         self.may, self.pick = self.pool.may, self.pool.pick
+
+    @property
+    def problem(self) -> str:
+        """See `JobRunner.problem`."""
+        return self.pool.problem
 
     async def run(self, active: Active) -> Conclusion:
         """See `JobRunner.run`."""

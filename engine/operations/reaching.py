@@ -26,6 +26,16 @@ def on_nodes(sources: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(os.fsencode(source) for source in dict.fromkeys(there))
 
 
+def check_on_nodes(engine: Engine, *, dry_run: bool) -> None:
+    """Refuse a backup of sources on nodes where nothing could make it. Raises UsageError."""
+    if not engine.settings.cluster.scheduler:
+        raise UsageError(
+            "sources on nodes need a cluster, and there is none", "set cluster.scheduler (docs/cluster.md)"
+        )
+    if dry_run:
+        raise UsageError("a dry run looks at sources on this machine", "leave --dry-run out, or make it on the node")
+
+
 def reach_of(engine: Engine, operation: ops.StartBackup, wedding: Wedding) -> Reach | None:
     """What a node needs to make a backup in this engine's stead; None where there is no cluster."""
     if not engine.settings.cluster.scheduler:

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from engine.base.clock import Clock
-from engine.base.errors import Unavailable
+from engine.base.errors import Unavailable, WedSyncError
 from engine.base.invariants import check
 from engine.base.version import VERSION
 from engine.contract.cluster import NODE_CLASSES, ClusterSettings, NodeClass, NodeRow, Reach
 from engine.scaling import choosing
-from engine.scaling.dask_setup import check_address, load
+from engine.scaling.dask_setup import check_trust, load
 from engine.scaling.node import METRIC, begin_to_leave, carry_out, stop_job
 from engine.scaling.orders import NodeWord, Order, Report, Tally, report_of, to_json, word_of
 from engine.scaling.pool import Target, total
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Security
 
 POLL_S = 0.5
 ANSWER_S = 30.0  # a scheduler that is silent for longer is lost
@@ -63,11 +63,7 @@ class DaskPool:
     def __init__(
         self, settings: ClusterSettings, clock: Clock, *, repository: Callable[[], str], changed: Callable[[], None]
     ) -> None:
-        """`repository` is the id of the one that is open here; `changed` is called when nodes have come or gone.
-
-        Raises UsageError, NotFound for an address or files that will not do.
-        """
-        check_address(settings.scheduler, settings.tls)
+        """`repository` is the id of the one that is open here; `changed` is called when nodes have come or gone."""
         self._settings = settings
         self._clock = clock
         self._repository = repository
@@ -150,28 +146,46 @@ class DaskPool:
     # --- the cluster ---
 
     async def keep(self) -> None:
-        """Be a part of the cluster, and come back to it, for as long as the engine lives."""
-        security = await asyncio.to_thread(load, self._settings.tls)
-        from distributed import Client
+        """Be a part of the cluster, and come back to it, for as long as the engine lives. What is wrong is a `problem`.
 
+        Whatever is wrong with a cluster, the engine works on without it.
+        """
         while True:
-            client = Client(  # type: ignore[no-untyped-call]
-                self._settings.scheduler, asynchronous=True, security=security, timeout="5s", set_as_default=False
-            )
             try:
-                await client
-                async with asyncio.TaskGroup() as self._group:
-                    self._client = client
-                    await self._watch(client)
+                security = await asyncio.to_thread(self._security)
+                await self._keep_once(security)
+            except* WedSyncError as group:
+                self.problem = " ".join(error.line() for error in group.exceptions if isinstance(error, WedSyncError))
+                _LOG.warning("%s", self.problem)
             except* (OSError, TimeoutError) as group:
                 self.problem = f"the scheduler {self._settings.scheduler} does not answer"
                 _LOG.warning("%s: %r", self.problem, group.exceptions[0])
-            finally:
-                self._client = self._group = None
-                self._take({}, {})
-                with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-                    await client.close(timeout=2)  # type: ignore[no-untyped-call]
+            except* Exception:
+                self.problem = "the cluster met a bug; the log in the home has the details"
+                _LOG.exception("the cluster met a bug")
             await self._clock.sleep(TRY_AGAIN_S)
+
+    def _security(self) -> Security:
+        check_trust(self._settings.scheduler, self._settings.tls)
+        return load(self._settings.tls)
+
+    async def _keep_once(self, security: Security) -> None:
+        """From one connection to the next."""
+        from distributed import Client
+
+        client = Client(  # type: ignore[no-untyped-call]
+            self._settings.scheduler, asynchronous=True, security=security, timeout="5s", set_as_default=False
+        )
+        try:
+            await client
+            async with asyncio.TaskGroup() as self._group:
+                self._client = client
+                await self._watch(client)
+        finally:
+            self._client = self._group = None
+            self._take({}, {})
+            with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+                await client.close(timeout=2)  # type: ignore[no-untyped-call]
 
     async def _watch(self, client: Client) -> None:
         self.problem = ""

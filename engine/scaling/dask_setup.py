@@ -6,13 +6,11 @@ loaded by these functions alone, and only where somebody uses a cluster (the ext
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from engine.base.errors import NotFound, UsageError
-from engine.contract.cluster import Tls
+from engine.contract.cluster import Tls, check_address
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -36,22 +34,15 @@ _CONFIG = {
 }
 
 
-def check_address(address: str, tls: Tls) -> None:
-    """Refuse an address that leaves this machine without TLS: who reaches it could run what they like.
+def check_trust(address: str, tls: Tls) -> None:
+    """Refuse an address that will not do, and files of certificates that it needs and that are not there.
 
-    Raises UsageError, NotFound for a file that is not there.
+    Raises UsageError, NotFound.
     """
-    parts = urlsplit(address)
-    if parts.scheme not in ("tcp", "tls") or not parts.hostname or _port_of(address) is None:
-        raise UsageError(f"{address!r} is no address of a scheduler", "write it like tls://10.0.0.1:8786")
+    check_address(address)
     files = (tls.ca, tls.certificate, tls.key)
-    if parts.scheme == "tls" and not all(files):
+    if address.startswith("tls:") and not all(files):
         raise UsageError("tls:// needs three files: the trusted CA, a certificate and its key", "see docs/cluster.md")
-    if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
-        raise UsageError(
-            f"{address} leaves this machine without TLS, and whoever reaches it could run anything",
-            "use tls:// with certificates of your own CA (docs/cluster.md)",
-        )
     for file in filter(None, files):
         if not os.path.isfile(os.path.expanduser(file)):
             raise NotFound(f"{file}: there is no such file")
@@ -81,19 +72,3 @@ def load(tls: Tls) -> Security:
         tls_client_cert=certificate,
         tls_client_key=key,
     )
-
-
-def _port_of(address: str) -> int | None:
-    try:
-        return urlsplit(address).port
-    except ValueError:
-        return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -20,6 +20,8 @@ SHARED = Reach(paths=("/mnt/a",))
 class Nodes:
     """A runner of which only the choice is asked."""
 
+    problem = ""
+
     def __init__(self, *rows: NodeRow) -> None:
         self.rows = rows
 
