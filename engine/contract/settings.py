@@ -92,9 +92,11 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     hot: Annotated[
         str, msgspec.Meta(description='rate of the hot store, read and written, as "08:00-18:00 50MB/s"')
     ] = ""
-    warm: Annotated[str, msgspec.Meta(description='rate of moves to and from warm; retrievals count, as "50MB/s"')] = ""
+    warm: Annotated[
+        str, msgspec.Meta(description='rate of moves, heals and recalls of warm; retrievals count, as "50MB/s"')
+    ] = ""
     cold: Annotated[
-        str, msgspec.Meta(description='rate of moves to and from cold, as "22:00-06:00 unlimited; 10MB/s"')
+        str, msgspec.Meta(description='rate of moves, heals and recalls of cold, as "22:00-06:00 unlimited; 10MB/s"')
     ] = ""
     timezone: Annotated[str, msgspec.Meta(description="time zone of the times, as Europe/London")] = "UTC"
 

@@ -22,6 +22,7 @@ from engine.contract.tiers import TIERS, Tier, TierSettings, tier_of
 from engine.storage.locations import Locations
 from engine.storage.recall.driver import Offer, RecallDriver, Standing, chosen
 from engine.storage.recall.open import open_drivers
+from engine.storage.stores.metered import Meter
 
 POLL_S = 30.0
 LOOKED_AT_ONCE = 500  # packs of a recall, in one look
@@ -71,13 +72,21 @@ class _Recall(msgspec.Struct, eq=False):
     begun_ns: int
     eta_ns: int | None
     left: dict[str, None]  # names, those looked at longest ago first
+    unasked: dict[str, int]  # of them, those that the tier's limit still holds, with their sizes
 
 
 class Recalls:
     """The recalls of one engine."""
 
-    def __init__(self, locations: Callable[[], Locations], clock: Clock, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        locations: Callable[[], Locations],
+        clock: Clock,
+        settings: Callable[[], Settings],
+        meters: Mapping[Tier, Meter],
+    ) -> None:
         self._locations = locations
+        self._meters = meters
         self._clock = clock
         self._settings = settings
         self._opening = threading.Lock()
@@ -145,34 +154,70 @@ class Recalls:
 
     # --- recalling --------------------------------------------------------------------------------------
 
-    def begin(self, wedding: str, need: Need) -> None:
-        """Ask for what is needed. Blocks. Raises what the driver raises; then nothing of that tier is waited for."""
+    def begin(self, wedding: str, need: Need, *, held: bool = False) -> None:
+        """Ask for what is needed. Blocks. Raises what the driver raises; then nothing of that tier is waited for.
+
+        `held`: the limit of the tier holds it; what is over it is asked for later, by `tend`.
+        """
         for tier, packs in need.packs.items():
             offer, _ = self._offer(tier, need.speed)
             with self._asking:
-                self._ask(wedding, tier, packs, offer)
+                fresh = self._not_asked_for(packs, offer.speed, held=held)
+                if fresh:
+                    self._begin(self._recall_of(wedding, tier, fresh, offer), held=held)
 
-    def _ask(self, wedding: str, tier: Tier, packs: Mapping[str, int], offer: Offer) -> None:
+    def _not_asked_for(self, packs: Mapping[str, int], speed: str, *, held: bool) -> dict[str, int]:
+        """Those that nobody has asked for at this speed; what only a limit holds counts where no limit does."""
         with self._lock:
-            fresh = {name: size for name, size in packs.items() if self._waiting.get(name) != offer.speed}
-        if not fresh:
-            return
-        self.drivers()[tier].request(list(fresh), speed=offer.speed, days=self._settings().tiers.of(tier).recall_days)
+            queued = set() if held else {name for each in self._recalls for name in each.unasked}
+            return {name: size for name, size in packs.items() if self._waiting.get(name) != speed or name in queued}
+
+    def _recall_of(self, wedding: str, tier: Tier, packs: dict[str, int], offer: Offer) -> _Recall:
         now_ns = self._clock.now_ns()
         eta_ns = None if offer.expected_s is None else now_ns + round(offer.expected_s * 1e9)
-        left = dict.fromkeys(fresh)
-        recall = _Recall(wedding, tier, offer.speed, len(fresh), sum(fresh.values()), now_ns, eta_ns, left)
+        left = dict.fromkeys(packs)
+        return _Recall(wedding, tier, offer.speed, len(packs), sum(packs.values()), now_ns, eta_ns, left, dict(packs))
+
+    def _begin(self, recall: _Recall, *, held: bool) -> None:
+        self._ask(recall, held=held)
         with self._lock:
+            for each in self._recalls if not held else ():
+                for name in recall.left:
+                    each.unasked.pop(name, None)
             self._recalls.append(recall)
-            self._waiting.update(dict.fromkeys(fresh, offer.speed))
+            self._waiting.update(dict.fromkeys(recall.left, recall.speed))
+
+    def _ask(self, recall: _Recall, *, held: bool) -> None:
+        """Ask for all that is left, or what the limit allows by now: what goes beyond it is owed to it. Blocks."""
+        meter = self._meters[recall.tier]
+        while recall.unasked and not (held and meter.wait_s() > 0):
+            names = list(recall.unasked)
+            if held and meter.limit_bytes_per_s is not None:
+                names = names[:1]
+                meter.reserve(recall.unasked[names[0]])
+            days = self._settings().tiers.of(recall.tier).recall_days
+            self.drivers()[recall.tier].request(names, speed=recall.speed, days=days)
+            for name in names:
+                del recall.unasked[name]
 
     def is_ready(self, name: str) -> bool:
         """See `Readable`: what nobody waits for is taken to be readable."""
         return name not in self._waiting
 
     def is_time(self) -> bool:
-        """Whether to call `poll` now."""
-        return bool(self._waiting) and self._clock.monotonic_s() >= self._next_s
+        """Whether to call `tend` now."""
+        return bool(self._waiting) and (self._clock.monotonic_s() >= self._next_s or bool(self._unasked()))
+
+    def tend(self) -> None:
+        """Ask for what limits let through by now, and each half minute look how far everything is. Blocks."""
+        for recall in self._unasked():
+            try:
+                with self._asking:
+                    self._ask(recall, held=True)
+            except WedSyncError as error:
+                _LOG.warning("packs were not recalled: %s", error.line(), extra={"wedding": recall.wedding})
+        if self._clock.monotonic_s() >= self._next_s:
+            self.poll()
 
     def poll(self) -> None:
         """Look how far everything is. Blocks."""
@@ -187,6 +232,11 @@ class Recalls:
                 continue
             with self._lock:
                 self._take(recall, names, standing)
+
+    def _unasked(self) -> list[_Recall]:
+        """Recalls that may ask for more now."""
+        with self._lock:
+            return [each for each in self._recalls if each.unasked and self._meters[each.tier].wait_s() == 0]
 
     def _take(self, recall: _Recall, names: list[str], standing: Mapping[str, Standing]) -> None:
         """What a look has told. What is gone or will not come is waited for no longer: who reads it learns why."""

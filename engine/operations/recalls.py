@@ -54,7 +54,7 @@ def recall_spec(engine: Engine, operation: Recall, wedding: Wedding) -> JobSpec:
         with open_repository(engine).vault(job.wedding_id) as vault:
             need = _needed(engine, vault, wedding, operation)
         job.was_held_up = True  # how long it takes is the store's affair
-        recalls.begin(wedding.name, need)
+        recalls.begin(wedding.name, need, held=True)
         run = RecallRun(need.names, recalls)
 
         def conclude() -> Conclusion:

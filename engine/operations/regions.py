@@ -28,6 +28,7 @@ from engine.storage.healqueue import Backlog
 from engine.storage.locations import Locations, Total
 from engine.storage.replication import is_pack_name
 from engine.storage.stack import Stack
+from engine.storage.stores.metered import Meter
 
 HEAL_S = 1.0  # between two rounds
 HEALED_AT_ONCE = 16  # of each region
@@ -79,11 +80,14 @@ class Regional:
         self._compared_s: dict[str, float] = {}  # folder → when its regions were compared last
         self.view = View()
 
-    def use(self, stack: Stack | None) -> None:
-        """The stores that are open now."""
+    def use(self, stack: Stack | None, meters: Mapping[Tier, Meter]) -> None:
+        """The stores that are open now. The limits of warm and cold hold healing; hot's copies make a wedding safe."""
         if stack is not self._stack:
             self._stack = stack
-            self._healers = {tier: Healer(store) for tier, store in (stack.replicated if stack else {}).items()}
+            self._healers = {
+                tier: Healer(store, None if tier == "hot" else meters[tier])
+                for tier, store in (stack.replicated if stack else {}).items()
+            }
 
     def owed(self, wedding_id: str) -> Owed:
         """What is owed of a wedding as of the last round."""

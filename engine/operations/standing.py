@@ -34,7 +34,7 @@ class Standing:
         self._scheduler = Scheduler(engine, means, dispatch.run)
         self._migrating = Migrating(engine)
         self._autoscaling = Autoscaling(engine)
-        self._is_polling = False
+        self._is_recalling = False
         self._spawn = means.spawn
         self._is_open = False
         self._classed_minute = 0
@@ -71,12 +71,12 @@ class Standing:
         watching.begin(self._engine)
         self._spawn(self._learn_copies())
 
-    async def _poll_recalls(self) -> None:
-        self._is_polling = True
+    async def _tend_recalls(self) -> None:
+        self._is_recalling = True
         try:
-            await self._engine.offload.run("recalls", self._engine.tiering.recalls.poll)
+            await self._engine.offload.run("recalls", self._engine.tiering.recalls.tend)
         finally:
-            self._is_polling = False
+            self._is_recalling = False
 
     async def _learn_copies(self) -> None:
         """What the copy catalog lacks, listings tell; meanwhile packs are looked for where they may be."""
@@ -94,8 +94,8 @@ class Standing:
             return
         self._scheduler.round()
         self._engine.tiering.round()
-        if self._engine.tiering.recalls.is_time() and not self._is_polling:
-            self._spawn(self._poll_recalls())
+        if self._engine.tiering.recalls.is_time() and not self._is_recalling:
+            self._spawn(self._tend_recalls())
         if self._migrating.is_time():
             self._spawn(self._migrating.look())
         minute = engine.clock.now_ns() // _MINUTE_NS
@@ -110,7 +110,7 @@ class Standing:
             await engine.clock.sleep(HEAL_S)
             if engine.opening.repository is None or engine.stopping:
                 continue
-            engine.regional.use(engine.opening.stack)
+            engine.regional.use(engine.opening.stack, engine.opening.meters)
             try:
                 if engine.regional.is_used:
                     await engine.regional.heal(engine.home.locations())

@@ -93,7 +93,7 @@ class Tiering:
         self._settings = settings
         self.readers = Readers()
         self.away: dict[Tier, tuple[int, str]] = {}  # tiers that do not answer: since when, and what they say
-        self.recalls = Recalls(home.locations, clock, settings)
+        self.recalls = Recalls(home.locations, clock, settings, opening.meters)
         self._waiting: set[Run[Any]] = set()  # with the next, changed on the executor, one at a time
         self._moving: dict[str, _Moving] = {}  # by job
 
@@ -200,7 +200,7 @@ class Tiering:
         """Ask for the packs that are to be moved from where they have to be recalled. Blocks."""
         packs = {move.name: move.size_bytes for move in moves if move.source is not None}
         if packs and self.recalls.may_need(wedding.id):
-            self.recalls.begin(wedding.name, self.recalls.needed(wedding.id, packs))
+            self.recalls.begin(wedding.name, self.recalls.needed(wedding.id, packs), held=True)
 
     def needed_for(self, wedding: Wedding, packs: Mapping[str, int]) -> Need:
         """What has to be recalled before these packs can be read. Blocks."""

@@ -25,6 +25,7 @@ from engine.storage.region import Region
 from engine.storage.regional import RegionalStore
 from engine.storage.replicas import ReplicatedStore
 from engine.storage.replication import CopyEvent, Replication, as_seen, is_hash_name, is_pack_name
+from engine.storage.stores.metered import Meter
 from engine.storage.stores.store import STAGE_ALIGNMENT_BYTES, ObjectInfo, ObjectStore, StagedObject
 from engine.storage.tombstones import TOMBSTONES, deleted_names
 from engine.storage.whole import PIECE_BYTES, hash_copy, hash_of, parts
@@ -41,8 +42,10 @@ class _NoGoodCopy(IntegrityError):
 class Healer:
     """Heals one replicated store."""
 
-    def __init__(self, store: ReplicatedStore) -> None:
+    def __init__(self, store: ReplicatedStore, meter: Meter | None = None) -> None:
+        """`meter`: of a tier whose limit holds healing, too; what is copied counts in it. None: nothing does."""
         self._store = store
+        self._meter = meter
         self._shared: Replication = store.shared
         self._put_off: dict[str, set[str]] = {}  # region → what could not be healed, until `begin_again`
         self.problem = ""  # why something could not be healed, the last time
@@ -61,6 +64,8 @@ class Healer:
                 continue
             put_off = self._put_off.setdefault(region.name, set())
             for owed in self._shared.queue.next(region.name, n, skip=put_off):
+                if self._meter is not None and self._meter.wait_s() > 0:
+                    return done
                 try:
                     self._pay(region, owed)
                 except WedSyncError as error:
@@ -240,6 +245,9 @@ class Healer:
             self._delete(region, name)
 
     def _is_good(self, region: Region, name: str, size_bytes: int, event: CopyEvent) -> None:
+        if self._meter is not None:
+            self._meter.read(size_bytes)
+            self._meter.written(size_bytes if event == "written" else 0)
         self._shared.mark_good(name, region.name)
         self._shared.note(name, region.name, event, size_bytes)
 

@@ -9,11 +9,12 @@ import pytest
 from engine.base.clock import FakeClock
 from engine.base.errors import Unavailable
 from engine.contract.settings import Settings
-from engine.contract.tiers import Tier, TierSettings, TiersSettings
+from engine.contract.tiers import TIERS, Tier, TierSettings, TiersSettings
 from engine.operations import recalling
 from engine.operations.recalling import NOTHING_NEEDED, Need, Recalls
 from engine.storage.locations import Locations, pack_name
 from engine.storage.recall.driver import NoRecall, Offer, RecallDriver, RecallState, Standing
+from engine.storage.stores.metered import Meter
 
 PACKS = {pack_name("0a" * 16, bytes([number]) * 32): 4096 for number in range(3)}
 NAMES = list(PACKS)
@@ -58,11 +59,18 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
 
 
 @pytest.fixture
-def recalls(shelf: Shelf) -> Recalls:
+def meters() -> dict[Tier, Meter]:
+    clock = FakeClock()
+    return {tier: Meter(clock) for tier in TIERS}
+
+
+@pytest.fixture
+def recalls(shelf: Shelf, meters: dict[Tier, Meter]) -> Recalls:
     cold = TierSettings(url="memory://cold", recall="s3-restore")
     settings = Settings(tiers=TiersSettings(cold=cold))
     locations = Locations(None)
-    return Recalls(lambda: locations, FakeClock(), lambda: settings)
+    clock = meters["cold"]._clock
+    return Recalls(lambda: locations, clock, lambda: settings, meters)
 
 
 def need_of(*names: str, speed: str = "bulk") -> Need:
@@ -108,3 +116,26 @@ def test_a_recall_ends_when_its_own_packs_are_there(recalls: Recalls, shelf: She
     recalls.poll()
     assert recalls.rows() == ()
     assert all(map(recalls.is_ready, NAMES))
+
+
+def test_the_limit_of_a_tier_holds_recalls_and_never_who_waits(
+    recalls: Recalls, shelf: Shelf, meters: dict[Tier, Meter]
+) -> None:
+    """One pack a second at this limit; a retrieval that needs the last of them asks at once, and nobody asks twice."""
+    clock = meters["cold"]._clock
+    assert isinstance(clock, FakeClock)
+    meters["cold"].set_limit(PACKS[NAMES[0]])
+    clock.advance(1)
+    recalls.begin("smith-jones", need_of(*NAMES), held=True)
+    assert shelf.asked == [((NAMES[0],), "bulk")]
+    assert not any(map(recalls.is_ready, NAMES))
+    assert not recalls._unasked()
+    recalls.begin("smith-jones", need_of(NAMES[2]))
+    assert shelf.asked[1:] == [((NAMES[2],), "bulk")]
+    clock.advance(1)
+    assert recalls.is_time()
+    recalls.tend()
+    assert shelf.asked[2:] == [((NAMES[1],), "bulk")]
+    clock.advance(60)
+    recalls.tend()
+    assert len(shelf.asked) == 3

@@ -7,9 +7,11 @@ import contextlib
 import pytest
 from blake3 import blake3
 
+from engine.base.clock import FakeClock
 from engine.base.errors import NotFound
 from engine.storage.healing import Healer
 from engine.storage.publishing import is_data_pack
+from engine.storage.stores.metered import Meter
 from tests.engine.storage.regions import World, heal_all, world
 from tests.suites.object_store import pattern, publish
 
@@ -110,3 +112,25 @@ def test_a_loss_is_known_only_once_every_region_has_told_and_until_a_good_copy_i
             healer.heal(10)
         assert not healer.lost
         assert all(made.held(each) == {NAME: DATA} for each in made.names)
+
+
+def test_a_limit_holds_what_is_healed() -> None:
+    """What a copy read and wrote counts, and the next waits until that is paid."""
+    with world(3) as made:
+        store, clock = made.open(), FakeClock()
+        meter = Meter(clock)
+        meter.set_limit(len(DATA))
+        other = "weddings/" + "0f" * 16 + "/packs/" + blake3(DATA[::-1]).hexdigest()
+        publish(store, NAME, DATA)
+        publish(store, other, DATA[::-1])
+        heal_all(store)
+        for name in (NAME, other):
+            made.media["gamma"].remove(name)
+            store.shared.queue.owe(name, ["gamma"], "copy", 1, on_the_way=False)
+        healer = Healer(store, meter)
+        clock.advance(1)
+        assert healer.heal(10) == 1
+        assert (meter.bytes_read, meter.bytes_written) == (len(DATA), len(DATA))
+        assert healer.heal(10) == 0
+        clock.advance(3)
+        assert healer.heal(10) == 1
