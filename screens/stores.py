@@ -57,7 +57,7 @@ _AGES = (
     Column(12, 20), Column(7, right=True), Column(7, right=True), Column(7, right=True),
     Column(8, right=True, from_width=58), Column(7, right=True), Column(6, right=True), Column(6, 24, from_width=70),
 )  # fmt: skip
-_AGE_HEADS = ("place", "a day", "a week", "a month", "3 months", "longer", "never", "within a month")
+_AGE_HEADS = ("place", "a day", "a week", "a month", "3 months", "longer", "never", "recent")
 _ENDPOINTS = (
     Column(12, 20), Column(11), Column(11, right=True), Column(9, right=True, from_width=60), Column(8, right=True),
     Column(6, from_width=52), Column(12, 60, from_width=84, keep_end=True),

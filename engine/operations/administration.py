@@ -25,7 +25,7 @@ from engine.operations.descriptors import CallerStreams, Descriptor
 from engine.operations.queue import span
 from engine.operations.streams import Mode, default_streams
 from engine.repository.repository import Repository
-from engine.storage.stores.open import open_store
+from engine.storage.stores.open import check_url, open_store
 
 _PASSPHRASE_BYTES_MAX = 4096
 
@@ -109,6 +109,8 @@ async def configure(engine: Engine, operation: ops.Configure) -> ops.ConfigureRe
         if operation.key == "storage.hot" and operation.value not in UNSET_WORDS:
             with contextlib.suppress(NotFound):  # it may be mounted by then
                 open_store(operation.value, create=False).close()
+        elif operation.key.endswith(".url") and operation.value not in UNSET_WORDS:
+            check_url(operation.value)
         return change_setting(path, operation.key, operation.value)
 
     changed = await engine.offload.run("settings", change)

@@ -18,7 +18,7 @@ import msgspec
 from engine.base.atomic import replace_file
 from engine.base.errors import LimitReached, NotFound, NotPermitted, UsageError
 from engine.base.shapes import convert
-from engine.base.units import parse_bytes, parse_span
+from engine.base.units import format_count, parse_bytes, parse_span
 from engine.contract.caching import check_cache
 from engine.contract.cluster import check_cluster
 from engine.contract.operations import SettingRow
@@ -92,8 +92,21 @@ def change_setting(path: Path, key: str, value: str) -> Settings:
     parse_settings(before, str(path))  # what is wrong after this is the new value
     text = changed_text(before, find_setting(key), value)
     settings = parse_settings(text)
+    _check_change(settings, key)
     _write_text(path, text)
     return settings
+
+
+def _check_change(settings: Settings, key: str) -> None:
+    """Refuse what never comes true with the regions there are; a file that says so is told by an alert. UsageError."""
+    names = [region.name for region in settings.regions]
+    if key == "cache.region" and settings.cache.region and settings.cache.region not in names:
+        there = ", ".join(names) or "none: config.toml names them"
+        raise UsageError(f"cache.region: there is no region {settings.cache.region!r}", f"there are {there}")
+    copies, most = settings.replication.copies, len(names) or Settings().replication.copies
+    if key == "replication.copies" and copies > most:
+        where = format_count(len(names), "region") if names else "one store"
+        raise UsageError(f"replication.copies: there cannot be {copies} copies in {where}", "name more regions first")
 
 
 def add_stores(path: Path, regions: Mapping[str, str], tiers: Mapping[str, str]) -> Settings:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.base.errors import Conflict, IntegrityError, LimitReached, NotPermitted, UsageError
+from engine.base.errors import Conflict, IntegrityError, LimitReached, NotFound, NotPermitted, UsageError
 from engine.base.units import format_bytes, format_count, format_rate, format_span
 from engine.contract import drills
 from engine.contract import operations as ops
@@ -69,6 +69,8 @@ def drill_spec(
     @contextlib.contextmanager
     def opened(job: Job) -> Iterator[Prepared]:
         above = Path(operation.to).expanduser() if operation.to else engine.home.path
+        if not above.is_dir():
+            raise NotFound(f"there is no folder {above} to drill in", "make it first, or leave --to out")
         with (
             engine.tiering.readers.reading(job.wedding_id),
             open_repository(engine).vault(job.wedding_id) as vault,

@@ -234,6 +234,8 @@ def known_regions(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Regions that are set; none for `any`. Raises UsageError."""
     if tuple(names) == ("any",):
         return ()
+    if "any" in names:
+        raise UsageError("any lifts what binds a wedding to regions, so it stands alone", "say any, or name regions")
     known = [region.name for region in settings.regions]
     for name in names:
         if name not in known:

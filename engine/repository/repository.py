@@ -20,6 +20,7 @@ from engine.base.errors import (
     LimitReached,
     NotFound,
     NotPermitted,
+    Unavailable,
     UsageError,
     WedSyncError,
     WrongPassphrase,
@@ -143,9 +144,11 @@ class Repository:
         """Make a repository and open it. Raises Conflict when there is one, UsageError for an empty passphrase."""
         if cls.exists(store):
             raise Conflict(f"there is a repository in {store.url} already")
-        if any(True for folder in (layout.WEDDINGS, layout.REGISTER) for _ in store.list(folder)):
-            hint = f"bring {layout.CONFIG} back from a copy, or choose an empty store"
-            raise Conflict(f"{store.url} holds weddings, though its config is gone", hint)
+        with contextlib.suppress(Unavailable):  # of a tier that is away: hot alone tells then
+            listed = (True for folder in (layout.REGISTER, layout.WEDDINGS) for _ in store.list(folder))
+            if store.folders(layout.WEDDINGS) or any(listed):
+                hint = f"bring {layout.CONFIG} back from a copy, or choose an empty store"
+                raise Conflict(f"{store.url} holds weddings, though its config is gone", hint)
         refuse_weak(passphrase)
         stale = _slot_names(store)  # of an attempt that did not get as far as a config
         master = home.entropy.token(crypto.KEY_BYTES)

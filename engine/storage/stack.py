@@ -33,7 +33,7 @@ from engine.storage.regional import RegionalStore, noting_in
 from engine.storage.replicas import ReplicatedStore
 from engine.storage.replication import Policy, Replication
 from engine.storage.stores.metered import Meter, MeteredStore
-from engine.storage.stores.open import folder_of, open_store
+from engine.storage.stores.open import check_url, folder_of, open_store
 from engine.storage.stores.store import ObjectStore
 from engine.storage.tiered import TieredStore
 
@@ -130,6 +130,9 @@ def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:
     """Each tier over its regions, whose stores are opened when they are first used: one that is away stops nobody."""
     if not create and not any(_may_stand(each.url("hot"), wanted.known) for each in named.regions):
         raise NotFound("there is no store in any region", "run init to make them")
+    for each in named.regions:
+        for url in filter(None, map(each.url, TIERS)):
+            check_url(url)
     locations = wanted.locations()
     bad = locations.in_state("bad", _BAD_MAX)
     replicated: dict[Tier, ReplicatedStore] = {}
@@ -190,11 +193,8 @@ def _opened_tier(wanted: Wanted, tier: Tier, url: str) -> ObjectStore:
 
     What is wrong with its URL is told at the start, and a folder is looked for then.
     """
-    if url.startswith("s3://"):
-        from engine.storage.stores.buckets import address_of  # its library is loaded only where it is needed
-
-        address_of(url)
-    elif folder_of(url) is None:
+    check_url(url)
+    if not url.startswith("s3://") and folder_of(url) is None:
         return open_store(url, create=True)
     store = RegionalStore(Region(tier, _opener(wanted, place_of(tier), url, create=True), wanted.clock), owns=True)
     if not url.startswith("s3://"):

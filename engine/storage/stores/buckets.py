@@ -69,8 +69,6 @@ def open_bucket(url: str, clock: Clock) -> CloudStore:
     if not all(map(is_part, filter(None, address.prefix.split("/")))):
         raise UsageError(f"{address.shown} does not name a place for a store", "use a-z, 0-9, dot, dash, underscore")
     wanted = address.options.get("congestion", congestion.WANTED)
-    if wanted not in congestion.CHOICES:
-        raise UsageError(f"congestion is one of {', '.join(congestion.CHOICES)}, not {wanted!r}", _HINT)
     endpoints = []
     for way in address.ways:
         shown = way or _endpoint_of_aws(address.options)
@@ -112,6 +110,9 @@ def address_of(url: str) -> Address:
         raise UsageError(f"s3://{parts.netloc}{parts.path} does not name a bucket", _HINT)
     if strange := [name for name in options if name not in _OPTIONS]:
         raise UsageError(f"the URL of a store has no {strange[0]!r}", _HINT)
+    wanted = options.get("congestion", congestion.WANTED)
+    if wanted not in congestion.CHOICES:
+        raise UsageError(f"congestion is one of {', '.join(congestion.CHOICES)}, not {wanted!r}", _HINT)
     ways = tuple(each for name, text in given if name == "endpoint" for each in text.split(","))
     return Address(parts.netloc, parts.path.strip("/"), options, ways or ("",), _shown(parts))
 

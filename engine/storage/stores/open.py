@@ -29,9 +29,8 @@ def open_store(url: str, *, create: bool) -> ObjectStore:
     there yet. `memory://NAME` is shared in this process, `memory://` fresh each time. Raises UsageError for any other,
     NotFound, NotPermitted, LimitReached, Unavailable.
     """
-    scheme, found, rest = url.partition("://")
-    if not found or scheme.lower() not in _SCHEMES:
-        raise UsageError(f"{url!r} is not the URL of a store", _SUPPORTED)
+    check_url(url)
+    scheme, _, rest = url.partition("://")
     if scheme.lower() == "s3":
         from engine.storage.stores.buckets import open_bucket  # its library is loaded only where it is needed
 
@@ -39,11 +38,28 @@ def open_store(url: str, *, create: bool) -> ObjectStore:
     if scheme.lower() == "tape":
         place, _, query = rest.partition("?")
         return TapeStore(_folder(url, place), volume=_volume(url, query))
-    if "?" in rest or "#" in rest:
-        raise UsageError(f"the URL of a store has no ? and no #: {url!r}", "write them as %3F and %23")
     if scheme.lower() == "file":
         return LocalStore(_folder(url, rest), create=create)
     return MemoryStore(_memory_objects(rest, create=create), url=f"memory://{rest}")
+
+
+def check_url(url: str) -> None:
+    """See that a URL names a store; nothing is asked or opened. Raises UsageError."""
+    scheme, found, rest = url.partition("://")
+    if scheme.lower() == "s3" and found:
+        from engine.storage.stores.buckets import address_of  # its library is loaded only where it is needed
+
+        address_of(url)
+    elif scheme.lower() == "tape" and found:
+        place, _, query = rest.partition("?")
+        _folder(url, place)
+        _volume(url, query)
+    elif scheme.lower() not in _SCHEMES or not found:
+        raise UsageError(f"{url!r} is not the URL of a store", _SUPPORTED)
+    elif "?" in rest or "#" in rest:
+        raise UsageError(f"the URL of a store has no ? and no #: {url!r}", "write them as %3F and %23")
+    else:
+        folder_of(url)
 
 
 def folder_of(url: str) -> str | None:

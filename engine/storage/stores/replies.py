@@ -16,6 +16,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CAUSE = re.compile(r"(?:HTTP error|IO error|source): ([^\n]{1,120})")
 _FULL = frozenset({"QuotaExceeded", "ServiceQuotaExceededException", "XMinioStorageFull", "InsufficientStorage"})
+_ROLE = re.compile(r"http://169\.254\.(?:169\.254|170\.2)/")  # where a machine asks for the keys of its role
 _KEYS = "check the access key, its secret and what they may do in the bucket"
 
 
@@ -36,6 +37,11 @@ def explain_reply(error: Exception, *, name: str, url: str) -> WedSyncError:
         return Conflict(f"{name} is in the store already")
     if code == "InvalidObjectState":
         return Archived(f"{name} lies in an archive class of {url}", "recall its wedding first")
+    if _ROLE.search(text):
+        return NotPermitted(
+            f"there are no credentials for the store {url}, and this machine has no role that gives any",
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the URL",
+        )
     if isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)) or status in (401, 403):
         return NotPermitted(f"the store {url} refuses ({code or status or 'no credentials'})", _KEYS)
     if code in _FULL or status == 507:

@@ -105,6 +105,28 @@ def test_a_store_url_that_would_not_open_is_not_saved(asking: Asking) -> None:
     assert caught.value.hint == "did you mean engine.streams?"
 
 
+def test_the_url_of_a_tier_is_looked_at_before_it_is_saved(asking: Asking) -> None:
+    """Whether anything answers there is seen when it is first used."""
+    for url in ("s3://bucket?congestion=warp", "ftp://host/x", "tape:///mnt?speed=2", "file:///a/../b", "/srv/warm"):
+        with pytest.raises(UsageError):
+            asking.ask(ops.Configure(key="tiers.warm.url", value=url), ops.ConfigureResult)
+    (row,) = asking.ask(ops.ReadConfiguration(key="tiers.warm.url"), ops.Configuration).settings
+    assert row.value == ""
+
+
+def test_a_repository_is_made_while_a_warm_store_is_away(tmp_path: Path) -> None:
+    home, warm = tmp_path / "home", f"file://{tmp_path}/warm"
+    home.mkdir()
+    (home / "config.toml").write_text(f'[tiers.warm]\nurl = "{warm}"\n')
+    (home / "stores.json").write_text(f'{{"{warm}": "seen before"}}')
+    engine = LocalEngine.start(home, PASSPHRASE, streams=1)
+    try:
+        assert Asking(engine, tmp_path).ask(ops.InitRepository(), ops.RepositoryInfo).repository
+        assert not (tmp_path / "warm").exists()
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
+
+
 def test_streams_are_scaled_by_hand_and_back(asking: Asking) -> None:
     before = asking.ask(ops.ReadStatus(), ops.StatusResult).document.auto_scaling.streams
     scaled = asking.ask(ops.ScaleInfrastructure(target="5"), ops.ScaleResult)

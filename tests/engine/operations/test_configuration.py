@@ -113,6 +113,35 @@ def test_a_value_that_will_not_do_is_told_in_the_persons_own_terms(
     assert caught.value.line().startswith(line)
 
 
+THREE = "".join(f'[[regions]]\nname = "{name}"\nhot = "memory://{name}"\n' for name in ("oslo", "paris", "rome"))
+
+
+@pytest.mark.parametrize(
+    ("regions", "key", "good", "bad"),
+    [
+        (THREE, "replication.copies", "3", "9"),
+        ("", "replication.copies", "1", "9"),
+        (THREE, "cache.region", "rome", "atlantis"),
+    ],
+)
+def test_what_no_region_can_keep_is_not_taken(tmp_path: Path, regions: str, key: str, good: str, bad: str) -> None:
+    """A file that says so is read all the same: an alert tells, and backups go on."""
+    path = tmp_path / "config.toml"
+    path.write_text(regions)
+    change_setting(path, key, good)
+    before = path.read_text()
+    with pytest.raises(UsageError, match=key):
+        change_setting(path, key, bad)
+    assert path.read_text() == before
+    assert parse_settings(THREE + "[replication]\ncopies = 9\n").replication.copies == 9
+
+
+def test_a_setting_that_moved_says_where() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_settings("[policy]\ncritical_copies = 2\n")
+    assert caught.value.hint == "it is replication.copies now"
+
+
 def test_a_file_with_a_mistake_is_named_before_anything_is_changed_in_it(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('[limits]\ntimezone = "Mars"\n')

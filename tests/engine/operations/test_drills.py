@@ -51,6 +51,13 @@ def test_a_sample_that_would_crowd_the_disk_is_refused(asking: Asking, monkeypat
     assert [path for path in (asking.folder / "home").iterdir() if path.name.startswith("drill")] == []
 
 
+def test_a_folder_that_is_not_there_is_not_made(asking: Asking, tmp_path: Path) -> None:
+    """It may be a disk that is not mounted, and what a drill made there would stay."""
+    result = asking.ask(drills.Drill(wedding="smith-jones", to=str(tmp_path / "nope")), ops.JobResult)
+    assert (result.job.state, result.job.code) == ("failed", "not-found")
+    assert not (tmp_path / "nope").exists()
+
+
 @pytest.mark.parametrize(("size", "files"), [("first-file", 1), ("album", 5), ("wedding", 5)])
 def test_a_drill_of_a_size_is_kept_and_shown(asking: Asking, size: DrillSize, files: int) -> None:
     """One file; all that lies together, here less than 2 GB; everything. Too little for a rate of 100 GB."""

@@ -95,6 +95,8 @@ def test_a_wedding_lies_in_the_regions_it_names_and_in_no_other(tmp_path: Path) 
             assert not [name for name in objects_in(tmp_path / elsewhere) if name.startswith("weddings/")]
         with pytest.raises(UsageError, match="atlantis"):
             asking.ask(ops.EditWedding(name="smith-jones", regions=("atlantis",)), ops.WeddingResult)
+        with pytest.raises(UsageError, match="stands alone"):
+            asking.ask(ops.EditWedding(name="smith-jones", regions=("any", "paris")), ops.WeddingResult)
         changed = asking.ask(ops.EditWedding(name="smith-jones", regions=("any",)), ops.WeddingResult)
         assert changed.wedding.regions == ()
     with engine_on(home) as asking:

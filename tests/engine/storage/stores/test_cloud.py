@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 from obstore.store import S3Store
 
 from engine.base.clock import FakeClock
@@ -18,6 +19,7 @@ from engine.storage.stores.cloud import CloudStore
 from engine.storage.stores.congestion import Congestion
 from engine.storage.stores.endpoints import Endpoint, Endpoints
 from engine.storage.stores.open import open_store
+from engine.storage.stores.replies import explain_reply
 from engine.storage.stores.store import ObjectStore
 from tests import s3_servers
 from tests.s3_servers import S3Server
@@ -109,12 +111,22 @@ def test_a_file_of_credentials_is_read(weed: S3Server, tmp_path: Path, monkeypat
     [
         "s3://key:hush@bucket/prefix", "s3://bucket?endpoint=https://key:hush@host", "s3://bucket?secret=hush",
         "s3://Bucket/x", "s3://b", "s3://bucket/../x", "s3://bucket/a b", "s3://bucket/x#y", "s3://bucket?endpoint=host",
+        "s3://bucket?endpoint=https://host&congestion=warp",
     ],
 )  # fmt: skip
 def test_a_url_that_is_wrong_or_tells_a_secret_is_refused_without_telling_it(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_bucket(url, FakeClock())
     assert "hush" not in caught.value.line()
+
+
+def test_missing_credentials_are_told_as_such() -> None:
+    """Without any the machine's role is asked, whose refusal says nothing of the bucket."""
+    asked = "Error performing PUT http://169.254.169.254/latest/api/token in 1ms - Server returned status code: 403"
+    error = explain_reply(GenericError(asked), name="a", url="s3://b?endpoint=http://127.0.0.1:1")
+    assert isinstance(error, NotPermitted)
+    assert "no credentials for the store s3://b" in error.message
+    assert "403" not in error.line()
 
 
 def test_a_service_that_is_not_there_is_unavailable_and_soon_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
