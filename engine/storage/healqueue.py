@@ -8,8 +8,6 @@ does no harm. Any thread but an event loop's.
 
 from __future__ import annotations
 
-import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
@@ -19,12 +17,11 @@ from typing import Literal
 
 import msgspec
 
-from engine.base.errors import LimitReached, NotPermitted, Unavailable, WedSyncError
+from engine.base.errors import WedSyncError
+from engine.storage.database import Database
 
 Debt = Literal["copy", "delete"]
 STRUCK_OUT_MAX = 512  # gathered before they are written
-_CACHE_KIB = 2 * 1024
-_LOG = logging.getLogger(__name__)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS owed (
     region TEXT NOT NULL, name TEXT NOT NULL, debt TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (region, name)
@@ -32,6 +29,9 @@ CREATE TABLE IF NOT EXISTS owed (
 CREATE INDEX IF NOT EXISTS owed_oldest ON owed (region, since);
 CREATE INDEX IF NOT EXISTS owed_names ON owed (name);
 """
+_QUEUE = Database(
+    "healing queue", "it is begun anew, and the regions are compared", _SCHEMA, "FULL", cache_bytes=2 * 1024 * 1024
+)
 _ADD = (
     "INSERT INTO owed VALUES (?, ?, ?, ?) "
     "ON CONFLICT (region, name) DO UPDATE SET debt = excluded.debt, since = min(since, excluded.since)"
@@ -64,7 +64,7 @@ class HealQueue:
         None: in memory. Raises NotPermitted, LimitReached, Unavailable.
         """
         self._path = path
-        self._connection = _opened(path)
+        self._connection = _QUEUE.opened(path)
         self._use = threading.Lock()  # of the connection
         self._changed = threading.Condition()
         self._batch = _Batch()  # with all below, guarded by `_changed`
@@ -224,7 +224,7 @@ class HealQueue:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise _explained(error, self._path) from None
+                raise _QUEUE.explained(error, self._path) from None
 
 
 class _Batch:
@@ -236,53 +236,3 @@ class _Batch:
         self.statements: list[tuple[str, tuple[str | int, ...]]] = []
         self.done = False
         self.error: WedSyncError | None = None
-
-
-def _opened(path: Path | None) -> sqlite3.Connection:
-    try:
-        return _connected(path)
-    except sqlite3.DatabaseError as error:
-        if path is None or not any(words in str(error) for words in ("malformed", "not a database")):
-            raise _explained(error, path) from None
-    _LOG.warning("the healing queue %s is damaged; it is begun anew, and the regions are compared", path)
-    os.replace(path, path.with_name(f"{path.name}.damaged"))
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    try:
-        return _connected(path)
-    except sqlite3.Error as error:
-        raise _explained(error, path) from None
-
-
-def _connected(path: Path | None) -> sqlite3.Connection:
-    """Raises sqlite3.Error, NotPermitted, LimitReached."""
-    try:
-        if path is not None:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except PermissionError as error:
-        raise NotPermitted(f"the healing queue {path} cannot be used: {error.strerror}") from None
-    except OSError as error:
-        raise LimitReached(f"the healing queue {path} cannot be made: {error.strerror}") from None
-    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in (
-            "busy_timeout = 2000",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            f"cache_size = -{_CACHE_KIB}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _explained(error: sqlite3.Error, path: Path | None) -> WedSyncError:
-    words = str(error)
-    if "disk is full" in words:
-        return LimitReached(f"there is no room for the healing queue {path}", "make room there")
-    if "readonly" in words:
-        return NotPermitted(f"the healing queue {path} cannot be written")
-    return Unavailable(f"the healing queue {path} cannot be used: {words}")

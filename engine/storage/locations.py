@@ -24,7 +24,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.base.invariants import check
-from engine.storage.catalogfile import explained, opened
+from engine.storage.catalogfile import catalog_of
 from engine.storage.stores.store import ObjectInfo
 
 CACHE_BYTES = 32 * 1024 * 1024  # of SQLite's pages, for the whole catalog
@@ -79,7 +79,8 @@ class Locations:
         """
         self._path = path
         self._lock = threading.RLock()  # of the connection and the two tables of ids
-        self._connection = opened(path, cache_bytes)
+        self._database = catalog_of(cache_bytes)
+        self._connection = self._database.opened(path)
         self._places: dict[str, int] = {}
         self._place_names: dict[int, str] = {}
         for number, name in self._connection.execute("SELECT id, name FROM places"):
@@ -344,7 +345,7 @@ class Locations:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise explained(error, self._path) from None
+                raise self._database.explained(error, self._path) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
