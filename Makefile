@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test bench-storage kill-test simulate
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test bench-storage kill-test simulate backtest
 # The environment is .venv and nothing beside it, and each module is compiled once and not at every start.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -64,6 +64,10 @@ watch-test: $(READY)  ## measure watched folders and 10,000 weddings, exit 1 on 
 bench-storage: $(READY)  ## measure stores, cache, copy catalog, lines; exit 1 on a missed target; L="--short" is a sample
 	@mkdir -p build/storage
 	@$(BIN)/python -m benchmarks.storage build/storage $(L)
+
+backtest: $(READY)  ## try forecasts on their past, exit 1 on a missed target; SERIES=DIR has the public series
+	@mkdir -p build/backtest
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.backtest build/backtest $(if $(SERIES),--series $(SERIES)) --table build/backtest/table.md $(L)
 
 kill-test: $(READY)  ## kill an engine that takes on jobs a hundred times: none that was acknowledged is lost
 	KILL_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash/test_restarts.py

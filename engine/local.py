@@ -46,6 +46,7 @@ from engine.operations.facts import Facts
 from engine.operations.home import Home
 from engine.operations.keeping import Kept
 from engine.operations.opening import Opening, Passphrase, stores_of
+from engine.operations.outlooks import Forecasting
 from engine.operations.rationing import Rationing
 from engine.operations.regions import Regional
 from engine.operations.standing import Standing
@@ -346,6 +347,7 @@ class _Life:
             measured=Measured(sampler.sample(engine_lag_s=0.0)),
             coverage=Coverage(),
             regional=regional,
+            forecasting=Forecasting(self._home.demand, self._clock, lambda: self._engine.settings),
             stop=self.stop,
         )
 
@@ -436,7 +438,12 @@ class _Life:
     def _let_go(self, *, all_ended: bool) -> None:
         """Streams, repository and store, in this order. On the executor. A stream that hangs is left behind."""
         streams = [self._engine.pool.close] if all_ended else []
-        for let_go in (*streams, self._engine.tiering.recalls.close, self._engine.opening.close):
+        for let_go in (
+            *streams,
+            self._engine.forecasting.close,
+            self._engine.tiering.recalls.close,
+            self._engine.opening.close,
+        ):
             try:
                 let_go()
             except Exception:

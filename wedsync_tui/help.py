@@ -25,7 +25,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Getting it back", ("retrieve", "recover")),
     ("Tiers and copies", ("tiers", "migrate", "recall", "copies")),
     ("Jobs", ("jobs", "job", "wait", "cancel", "pause", "resume", "retry", "prioritise", "steer")),
-    ("What is to come", ("backtest", "simulate")),
+    ("What is to come", ("forecast", "calendar import", "demand import", "backtest", "simulate")),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
     ("Cost and capacity", ("cost", "prices", "capacity")),
     ("The engine", ("scale", "scaling", "config get", "config set", "shutdown")),
@@ -102,6 +102,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys": ("keys",),
     "key add": ("key add --label Ada", "key add --label Ada --passphrase-file /run/secrets/ada"),
     "key paper": ("key paper --out /media/usb/key.txt", "key paper --label 'bank safe' --out -"),
+    "forecast": ("forecast", "forecast --grain hour --limit 48", "forecast --grain month"),
+    "calendar import": ("calendar import weddings.ics", "calendar import bookings.csv"),
+    "demand import": ("demand import history.csv", "demand import jobs.csv --time when --jobs count --bytes size"),
     "backtest": (
         "backtest jobs.csv --time hour --value jobs",
         "backtest days.csv --time day --value jobs --known booked --country GB",

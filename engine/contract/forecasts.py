@@ -78,7 +78,79 @@ class BacktestReport(Result, frozen=True, kw_only=True):
     refit_ms: float = 0.0  # one fit and forecast, the median of a few
 
 
+class Forecast(Operation, frozen=True, kw_only=True):
+    """What is to come, how sure that is, and how good such forecasts have been."""
+
+    grain: Annotated[Grain, _words("hours of two days, days of half a year, or months of a year")] = "day"
+    limit: Annotated[int, _words("so many rows of it")] = 28
+
+
+class AheadRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One hour, day or month to come. `jobs` and `bytes` are as likely exceeded as not; bands are of jobs."""
+
+    begin: str
+    jobs: float
+    low_80: float
+    high_80: float
+    low_95: float
+    high_95: float
+    bytes: int
+
+
+class ForecastReport(Result, frozen=True, kw_only=True):
+    """What is to come. `quality` is how this model did on the history here, by the hour, 48 hours ahead."""
+
+    rows: tuple[AheadRow, ...]
+    grain: Grain
+    basis: str  # calendar, no-calendar, or history too short
+    model: str
+    booked_share: float  # percent of the next two days' jobs that stands on bookings
+    bookings: int  # of weddings to come
+    weddings_over: int  # that the profile of a wedding was learned from
+    history_days: int
+    note: str = ""
+    scores: tuple[ForecastScore, ...] = ()
+    ceilings: tuple[CeilingRow, ...] = ()
+
+
+class ImportCalendar(Operation, frozen=True, kw_only=True):
+    """Take in bookings, iCalendar or CSV; those that an earlier file of that name had and this lacks are cancelled."""
+
+    file: Annotated[str, _words("the calendar", title="FILE", positional=True, path=True)]
+
+
+class CalendarTaken(Result, frozen=True, kw_only=True):
+    """What a calendar had."""
+
+    bookings: int
+    to_come: int
+    cancelled: int
+
+
+class ImportDemand(Operation, frozen=True, kw_only=True):
+    """Take in a history of jobs, by the hour, in place of what stands for these hours."""
+
+    file: Annotated[str, _words("a CSV file with a heading", title="FILE", positional=True, path=True)]
+    time: Annotated[str, _words("the column of times, UTC or with an offset", title="COLUMN")] = "hour"
+    jobs: Annotated[str, _words("the column of jobs", title="COLUMN")] = "jobs"
+    bytes: Annotated[str, _words("the column of their bytes", title="COLUMN")] = "bytes"
+
+
+class DemandTaken(Result, frozen=True, kw_only=True):
+    """What a history had."""
+
+    hours: int
+    jobs: int
+    bytes: int
+
+
 class CalendarSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is known of the days ahead."""
 
     country: Annotated[str, msgspec.Meta(description="whose holidays count, as US or GB-SCT; empty: none")] = ""
+    feed: Annotated[
+        str, msgspec.Meta(description="a calendar that is read again and again, iCalendar or CSV, as /srv/weddings.ics")
+    ] = ""
+    stale_after: Annotated[
+        str, msgspec.Meta(description="a feed that has not changed for so long is not relied on, as 14d")
+    ] = "14d"

@@ -14,6 +14,7 @@ from engine.base.invariants import check
 from engine.base.units import GIB, KIB, MIB
 from engine.contract.caching import COLD_CACHE_SETTINGS, CacheSettings
 from engine.contract.cluster import COLD_CLUSTER_SETTINGS, ClusterSettings
+from engine.contract.forecasts import CalendarSettings
 from engine.contract.prices import InstanceType, Price
 from engine.contract.regions import COLD_REGION_SETTINGS, RegionSettings, ReplicationSettings, ScrubSettings
 from engine.contract.scaling import ScalingSettings
@@ -172,6 +173,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     cluster: ClusterSettings = ClusterSettings()
     schedules: tuple[ScheduleSetting, ...] = ()
     scaling: ScalingSettings = ScalingSettings()
+    calendar: CalendarSettings = CalendarSettings()
     prices: tuple[Price, ...] = ()
     instances: tuple[InstanceType, ...] = ()
     console: ConsoleSettings = ConsoleSettings()

@@ -35,7 +35,7 @@ from engine.repository.retention import check_lines, parse_policy
 SETTINGS_BYTES_MAX = 1 << 20
 SPANS = (  # settings that are spans of time
     "classes.same_day_deadline", "classes.retrieval_deadline", "classes.next_day_deadline", "classes.standard_deadline",
-    "watch.settle", "watch.busy", "watch.rescan", "watch.poll", "hooks.timeout", "drills.every",
+    "watch.settle", "watch.busy", "watch.rescan", "watch.poll", "hooks.timeout", "drills.every", "calendar.stale_after",
 )  # fmt: skip
 MOVED = {"policy.critical_copies": "replication.copies"}
 UNSET_WORDS = frozenset({"", "unset", "default"})

@@ -27,6 +27,7 @@ from engine.operations.facts import Facts
 from engine.operations.home import Home
 from engine.operations.keeping import Kept
 from engine.operations.opening import Opening
+from engine.operations.outlooks import Forecasting
 from engine.operations.rationing import Rationing
 from engine.operations.regions import Regional
 from engine.operations.room import Room
@@ -92,6 +93,7 @@ class Engine(msgspec.Struct):
     measured: Measured
     coverage: AlertSource
     regional: Regional
+    forecasting: Forecasting
     stop: Callable[[float], None]  # drain for so many seconds, then stop; comes back at once
     scaling: Board = msgspec.field(default_factory=Board)
     stopping: bool = False

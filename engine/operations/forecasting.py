@@ -1,10 +1,13 @@
-"""backtest: how well a series of the user's own could have been forecast.
+"""forecast, backtest, calendar import, demand import: what is to come, and how good such forecasts have been.
 
 numpy and the table of holidays are loaded when the first forecast is asked for.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
+import logging
 import os
 import statistics
 from pathlib import Path
@@ -12,28 +15,127 @@ from pathlib import Path
 import msgspec
 
 from engine.base.clock import Clock
-from engine.base.errors import LimitReached, NotFound, UsageError
+from engine.base.errors import LimitReached, NotFound, UsageError, WedSyncError
 from engine.base.units import MIB, format_bytes
+from engine.contract import forecasts
 from engine.contract import operations as ops
-from engine.contract.forecasts import Backtest, BacktestReport
 from engine.operations.context import Engine, Handler
+from engine.scaling.bookings import Amount
 
 FILE_BYTES_MAX = 256 * MIB
 ORIGINS_MAX = 1000
+FIRST_S = 10.0  # after the start: what is run for one command is over by then
+WRITE_S = 60.0
+REFRESH_ROUNDS = 15
 _AHEAD = {"hourly": (2, 14), "daily": (7, 182), "monthly": (12, 24)}  # days or months: as a rule, and at most
 _REFITS = 5
+_LOG = logging.getLogger(__name__)
 
 
-async def backtest(engine: Engine, operation: Backtest) -> ops.Result:
-    """See `Backtest`."""
-    return await engine.offload.run("forecast", lambda: _backtest(operation, engine.clock))
+async def keep_fresh(engine: Engine) -> None:
+    """Write down what ended each minute, and make the forecasts anew each quarter of an hour, for ever."""
+    wait_s, rounds = FIRST_S, 0
+    while True:
+        await engine.clock.sleep(wait_s)
+        try:
+            await write_down(engine)
+            if rounds % REFRESH_ROUNDS == 0 and not engine.stopping:
+                await refresh(engine)
+        except WedSyncError as error:
+            _LOG.warning("the forecast could not be made: %s", error.line())
+        except Exception:
+            _LOG.exception("the forecast met a bug")
+        wait_s, rounds = WRITE_S, rounds + 1
 
 
-def _backtest(operation: Backtest, clock: Clock) -> BacktestReport:
+async def write_down(engine: Engine) -> None:
+    """Keep what ended since the last time."""
+    gathered = engine.forecasting.gathered()
+    await engine.offload.run("forecast", functools.partial(engine.forecasting.write_down, gathered))
+
+
+async def refresh(engine: Engine) -> None:
+    """Make the forecasts anew, for the autoscaler and whoever asks."""
+    one_thread_each()
+    await engine.offload.run("forecast", functools.partial(engine.forecasting.refresh, engine.facts.weddings))
+    ahead = engine.forecasting.ahead
+    engine.scaling.outlook = ahead.outlook if ahead is not None else None
+
+
+def one_thread_each() -> None:
+    """Before numpy is loaded: matrices of 700 rows, for which a pool of threads costs more than it gives."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+async def forecast(engine: Engine, operation: forecasts.Forecast) -> ops.Result:
+    """See `forecasts.Forecast`."""
+    if operation.limit < 1:
+        raise UsageError(f"at least one row is shown, not {operation.limit}")
+    await write_down(engine)
+    await refresh(engine)
+    known = engine.forecasting
+    if known.ahead is None:
+        raise NotFound("there is no history to forecast from", "run backups, or take one in with demand import FILE")
+    outlook, study = known.ahead.outlook, known.study
+    if operation.grain == "month" and outlook.basis != "history too short" and not known.ahead.rows["month"]:
+        raise NotFound("there are less than 18 whole months of history", "take more in with demand import FILE")
+    return forecasts.ForecastReport(
+        rows=known.ahead.rows[operation.grain][: operation.limit],
+        grain=operation.grain,
+        basis=outlook.basis,
+        model=known.model,
+        booked_share=round(100.0 * outlook.booked_share, 1),
+        bookings=known.bookings,
+        weddings_over=known.weddings_over,
+        history_days=known.history_days,
+        note=outlook.note,
+        scores=study.scores if study else (),
+        ceilings=study.ceilings if study else (),
+    )
+
+
+async def import_calendar(engine: Engine, operation: forecasts.ImportCalendar) -> ops.Result:
+    """See `forecasts.ImportCalendar`."""
+    path = _readable(operation.file)
+    return await engine.offload.run("forecast", functools.partial(engine.forecasting.take_calendar, path))
+
+
+async def import_demand(engine: Engine, operation: forecasts.ImportDemand) -> ops.Result:
+    """See `forecasts.ImportDemand`."""
+    one_thread_each()
+    return await engine.offload.run("forecast", lambda: _take_history(engine, operation))
+
+
+def _take_history(engine: Engine, operation: forecasts.ImportDemand) -> forecasts.DemandTaken:
+    """On the executor."""
+    from engine.scaling.series import Columns, read_series  # its libraries are loaded only where they are needed
+
+    path, series = _readable(operation.file), []
+    for column in (operation.jobs, operation.bytes):
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            series.append(read_series(lines, Columns(operation.time, column)))
+    if series[0].grain != "hourly":
+        raise UsageError(f"{path} is {series[0].grain}", "a history of demand has a row an hour")
+    first = int(dt.datetime.combine(series[0].history.begin, dt.time(), tzinfo=dt.UTC).timestamp()) // 3600
+    pairs = zip(*(each.history.values.ravel().tolist() for each in series), strict=True)
+    hours = {first + step: Amount(jobs, size) for step, (jobs, size) in enumerate(pairs)}
+    engine.forecasting.take_history(hours)
+    return forecasts.DemandTaken(
+        hours=len(hours),
+        jobs=round(sum(each.jobs for each in hours.values())),
+        bytes=round(sum(each.size_bytes for each in hours.values())),
+        warnings=series[0].notes,
+    )
+
+
+async def backtest(engine: Engine, operation: forecasts.Backtest) -> ops.Result:
+    """See `forecasts.Backtest`."""
+    one_thread_each()
+    return await engine.offload.run("backtest", lambda: _backtest(operation, engine.clock))
+
+
+def _backtest(operation: forecasts.Backtest, clock: Clock) -> forecasts.BacktestReport:
     """On the executor: seconds of work."""
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # matrices of 700 rows: a pool of threads costs more than it gives
     from engine.scaling import backtest as past  # its libraries are loaded only where they are needed
     from engine.scaling.series import Columns, read_series
 
@@ -69,4 +171,9 @@ def _readable(file: str) -> Path:
     return path
 
 
-HANDLERS: dict[str, Handler] = {"backtest": backtest}
+HANDLERS: dict[str, Handler] = {
+    "backtest": backtest,
+    "forecast": forecast,
+    "calendar_import": import_calendar,
+    "demand_import": import_demand,
+}

@@ -118,6 +118,11 @@ class Home:
         return SeenNumbers(self.path / "seen.json"), DamagedPacks(self.path / "damaged.json")
 
     @property
+    def demand(self) -> Path | None:
+        """Where the demand history stands; None where nothing may be written."""
+        return None if self.read_only else self.path / "demand.db"
+
+    @property
     def logs(self) -> Path:
         """Where the logs stand."""
         return self.path / "logs"
@@ -171,7 +176,9 @@ class Home:
 
 def _restless_in(home: Path) -> tuple[bytes, ...]:
     queues = ["healing.db", *(f"healing-{tier}.db" for tier in TIERS if tier != "hot")]
-    databases = [f"{name}{end}" for name in ("journal.db", "copies.db", *queues) for end in ("", "-wal", "-shm")]
+    databases = [
+        f"{name}{end}" for name in ("journal.db", "copies.db", "demand.db", *queues) for end in ("", "-wal", "-shm")
+    ]
     return tuple(os.fsencode(home / name) for name in (*databases, "engine.lock", SOCKET_NAME, "logs", "cache"))
 
 

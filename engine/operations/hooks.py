@@ -52,6 +52,8 @@ def _after_hook(opener: Opener, hooks: HookSettings) -> Opener:
 def announced(engine: Engine, means: Means, kind: EventKind, job: Job) -> None:
     """Tell what happened to a job, and run the program for it where there is one. Engine loop only."""
     engine.events.announce_job(kind, job)
+    if kind == "job-ended":
+        engine.forecasting.take(job)
     hooks = engine.settings.hooks
     if kind == "job-ended" and hooks.after:
         environment = environment_of(job, "after")

@@ -12,7 +12,7 @@ from engine.base.errors import WedSyncError
 from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
-from engine.operations import dispatch, resuming, setback, watching
+from engine.operations import dispatch, forecasting, resuming, setback, watching
 from engine.operations.autoscaling import Autoscaling
 from engine.operations.context import Engine
 from engine.operations.elsewhere import Elsewhere
@@ -56,6 +56,7 @@ class Standing:
             self._tend_copies(),
             self._autoscaling.run(),
             *cluster,
+            forecasting.keep_fresh(self._engine),
         )
 
     async def go_on(self) -> None:

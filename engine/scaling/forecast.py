@@ -20,12 +20,14 @@ from engine.scaling.regression import TINY, Floats, Prediction, banded, non_nega
 HISTORY_DAYS_MIN = 56
 TRAIN_DAYS = 730
 TRAIN_MONTHS = 120
-PAIR_DAYS = 365  # what weighs bookings against the baseline, and what the bands are measured on
+PAIR_DAYS = 365  # rows: what weighs bookings against the baseline, and what the bands are measured on
 LAGGED_DAYS = 35  # further ahead, what was lately says less than the season
 TREND_DAYS = 400  # with less history, a trend and a season are the same
 YEAR_DAYS = 550  # with less, only the coarse shape of the year
 _FRIDAY = 4
 _PROFILE_HALF_LIFE = 4.0  # occurrences of a day's type
+_CORRECTION_HALF_LIFE = 8.0
+_CORRECTION_SPREAD = 0.2  # how wrong a step of the day is thought to be before anything is seen
 _PROFILE_SHRINK = 0.1  # towards the profile of all days
 _SLOT_HALF_LIFE = 3.0  # weeks
 
@@ -37,7 +39,7 @@ class History:
     begin: dt.date
     values: Floats  # 24 columns, or 1
     country: str = ""  # whose holidays count
-    booked: Floats | None = None  # by row, also of those ahead: what was known of each, so long before
+    booked: Floats | None = None  # by row and step (or by row alone), those ahead too: what was known, so long before
     row: Literal["day", "month"] = "day"
 
     @property
@@ -73,16 +75,11 @@ def booked_and_pickup(history: History, ahead: int) -> Prediction:
     totals = history.values.sum(axis=1)
     features, first = _features(days, totals, ahead)
     fit = poisson(features[first:count], totals[first:])
-    past = np.concatenate([np.full(first, totals.mean()), fit.without_itself])
-    past, future, share = lifted(past, fit.mean(features[count:]), totals, history.booked)
-    recent = max(first, count - PAIR_DAYS)
-    if steps == 1:
-        expected, mean = past[recent:, None], future[:, None]
-    else:
+    expected = np.concatenate([np.full(first, totals.mean()), fit.without_itself, fit.mean(features[count:])])[:, None]
+    if steps > 1:
         before, profiles = _profiles(history.values, days.type)
-        expected = past[recent:, None] * before[recent:]
-        mean = future[:, None] * profiles[days.type[count:]]
-    return banded(mean, expected=expected, actual=history.values[recent:], booked_share=share)
+        expected = expected * np.concatenate([before, profiles[days.type[count:]]])
+    return lifted(expected, history, days.type, first=first)
 
 
 def _features(days: Days, totals: Floats, ahead: int) -> tuple[Floats, int]:
@@ -119,20 +116,25 @@ def _lagged(totals: Floats, count: int, ahead: int) -> tuple[list[Floats], int]:
     return [np.concatenate([head, np.log(np.maximum(x / usual, 1e-3))]) for x in (week, month, same)], first
 
 
-def lifted(past: Floats, future: Floats, totals: Floats, booked: Floats | None) -> tuple[Floats, Floats, float]:
-    """`a · booked + b · baseline`, past and future: `a` is what a booked unit asks for, `b` the share not booked yet.
+def lifted(expected: Floats, history: History, kinds: Kinds, *, first: int) -> Prediction:
+    """`a · booked + b · expected`, with bands: `a` is what a booked unit asks for, `b` the share nobody has booked yet.
 
-    Also the part of the future that stands on bookings. Without bookings: the baseline itself.
+    `expected` has the rows of the history, which count from `first` on, and those ahead. Without bookings it stays.
     """
-    if booked is None:
-        return past, future, 0.0
-    count = len(totals)
-    recent = slice(max(0, count - PAIR_DAYS), count)
-    weights = 1.0 / np.maximum(past[recent], TINY)
-    a, b = non_negative_pair(booked[recent], past[recent], totals[recent], weights=weights)
-    ahead = a * booked[count : count + len(future)]
-    future = ahead + b * future
-    return a * booked[:count] + b * past, future, float(ahead.sum() / max(future.sum(), TINY))
+    count = history.row_count
+    share = 0.0
+    recent = max(first, count - PAIR_DAYS)
+    if history.booked is not None:
+        booked = history.booked.reshape(len(expected), -1)
+        if booked.shape[1] < expected.shape[1]:
+            booked = booked * expected / np.maximum(expected.sum(axis=1, keepdims=True), TINY)
+        of_days = [each[recent:count].sum(axis=1) for each in (booked, expected, history.values)]
+        a, b = non_negative_pair(*of_days, weights=1.0 / np.maximum(of_days[1], TINY))
+        expected = a * booked + b * expected
+        if expected.shape[1] > 1:
+            expected = expected * _corrections(expected, history.values, kinds)
+        share = a * float(booked[count:].sum()) / max(float(expected[count:].sum()), TINY)
+    return banded(expected[count:], expected=expected[recent:count], actual=history.values[recent:], booked_share=share)
 
 
 def _profiles(values: Floats, kinds: Kinds) -> tuple[Floats, Floats]:
@@ -156,6 +158,22 @@ def _profiles(values: Floats, kinds: Kinds) -> tuple[Floats, Floats]:
     return before * (1 - _PROFILE_SHRINK) + shrunk, newest * (1 - _PROFILE_SHRINK) + shrunk
 
 
+def _corrections(expected: Floats, actual: Floats, kinds: Kinds) -> Floats:
+    """By how much each step of each type of day was expected wrongly of late, as it was known before each day."""
+    keep = 0.5 ** (1 / _CORRECTION_HALF_LIFE)
+    known = expected[: len(actual)]
+    noise = float(((actual - known) ** 2).sum()) / max(float(known.sum()), TINY)  # variance ÷ mean
+    doubt = max(noise / _CORRECTION_SPREAD**2, TINY)
+    came, said = np.full((DAY_TYPES, expected.shape[1]), doubt), np.full((DAY_TYPES, expected.shape[1]), doubt)
+    factors = np.empty_like(expected)
+    for day, kind in enumerate(kinds):
+        factors[day] = came[kind] / said[kind]
+        if day < len(actual):
+            came[kind] = came[kind] * keep + actual[day] + (1 - keep) * doubt
+            said[kind] = said[kind] * keep + expected[day] + (1 - keep) * doubt
+    return factors
+
+
 def same_slot(history: History, ahead: int) -> Prediction:
     """The challenger: what the same hours of the same weekdays were, the newest weeks counting most; and bookings.
 
@@ -173,9 +191,5 @@ def same_slot(history: History, ahead: int) -> Prediction:
             weight[slot] = weight[slot] * keep + 1.0
             newest[slot] += (history.values[day - back] - newest[slot]) / weight[slot]
         known[day] = newest[slot]
-    totals, days = history.values.sum(axis=1), known.sum(axis=1)
-    past, future, share = lifted(days[:count], days[count:], totals, history.booked)
-    factor = np.concatenate([past, future]) / np.maximum(days, TINY)
-    known *= factor[:, None]
-    recent = max(min(back + 28, count - 7), count - PAIR_DAYS)
-    return banded(known[count:], expected=known[recent:count], actual=history.values[recent:], booked_share=share)
+    weekdays = (np.arange(count + ahead) + history.begin.weekday()) % 7
+    return lifted(known, history, weekdays, first=min(back + 28, count - 7))

@@ -12,20 +12,21 @@ import numpy as np
 
 from engine.base.invariants import check
 from engine.scaling.forecast import History, lifted
-from engine.scaling.regression import Floats, Prediction, banded, poisson
+from engine.scaling.regression import Floats, Prediction, poisson
 
-HISTORY_MONTHS_MIN = 24
+HISTORY_MONTHS_MIN = 24  # for a backtest
+FIT_MONTHS_MIN = 18  # with less, a month and the trend are the same
 
 
 def by_month(history: History, ahead: int) -> Prediction:
-    """Poisson regression on month, trend, and the month's Fridays, Saturdays and days. Needs `HISTORY_MONTHS_MIN`."""
-    check(history.row == "month" and history.row_count >= HISTORY_MONTHS_MIN, "a forecast by month stands on two years")
+    """Poisson regression on month, trend, and the month's Fridays, Saturdays and days. Needs `FIT_MONTHS_MIN`."""
+    check(history.row == "month" and history.row_count >= FIT_MONTHS_MIN, "a forecast by month stands on 18 months")
     count = history.row_count
     totals = history.values.sum(axis=1)
     features = _features([history.begin_of(row) for row in range(count + ahead)], count)
     fit = poisson(features[:count], totals)
-    past, future, share = lifted(fit.without_itself, fit.mean(features[count:]), totals, history.booked)
-    return banded(future[:, None], expected=past[:, None], actual=history.values, booked_share=share)
+    expected = np.concatenate([fit.without_itself, fit.mean(features[count:])])
+    return lifted(expected[:, None], history, np.zeros(count + ahead, dtype=np.int64), first=0)
 
 
 def _features(months: list[dt.date], known: int) -> Floats:
@@ -52,7 +53,4 @@ def same_month(history: History, ahead: int) -> Prediction:
                 totals[newest - 12 : newest].sum() / max(totals[newest - 24 : newest - 12].sum(), 1e-9)
             ) ** years
     known = np.where(back >= 0, totals[np.clip(back, 0, count - 1)], totals.mean()) * np.clip(level, 0.5, 2.0)
-    past, future, share = lifted(known[:count], known[count:], totals, history.booked)
-    recent = min(12 * years, count - 6)
-    actual = history.values[recent:]
-    return banded(future[:, None], expected=past[recent:, None], actual=actual, booked_share=share)
+    return lifted(known[:, None], history, np.zeros(count + ahead, dtype=np.int64), first=min(12 * years, count - 6))

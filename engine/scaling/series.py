@@ -118,7 +118,7 @@ def _laid_out(
         raise UsageError(f"the file goes from {first} to {last}", f"bring at most {SPAN_YEARS_MAX} years")
     steps = 24 if grain == "hourly" else 1
     rows = (last.year - first.year) * 12 + last.month - first.month if grain == "monthly" else (last - first).days
-    table, booked = np.zeros((rows + 1, steps)), np.zeros(rows + 1)
+    table, booked = np.zeros((rows + 1, steps)), np.zeros((rows + 1, 1))
     seen = np.zeros((rows + 1, steps), dtype=bool)
     twice = 0
     for time, value, count in zip(times, values, known, strict=True):
@@ -129,7 +129,7 @@ def _laid_out(
         twice += bool(seen[row, step])
         seen[row, step] = True
         table[row, step] += value
-        booked[row] += count
+        booked[row, 0] += count
     begin, cut = first, slice(0, rows + 1)
     if grain == "hourly":  # the first and the last day, where the file begins or ends in the middle of them
         cut = slice(0 if seen[0, 0] else 1, rows + 1 if seen[-1, -1] else rows)

@@ -72,6 +72,10 @@ def furnish(folder: Path) -> Place:
         odd.write(b"odd" * 1000)
     days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(240)]
     (folder / "days.csv").write_text("day,jobs\n" + "".join(f"{day},{9 + 50 * (day.weekday() == 5)}\n" for day in days))
+    begin = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+    hours = [begin + dt.timedelta(hours=hour) for hour in range(24 * 30)]
+    (folder / "hours.csv").write_text("hour,jobs,bytes\n" + "".join(f"{hour},1,5\n" for hour in hours))
+    (folder / "weddings.csv").write_text("name,date\nlee-kim,2026-07-04\n")
     (folder / "new-passphrase").write_text("staple battery\n")
     return Place(folder, {})
 
@@ -218,6 +222,30 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("scale wrongly", lambda _: ops.ScaleInfrastructure(target="many"), UsageError, "many"),
     Scenario("simulate", lambda _: simulations.Simulate(weddings=3, floor=1, ceiling=10), simulations.SimulationReport),
     Scenario("simulate nothing", lambda _: simulations.Simulate(floor=9, ceiling=8), UsageError, "above the ceiling"),
+    Scenario("forecast of nothing", lambda _: forecasts.Forecast(limit=0), UsageError, "at least one row"),
+    Scenario(
+        "demand_import",
+        lambda place: forecasts.ImportDemand(file=str(place.folder / "hours.csv")),
+        forecasts.DemandTaken,
+    ),
+    Scenario(
+        "demand_import of days",
+        lambda place: forecasts.ImportDemand(file=str(place.folder / "days.csv"), time="day", bytes="jobs"),
+        UsageError,
+        "a row an hour",
+    ),
+    Scenario(
+        "calendar_import",
+        lambda place: forecasts.ImportCalendar(file=str(place.folder / "weddings.csv")),
+        forecasts.CalendarTaken,
+    ),
+    Scenario(
+        "calendar_import of nothing",
+        lambda place: forecasts.ImportCalendar(file=str(place.folder / "days.csv")),
+        UsageError,
+        "columns: name, date",
+    ),
+    Scenario("forecast", lambda _: forecasts.Forecast(), forecasts.ForecastReport),
     Scenario(
         "backtest",
         lambda place: forecasts.Backtest(file=str(place.folder / "days.csv"), time="day", value="jobs", origins=5),

@@ -1,4 +1,4 @@
-"""backtest: what an operator is told of a series of their own."""
+"""forecast, imports, backtest: what an operator is told of days to come, and of a series of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import NotFound, UsageError
-from engine.contract.forecasts import Backtest, BacktestReport
+from engine.contract.forecasts import (
+    Backtest,
+    BacktestReport,
+    CalendarTaken,
+    DemandTaken,
+    Forecast,
+    ForecastReport,
+    ImportCalendar,
+    ImportDemand,
+)
 from tests.engine.operations.conftest import Asking
 
 
@@ -51,3 +60,26 @@ def test_a_file_that_is_no_text_is_told(asking: Asking, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes(b"day,jobs\n\xff\xfe,1\n")
     with pytest.raises(UsageError, match="no text in UTF-8"):
         asking.ask(Backtest(file=str(tmp_path / "odd.csv"), time="day", value="jobs"), BacktestReport)
+
+
+def test_history_and_calendar_become_a_forecast_that_the_autoscaler_sees(asking: Asking, tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [now - dt.timedelta(hours=hour) for hour in range(24 * 130)]
+    rows = (f"{hour.isoformat()},{4 + 20 * (hour.weekday() == 5)},9000000000\n" for hour in hours)
+    (tmp_path / "history.csv").write_text("hour,jobs,bytes\n" + "".join(rows))
+    wedding = now.date() + dt.timedelta(days=5)
+    (tmp_path / "weddings.csv").write_text(f"name,date,booked_on\nlee,{wedding},{now.date()}\n")
+    taken = asking.ask(ImportDemand(file=str(tmp_path / "history.csv")), DemandTaken)
+    assert taken.hours >= 24 * 129
+    assert asking.ask(ImportCalendar(file=str(tmp_path / "weddings.csv")), CalendarTaken).to_come == 1
+    report = asking.ask(Forecast(limit=7), ForecastReport)
+    assert (report.basis, report.grain, len(report.rows)) == ("calendar", "day", 7)
+    saturday = next(row for row in report.rows if dt.date.fromisoformat(row.begin).weekday() == 5)
+    assert saturday.jobs > 400
+    assert saturday.low_95 <= saturday.jobs <= saturday.high_95
+    assert {score.grain for score in report.scores} == {"hour", "day"}
+    assert asking.ask(Forecast(grain="hour", limit=48), ForecastReport).rows[0].begin[:13] in {
+        hour.isoformat()[:13] for hour in (now, now + dt.timedelta(hours=1))
+    }
+    with pytest.raises(NotFound, match="18 whole months"):
+        asking.ask(Forecast(grain="month"), ForecastReport)

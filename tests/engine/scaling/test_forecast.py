@@ -28,7 +28,7 @@ def platform(days: int = 800, *, hours: int = 24, weddings: float = 40.0) -> tup
     held = chance.poisson(mean * chance.gamma(16, 1 / 16, days))
     profile = np.exp(-((np.arange(hours) - 0.8 * hours) ** 2) / hours)
     values = chance.poisson(20.0 * held[:, None] * profile / profile.sum()).astype(float)
-    return History(BEGIN, values, "US"), chance.binomial(held, 0.6).astype(float)
+    return History(BEGIN, values, "US"), chance.binomial(held, 0.6).astype(float)[:, None]
 
 
 def accuracy(history: History, model: Model, *, at: int = 760, ahead: int = 7) -> float:

@@ -47,7 +47,7 @@ def test_what_was_booked_stands_by_day() -> None:
     rows = [f"2024-01-0{1 + hour // 24}T{hour % 24:02}:00,9,{hour % 3}" for hour in range(48)]
     series = read_series([HEAD, *rows], Columns("when", "count", "booked"))
     assert series.history.booked is not None
-    assert series.history.booked.tolist() == [24.0, 24.0]
+    assert series.history.booked.tolist() == [[24.0], [24.0]]
 
 
 @pytest.mark.parametrize(
