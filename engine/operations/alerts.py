@@ -37,6 +37,7 @@ def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
         *engine.coverage.alerts(engine),
         *engine.regional.alerts(engine.settings),
         *recoverytimes.alerts(engine),
+        *engine.scaling.alerts(),
         *of_jobs,
     )
 

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from engine.base.units import parse_span
 from engine.contract.cluster import NODE_CLASSES, NodeClass, NodeRow
+from engine.contract.prices import prices_in_force
 from engine.contract.scaling import ScalingPoint, ScalingSettings
 from engine.contract.settings import UNIT_BYTES
 from engine.contract.status import JobKind
 from engine.contract.weddings import JOB_CLASSES, JobClass
 from engine.jobs.job import Counts, Job
 from engine.jobs.priority import local_time
-from engine.operations.board import decision_row
+from engine.operations.board import decision_row, troubles_of
 from engine.operations.capacity import resize
 from engine.operations.context import Engine
 from engine.operations.streams import default_streams
+from engine.operations.usage import month_of
 from engine.scaling.autoscaler import decide
+from engine.scaling.cost import Prices, worker_hour
 from engine.scaling.decisions import Decisions
 from engine.scaling.facts import Decision, Manual, Policy, ScalerFacts, Tolerant, Waiting, Workers
 from engine.scaling.rates import RateMeter, StartupMeter
@@ -77,6 +80,9 @@ class Autoscaling:
         board.facts = self.facts()
         board.newest = decide(board.state, board.facts, board.policy)
         board.state = board.newest.state
+        is_priced = worker_hour("reserved", prices_in_force(engine.settings.prices)) is not None
+        troubles = troubles_of(board.newest, board.policy, is_priced=is_priced) if board.is_auto else {}
+        board.note_troubles(troubles, board.facts.now_ns)
         return board.newest
 
     def _keep(self, decision: Decision) -> None:
@@ -113,7 +119,7 @@ class Autoscaling:
         return ScalerFacts(
             now_ns=now_ns,
             waiting=waiting,
-            workers=workers_of(streams.nodes.nodes()),
+            workers=workers_of(streams.nodes.nodes(), prices_in_force(engine.settings.prices)),
             running_jobs=engine.dispatcher.running_count,
             bytes_per_s=self._rates.bytes_per_s,
             startup_p95_s=self._startups.p95_s,
@@ -138,6 +144,9 @@ class Autoscaling:
         worked_s = sum(figure.thread_s for figure in engine.pool.stages().values())
         self._rates.sample(totals.bytes_read + totals.bytes_restored, worked_s)
         self._mean_bytes = mean_bytes(engine.dispatcher.roster.ended())
+        engine.scaling.spent_month = spent_on_workers(
+            engine.accounts.of(month_of(engine.clock.now_ns())).worker_s, prices_in_force(engine.settings.prices)
+        )
         self._next_sizing_s = now_s + (SIZED_AGAIN_S if self._rates.bytes_per_s else 0.0)
 
     def _waiting(self, now_ns: int) -> tuple[dict[JobClass, Waiting], float]:
@@ -189,14 +198,16 @@ def policy_of(settings: ScalingSettings, default: int) -> Policy:
     )
 
 
-def workers_of(rows: Iterable[NodeRow]) -> dict[NodeClass, Workers]:
-    """Nodes by class and state; a class of which there is none is left out."""
+def workers_of(rows: Iterable[NodeRow], prices: Prices) -> dict[NodeClass, Workers]:
+    """Nodes by class and state, with the price of an hour; a class of which there is none is left out."""
     counts = Counter((row.node_class, row.state) for row in rows)
-    return {
-        name: Workers(counts[name, "ready"], counts[name, "starting"], counts[name, "draining"])
-        for name in NODE_CLASSES
-        if any(counts[name, state] for state in ("ready", "starting", "draining"))
-    }
+    found: dict[NodeClass, Workers] = {}
+    for name in NODE_CLASSES:
+        ready, starting, draining = counts[name, "ready"], counts[name, "starting"], counts[name, "draining"]
+        if ready or starting or draining:
+            price = worker_hour(name, prices)
+            found[name] = Workers(ready, starting, draining, price[0] if price is not None else 0.0)
+    return found
 
 
 def bytes_left(counts: Counts, mean: float) -> float:
@@ -211,3 +222,9 @@ def mean_bytes(ended: Iterable[Job]) -> float:
     """Of the jobs that ended last: what one had to deal with."""
     sizes = [job.counts.bytes_read for job in islice(ended, ENDED_LOOKED_AT) if job.kind not in TOLERANT_KINDS]
     return sum(sizes) / len(sizes) if sizes else 0.0
+
+
+def spent_on_workers(worker_s: Mapping[str, float], prices: Prices) -> float:
+    """What so many seconds of workers, by class, have cost; nothing where an hour has no price."""
+    hours = {kind: (seconds / 3600, worker_hour(kind, prices)) for kind, seconds in worker_s.items()}
+    return sum(amount * price[0] for amount, price in hours.values() if price is not None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import msgspec
 
+from engine.base.units import format_time
 from engine.contract.scaling import DecisionRow
-from engine.contract.status import AutoScaling
+from engine.contract.status import AlertRow, AutoScaling
 from engine.scaling.decisions import Decisions
 from engine.scaling.facts import Decision, Policy, ScalerFacts, ScalerState
 from engine.scaling.outlook import Outlook
@@ -27,6 +29,7 @@ class Board(msgspec.Struct):
     spent_month: float = 0.0  # what workers have cost this month
     held_since_ns: int | None = None  # since when upkeep that was due has been held back
     kept: Decisions | None = None  # in the home
+    troubles: dict[str, tuple[int, str]] = msgspec.field(default_factory=dict)  # id → since when, and what
     recent: deque[DecisionRow] = msgspec.field(default_factory=lambda: deque(maxlen=DECISIONS_SHOWN))
 
     @property
@@ -41,6 +44,17 @@ class Board(msgspec.Struct):
         elif self.held_since_ns is None:
             self.held_since_ns = now_ns
         return not self.holds_upkeep
+
+    def note_troubles(self, found: dict[str, str], now_ns: int) -> None:
+        """What wants a person now, by id; what stood before stands since then."""
+        self.troubles = {each: (self.troubles.get(each, (now_ns, ""))[0], words) for each, words in found.items()}
+
+    def alerts(self) -> tuple[AlertRow, ...]:
+        """What wants a person."""
+        return tuple(
+            AlertRow(id=f"scaling-{each}", level="warning", since_ns=since_ns, subject="scaling", message=words)
+            for each, (since_ns, words) in self.troubles.items()
+        )
 
     def shown(self, streams: AutoScaling) -> AutoScaling:
         """The streams as the status document has them, with what was decided of them."""
@@ -75,3 +89,22 @@ def decision_row(decision: Decision, facts: ScalerFacts) -> DecisionRow:
         ceiling_reached=decision.ceiling_reached,
         budget_reached=decision.budget_reached,
     )
+
+
+def troubles_of(decision: Decision, policy: Policy, *, is_priced: bool) -> dict[str, str]:
+    """What of a decision wants a person, by a word for it. `is_priced`: it is known what a worker costs."""
+    found: dict[str, str] = {}
+    short = decision.state.shortfall
+    if short is not None:
+        when = format_time(short.when_ns)[:16]
+        found["ahead"] = (
+            f"{short.workers} workers are forecast for {when}Z, and there may be {policy.most}: raise scaling.ceiling, "
+            "or jobs will be late then"
+        )
+    if decision.ceiling_reached:
+        found["ceiling"] = f"more than the {policy.most} workers that there may be are needed now: jobs will be late"
+    if decision.budget_reached:
+        found["budget"] = f"the month's {policy.budget_month:g} are spent: only what is urgent gets more workers"
+    if policy.budget_month < math.inf and not is_priced:
+        found["price"] = "scaling.budget_month cannot be kept: there is no price of a worker_hour (prices)"
+    return found

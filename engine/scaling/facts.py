@@ -34,7 +34,7 @@ class Workers:
     ready: int = 0
     starting: int = 0
     draining: int = 0
-    price_hour: float = 0.0
+    price_hour: float = 0.0  # 0: no price is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from engine.scaling.facts import Decision, Policy, ScalerFacts
 
 def reason_of(decision: Decision, facts: ScalerFacts, policy: Policy, before: int) -> str:
     """The sentence; `before` was the target until now."""
-    words = [_head(decision, facts, policy, before), _queue_words(decision, facts)]
+    words = [_head(decision, facts, policy, before) + _cost_words(decision, facts), _queue_words(decision, facts)]
     words += [_forecast_words(decision, facts, policy), f"{facts.season}, floor {policy.least(facts.season)}"]
     if decision.emergency:
         words.append(f"emergency: {format_count(facts.queued_jobs)} jobs wait, so workers are doubled")
@@ -32,6 +32,13 @@ def _head(decision: Decision, facts: ScalerFacts, policy: Policy, before: int) -
     if total < before:
         return f"{before} → {total} workers: less has been enough for a while"
     return f"{format_count(total, 'worker')}, no change"
+
+
+def _cost_words(decision: Decision, facts: ScalerFacts) -> str:
+    cost = sum(
+        count * facts.workers[name].price_hour for name, count in decision.target.items() if name in facts.workers
+    )
+    return f" at {cost:,.2f} an hour" if cost else ""
 
 
 def _queue_words(decision: Decision, facts: ScalerFacts) -> str:

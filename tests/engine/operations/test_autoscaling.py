@@ -10,14 +10,15 @@ import pytest
 from engine.contract import operations as ops
 from engine.contract.cluster import NodeRow
 from engine.contract.decisions import ReadScaling, ScalingReport
+from engine.contract.prices import Price, prices_in_force
 from engine.contract.scaling import ScalingSettings
 from engine.contract.settings import UNIT_BYTES
 from engine.contract.status import AutoScaling
 from engine.jobs.job import Counts
 from engine.local import LocalEngine
-from engine.operations.autoscaling import bytes_left, policy_of, workers_of
-from engine.operations.board import Board
-from engine.scaling.facts import Decision, Need, ScalerState, Workers
+from engine.operations.autoscaling import bytes_left, policy_of, spent_on_workers, workers_of
+from engine.operations.board import Board, troubles_of
+from engine.scaling.facts import Decision, Need, Policy, ScalerState, Shortfall, Workers
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
 from tests.suites.engine_handle import eventually
@@ -112,9 +113,28 @@ def test_the_rules_are_the_settings_in_numbers_and_ten_times_the_base_is_the_cei
     assert policy_of(ScalingSettings(base=4, ceiling=9), 3).most == 9
 
 
-def test_nodes_are_counted_by_class_and_state() -> None:
+def test_nodes_are_counted_by_class_and_state_and_priced_by_the_hour() -> None:
     rows = [NodeRow(name="a"), NodeRow(name="b", node_class="spot", state="starting"), NodeRow(name="c")]
-    assert workers_of(rows) == {"reserved": Workers(2, 0, 0), "spot": Workers(0, 1, 0)}
+    assert workers_of(rows, {}) == {"reserved": Workers(2, 0, 0), "spot": Workers(0, 1, 0)}
+    hour = Price(key="worker_hour", value=0.25, source="a bill", as_of="2026-06")
+    prices = prices_in_force((hour,))
+    assert workers_of(rows, prices)["reserved"].price_hour == pytest.approx(0.16)
+    assert spent_on_workers({"reserved": 7200.0, "spot": 3600.0}, prices) == pytest.approx(2 * 0.16 + 0.105)
+    assert spent_on_workers({"reserved": 7200.0}, {}) == 0
+
+
+def test_what_wants_a_person_stands_since_it_was_first_seen() -> None:
+    short = Decision(
+        time_ns=1, target={"reserved": 1}, effective_ns=1, need=Need(1, 0), tolerant_workers=0, reason="",
+        state=ScalerState(shortfall=Shortfall(1_781_956_800 * 10**9, 55)), budget_reached=True,
+    )  # fmt: skip
+    found = troubles_of(short, Policy(ceiling=40, budget_month=10.0), is_priced=False)
+    assert sorted(found) == ["ahead", "budget", "price"]
+    assert found["ahead"].startswith("55 workers are forecast for 2026-06-20T12:00Z, and there may be 30")
+    board = Board()
+    board.note_troubles(found, 5)
+    board.note_troubles({"budget": found["budget"]}, 9)
+    assert [(row.id, row.since_ns) for row in board.alerts()] == [("scaling-budget", 5)]
 
 
 def test_upkeep_waits_while_no_worker_is_to_spare_and_it_is_known_since_when() -> None:
