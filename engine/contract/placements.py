@@ -46,6 +46,7 @@ class Migrate(Operation, frozen=True, kw_only=True):
                                    positional=True)] = ""  # fmt: skip
     tier: Annotated[Tier | None, _words("to this tier, whatever the policy says")] = None
     dry_run: Annotated[bool, _words("only tell what would move, why, and what it saves")] = False
+    anyway: Annotated[bool, _words("also while it would wait for weddings that are near")] = False
     wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
 
 

@@ -23,6 +23,7 @@ class Prune(Operation, frozen=True, kw_only=True):
         _words("rules for this time, as last 3, daily 14, yearly all (default: those of the settings)", title="RULES"),
     ] = ""
     dry_run: Annotated[bool, _words("only tell what would go")] = False
+    anyway: Annotated[bool, _words("also while it would wait for weddings that are near")] = False
     wait: Annotated[bool, _words("come back when it has ended (--no-wait: at once)")] = True
 
 

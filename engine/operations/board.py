@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import deque
 
@@ -26,6 +27,7 @@ class Board(msgspec.Struct):
     newest: Decision | None = None
     is_auto: bool = False  # it is carried out
     outlook: Outlook | None = None  # what is to come, as last forecast
+    frozen_until: dt.datetime | None = None  # while many weddings are near
     spent_month: float = 0.0  # what workers have cost this month
     held_since_ns: int | None = None  # since when upkeep that was due has been held back
     kept: Decisions | None = None  # in the home
@@ -35,7 +37,8 @@ class Board(msgspec.Struct):
     @property
     def holds_upkeep(self) -> bool:
         """Whether migration, scrub and prune are not to begin by themselves now."""
-        return self.is_auto and self.newest is not None and self.newest.tolerant_workers == 0
+        is_full = self.is_auto and self.newest is not None and self.newest.tolerant_workers == 0
+        return is_full or self.frozen_until is not None
 
     def may_do_upkeep(self, now_ns: int) -> bool:
         """Whether something that is due may begin by itself now; if not, it counts as held back from now on."""

@@ -24,6 +24,7 @@ from engine.contract.tiers import TIERS, Tier, tier_of
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations import freeze
 from engine.operations.accepting import accept, kept, open_repository
 from engine.operations.context import Engine, Handler, Resumer
 from engine.operations.queue import ended
@@ -47,6 +48,8 @@ async def migrate(engine: Engine, operation: placements.Migrate) -> ops.Result:
     weddings = (engine.facts.find(operation.wedding),) if operation.wedding else engine.facts.weddings
     if operation.dry_run:
         return await _planned(engine, operation, weddings)
+    if not operation.anyway and (words := freeze.words(engine)):
+        return placements.MigrationReport(jobs=(), packs=0, bytes=0, left=0, warnings=(words,))
     if not operation.wedding and operation.tier is not None:
         raise UsageError("a tier by name is for one wedding", "name it, or leave --tier out to go by the policy")
     found: list[MigrateOutcome] = []

@@ -16,6 +16,7 @@ from engine.contract.status import JobRow
 from engine.contract.weddings import Hold, Wedding
 from engine.jobs.job import Job
 from engine.jobs.roster import Conclusion, JobSpec, Prepared
+from engine.operations import freeze
 from engine.operations.accepting import accept, kept, open_repository
 from engine.operations.browsing import with_vault
 from engine.operations.context import Engine, Handler, Resumer
@@ -36,6 +37,8 @@ async def prune(engine: Engine, operation: contract.Prune) -> ops.Result:
     repository = await engine.opening.needed()
     await refresh(engine, repository)
     refuse_unknown_holds(repository)
+    if not (operation.dry_run or operation.anyway) and (words := freeze.words(engine)):
+        return msgspec.structs.replace(_report([], operation), warnings=(words,))
     if operation.wedding:
         wedding = engine.facts.find(operation.wedding)
         found: list[PruneOutcome] = []

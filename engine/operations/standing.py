@@ -12,7 +12,7 @@ from engine.base.errors import WedSyncError
 from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
-from engine.operations import dispatch, forecasting, resuming, setback, watching
+from engine.operations import dispatch, forecasting, freeze, resuming, setback, watching
 from engine.operations.autoscaling import Autoscaling
 from engine.operations.context import Engine
 from engine.operations.elsewhere import Elsewhere
@@ -102,6 +102,7 @@ class Standing:
         minute = engine.clock.now_ns() // _MINUTE_NS
         if minute != self._classed_minute:
             self._classed_minute = minute
+            freeze.look(engine)
             engine.dispatcher.reclassify(self._classes())
 
     async def _tend_regions(self) -> None:

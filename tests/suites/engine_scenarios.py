@@ -22,6 +22,7 @@ from engine.contract import (
     forecasts,
     photos,
     placements,
+    readying,
     receipts,
     recovery,
     retention,
@@ -201,6 +202,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         "migrate to nowhere", lambda _: placements.Migrate(wedding=SMITH, tier="cold"), UsageError, "no cold tier"
     ),
     Scenario("migrate nobody", lambda _: placements.Migrate(wedding="nobody"), NotFound, "nobody"),
+    Scenario("readiness", lambda _: readying.CheckReadiness(), readying.ReadinessReport),
+    Scenario(
+        "readiness of a day that is over", lambda _: readying.CheckReadiness(day="2020-01-01"), UsageError, "over"
+    ),
     Scenario("prices", lambda _: costs.ListPrices(), costs.PriceList),
     Scenario("cost", lambda _: costs.ReadCost(by="wedding"), costs.CostReport),
     Scenario("cost of no month", lambda _: costs.ReadCost(month="June"), UsageError, "no month"),
