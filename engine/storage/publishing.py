@@ -72,7 +72,7 @@ class Publications:
             if is_closed:
                 raise closed()
             publication.start()
-        except WedSyncError as error:
+        except BaseException as error:  # whatever it is: `close` waits for this one
             publication.fail(error)
         return done
 
@@ -114,6 +114,7 @@ class Publication:
         self._errors: list[WedSyncError] = []
         self._spares: list[Region] = []
         self._quorum = 1
+        self._is_told = False  # what became of it
 
     def start(self) -> None:
         """Write down who is owed a copy, and begin to upload. Raises LimitReached, Unavailable."""
@@ -134,9 +135,12 @@ class Publication:
                 upload.add_done_callback(lambda upload, region=region: self._uploaded(region, upload))  # type: ignore[misc]
         self._finish_one()
 
-    def fail(self, error: WedSyncError) -> None:
+    def fail(self, error: BaseException) -> None:
         """It could not be begun."""
-        if not self._done.done():
+        with self._lock:
+            is_news = not self._is_told
+            self._is_told = True
+        if is_news:
             self._done.set_exception(error)
         self._finish_one()
 
@@ -173,12 +177,10 @@ class Publication:
                 if self._spares and not self._all.is_closed and not isinstance(error, Conflict):
                     spare = self._spares.pop(0)
                     self._under_way += 1
-            is_enough = self._copies == self._quorum and not self._done.done()
-            is_lost = self._copies + self._under_way - 1 < self._quorum and not self._done.done()
+            is_enough = self._copies == self._quorum and not self._is_told
+            self._is_told |= is_enough
         if is_enough:
             self._done.set_result(None)
-        elif is_lost:
-            self._done.set_exception(first_error(self._errors))
         if spare is not None:
             self._ask_spare(spare, instead_of=region)
         self._finish_one()
@@ -192,9 +194,14 @@ class Publication:
         spare.begin_upload(self._upload).add_done_callback(uploaded)
 
     def _finish_one(self) -> None:
+        """An upload, or `start`, has ended: it has failed when too few are left for a quorum."""
         with self._lock:
             self._under_way -= 1
             is_last = self._under_way == 0
+            is_lost = self._copies + self._under_way < self._quorum and not self._is_told
+            self._is_told |= is_lost
+        if is_lost:
+            self._done.set_exception(first_error(self._errors))
         if is_last:
             self._all.let_go(self._spool)
 

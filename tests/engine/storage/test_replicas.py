@@ -11,6 +11,7 @@ from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable
 from engine.storage import replicas
 from engine.storage.healing import Healer
 from engine.storage.replicas import ReplicatedStore
+from engine.storage.replication import Policy
 from tests.engine.storage.regions import World, heal_all, world
 from tests.faults import Fail, FlipBit, Lie, Rule
 from tests.suites.object_store import ObjectStoreSuite, OpenEngine, names_in, pattern, publish
@@ -146,6 +147,29 @@ def test_a_pack_goes_to_another_region_where_one_fails() -> None:
         store.close()
         assert [four.held(each, FOLDER) for each in ("alpha", "gamma", "delta")] == [{name: data}] * 3
         assert four.held("beta") == {}
+
+
+@pytest.mark.parametrize(("count", "quorum", "gone"), [(2, 1, 2), (3, 2, 2), (3, 2, 3), (4, 2, 3)])
+def test_a_pack_that_too_few_regions_take_fails_however_fast_they_refuse(count: int, quorum: int, gone: int) -> None:
+    """Also when they have all refused before it is written down what they are owed."""
+    with world(count, policy=Policy(count, quorum)) as made:
+        store = made.open()
+        for name in made.names[-gone:]:
+            made.fail(name)
+        owe = store.shared.queue.owe
+
+        def owe_late(*arguments: object, **options: object) -> None:
+            for region in store.shared.regions.values():
+                region._uploads.submit(bool).result(5)
+                region._uploads.shutdown()  # what was submitted has ended
+            owe(*arguments, **options)  # type: ignore[arg-type]
+
+        store.shared.queue.owe = owe_late  # type: ignore[method-assign]
+        staged = store.stage()
+        staged.append(memoryview(pattern(4096)))
+        done = staged.publish(FOLDER + blake3(pattern(4096)).hexdigest())
+        with pytest.raises(Unavailable):
+            done.result(5)
 
 
 def test_a_region_whose_listing_lags_hides_nothing(three: World) -> None:
