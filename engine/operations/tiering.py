@@ -127,12 +127,12 @@ class Tiering:
         if len(stack.tiers) < 2:
             return
         locations = self._home.locations()
-        for place, store in stack.places.items():
+        for place in stack.places:
             if locations.listed_ns(place):
                 continue
             begun_ns = self._clock.now_ns()
             try:
-                found = locations.rebuild(place, store.list(layout.WEDDINGS), begun_ns=begun_ns)
+                found = locations.rebuild(place, stack.listed(place, layout.WEDDINGS), begun_ns=begun_ns)
             except WedSyncError as error:  # the next time; meanwhile packs are looked for where they may be
                 _LOG.warning("the copies in %s could not be listed: %s", place, error.line())
             else:
@@ -167,6 +167,7 @@ class Tiering:
         if tier is not None:
             self.refuse_absent(tier)
             self._refuse_scarce(tier, wedding)
+        self._stack().learn(wedding.id)  # another engine may have moved some
         known = dict(self._home.locations().of_wedding(wedding.id))
         copies_min = copies_kept(self._settings(), wedding)
         moves: list[Move] = []

@@ -238,17 +238,21 @@ class Locations:
             unseen.discard(wedding)
             fresh = {parts[1]: info for parts, info in group}
             listed += len(fresh)
-            known = {row[0]: row for row in self._rows_of(wedding) if row[1] == number}
-            gone = [row for pack, row in known.items() if pack not in fresh]
-            new = [info for pack, info in fresh.items() if _tells_something(known.get(pack), info)]
-            self.record_all((info.name, Copy(place, info.size_bytes, written_ns=info.modified_ns)) for info in new)
-            added += len(new)
-            missing += self._miss(wedding, gone, begun_ns)
+            new, gone = self._take_in(wedding, number, fresh, begun_ns)
+            added += new
+            missing += gone
         for wedding in unseen:
             missing += self._miss(wedding, [row for row in self._rows_of(wedding) if row[1] == number], begun_ns)
         with self._use() as connection, self._transaction():
             connection.execute("UPDATE places SET listed = ? WHERE id = ?", (begun_ns // _NS, number))
         return Rebuilt(listed, added, missing)
+
+    def rebuild_wedding(self, place: str, wedding_id: str, listing: Iterable[ObjectInfo], *, begun_ns: int) -> None:
+        """As `rebuild`, from the listing of one wedding's packs in a place."""
+        with self._use(), self._transaction():
+            number, wedding = self._place(place), self._new_wedding(bytes.fromhex(wedding_id))
+        fresh = {parts[1]: info for info in listing if (parts := pack_of(info.name)) is not None}
+        self._take_in(wedding, number, fresh, begun_ns)
 
     def listed_ns(self, place: str) -> int:
         """When the last listing of a place that was taken in whole had begun; 0: never, so the catalog lacks some."""
@@ -257,6 +261,14 @@ class Locations:
             return found[0] * _NS if found else 0
 
     # --- inside -----------------------------------------------------------------------------------------
+
+    def _take_in(self, wedding: int, place: int, fresh: dict[bytes, ObjectInfo], begun_ns: int) -> tuple[int, int]:
+        """Learn all that a place holds of a wedding; how many copies are new, and how many missing."""
+        known = {row[0]: row for row in self._rows_of(wedding) if row[1] == place}
+        new = [info for pack, info in fresh.items() if _tells_something(known.get(pack), info)]
+        name = self._place_names[place]
+        self.record_all((info.name, Copy(name, info.size_bytes, written_ns=info.modified_ns)) for info in new)
+        return len(new), self._miss(wedding, [row for pack, row in known.items() if pack not in fresh], begun_ns)
 
     def _miss(self, wedding: int, rows: Sequence[Row], begun_ns: int) -> int:
         """Note that copies are not where they should be; how many were not known to be so."""
@@ -380,7 +392,12 @@ def pack_of(name: str) -> tuple[bytes, bytes] | None:
 
 def pack_name(wedding_id: str, pack: bytes) -> str:
     """The name of a wedding's pack."""
-    return f"weddings/{wedding_id}/packs/{pack.hex()}"
+    return packs_of(wedding_id) + pack.hex()
+
+
+def packs_of(wedding_id: str) -> str:
+    """The folder of a wedding's packs."""
+    return f"weddings/{wedding_id}/packs/"
 
 
 def _tells_something(known: Row | None, info: ObjectInfo) -> bool:

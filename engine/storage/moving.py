@@ -82,6 +82,7 @@ class Mover:
         """What was written is read back from the stores of single places, past every cache."""
         self._tiers = stack.tiers
         self._places = stack.places
+        self._recheck = stack.recheck
         self._locations = locations
         self._meters = meters
         self._clock = clock
@@ -91,7 +92,7 @@ class Mover:
     def copy(self, move: Move, buffer: memoryview) -> None:
         """Phase one: a good copy at the target, read back. `buffer`: page-aligned memory, a MiB or more.
 
-        Raises IntegrityError when the source is not what its name says, or the target did not keep it (both are
+        Raises IntegrityError when no copy at the source is what its name says, or the target did not keep it (both are
         noted), NotFound, Unavailable, LimitReached, NotPermitted.
         """
         piece = buffer[:PIECE_BYTES]
@@ -100,7 +101,12 @@ class Mover:
                 self._read_back(move, piece)
             return
         if not self._stands(move):
-            self._transfer(move, move.source, piece)
+            try:
+                self._transfer(move, move.source, piece)
+            except IntegrityError:
+                if self._recheck is None or not self._recheck(move.name):
+                    raise
+                self._transfer(move, move.source, piece)  # the bad copies are known now, and another is read
         self._read_back(move, piece)
         if move.target in self._archives:
             self._archives[move.target].archive(move.name)
@@ -143,7 +149,7 @@ class Mover:
         store, target = self._tiers[source], self._tiers[move.target]
         if move.size_bytes % STAGE_ALIGNMENT_BYTES:  # no pack of ours; whatever it is, it is kept
             data = store.get(move.name, limit_bytes=move.size_bytes)
-            self._check_source(move, source, blake3(data).hexdigest())
+            _check_source(move, source, blake3(data).hexdigest())
             with suppress(Conflict):
                 target.put(move.name, data)
             return
@@ -153,19 +159,11 @@ class Mover:
             for part in parts(store, move.name, move.size_bytes, piece):
                 hasher.update(part)
                 staged.append(part)
-            self._check_source(move, source, hasher.hexdigest())
+            _check_source(move, source, hasher.hexdigest())
         except BaseException:
             staged.discard()
             raise
         staged.publish(move.name).result()
-
-    def _check_source(self, move: Move, source: Tier, found: str) -> None:
-        if found == hash_of(move.name):
-            return
-        for copy in self._locations.copies(move.name):
-            if tier_of(copy.place) == source:
-                self._locations.record(move.name, msgspec.structs.replace(copy, state="bad"))
-        raise IntegrityError(f"the copy of pack {hash_of(move.name)} in {source} is damaged", "run verify")
 
     def _read_back(self, move: Move, piece: memoryview) -> None:
         """Read every copy at the target that this mover has not read yet, and record those that are good.
@@ -217,3 +215,8 @@ class Mover:
 
     def _places_of(self, tier: Tier) -> Iterator[str]:
         return (place for place in self._places if tier_of(place) == tier)
+
+
+def _check_source(move: Move, source: Tier, found: str) -> None:
+    if found != hash_of(move.name):
+        raise IntegrityError(f"the copy of pack {hash_of(move.name)} in {source} is damaged", "run verify")

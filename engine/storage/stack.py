@@ -7,8 +7,10 @@ With one place there is just its metered store, and no catalog is asked for anyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,14 +20,14 @@ from engine.base.errors import NotFound, Unavailable, WedSyncError
 from engine.base.units import parse_bytes
 from engine.contract.caching import CacheSettings
 from engine.contract.regions import RegionSettings, ReplicationSettings
-from engine.contract.tiers import TIERS, Tier, TiersSettings, place_of
+from engine.contract.tiers import TIERS, Tier, TiersSettings, place_of, tier_of
 from engine.storage.cache.blocks import MemoryBlocks
 from engine.storage.cache.slots import open_disk_blocks
 from engine.storage.cached import BlockCache, CachedStore
 from engine.storage.distance import WhereaboutsOf, placing, wedding_of
 from engine.storage.healqueue import HealQueue
 from engine.storage.known import KnownStores
-from engine.storage.locations import Locations
+from engine.storage.locations import Locations, packs_of
 from engine.storage.placed import PlacedStore
 from engine.storage.recheck import Rechecker
 from engine.storage.region import Region
@@ -34,9 +36,10 @@ from engine.storage.replicas import ReplicatedStore
 from engine.storage.replication import Policy, Replication
 from engine.storage.stores.metered import Meter, MeteredStore
 from engine.storage.stores.open import check_url, folder_of, open_store
-from engine.storage.stores.store import ObjectStore
-from engine.storage.tiered import TieredStore
+from engine.storage.stores.store import ObjectInfo, ObjectStore
+from engine.storage.tiered import Learn, TieredStore, ignore_moved
 
+_LOG = logging.getLogger(__name__)
 _BAD_MAX = 100_000  # copies that are known to be damaged
 
 
@@ -51,6 +54,11 @@ class Stack(msgspec.Struct, frozen=True):
     replicated: Mapping[Tier, ReplicatedStore] = {}  # where regions are named
     recheck: Callable[[str], bool] | None = None  # see `Rechecker.recheck`; None: there is one copy of everything
     verified: Callable[[str], None] | None = None  # a pack was read whole, and is good: the catalog remembers
+    learn: Learn = ignore_moved  # take in where a wedding's packs lie by now, whoever moved them; blocks
+
+    def listed(self, place: str, prefix: str) -> Iterator[ObjectInfo]:
+        """What lies in a place below a folder, but for what its tier knows to be deleted. Raises Unavailable."""
+        return _shown(self.tiers[tier_of(place)], self.places[place], prefix)
 
     def close(self) -> None:
         """Close every store, and the cache."""
@@ -122,8 +130,40 @@ def _cached_stack(
             if tier != "hot"
         }
     rechecker = Rechecker(places, locations, wanted.clock)
-    store = TieredStore({**tiers, **cached}, locations)
-    return Stack(store, tiers, places, cache, cached, recheck=rechecker.recheck, verified=rechecker.verified)
+    learn = partial(_learn, tiers, places, locations, wanted.clock)
+    store = TieredStore({**tiers, **cached}, locations, learn)
+    return Stack(
+        store, tiers, places, cache, cached, recheck=rechecker.recheck, verified=rechecker.verified, learn=learn
+    )
+
+
+def _learn(
+    tiers: Mapping[Tier, ObjectStore],
+    places: Mapping[str, ObjectStore],
+    locations: Locations,
+    clock: Clock,
+    wedding_id: str,
+) -> None:
+    """Take in what each place that answers holds of a wedding, but for what its tier knows to be deleted."""
+    folder = packs_of(wedding_id)
+    for place, store in places.items():
+        begun_ns = clock.now_ns()
+        try:
+            listing = list(_shown(tiers[tier_of(place)], store, folder))
+            locations.rebuild_wedding(place, wedding_id, listing, begun_ns=begun_ns)
+        except WedSyncError as error:  # what is known of it stays
+            _LOG.info("the packs in %s could not be listed: %s", place, error.line(), extra={"wedding": wedding_id})
+
+
+def _shown(tier: ObjectStore, place: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
+    """A region that only adds keeps what is deleted: its listing, without what its tier does not show."""
+    shown = (info.name for info in tier.list(prefix))
+    ahead = next(shown, None)
+    for info in place.list(prefix):
+        while ahead is not None and ahead < info.name:
+            ahead = next(shown, None)
+        if ahead == info.name:
+            yield info
 
 
 def _regional_stack(wanted: Wanted, named: Regions, *, create: bool) -> Stack:

@@ -2,13 +2,16 @@
 
 Only packs move (`weddings/ID/packs/HASH`), and `migrate` decides which: all else is always hot. A pack is read from the
 fastest tier that the copy catalog says has a good copy; a copy that is missing, damaged or not to be had now gives way
-to the next. A pack that the catalog does not know is hot, or wherever it is found. Any thread but an event loop's.
+to the next. A pack that the catalog does not know is hot, or wherever it is found. One that another engine has moved
+is read on from its new place, and what lies where of its wedding is learned on the way, for whoever has to know what
+is to be recalled. Any thread but an event loop's.
 """
 
 from __future__ import annotations
 
+import builtins
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -19,16 +22,22 @@ from engine.storage.stores.names import check_name, check_prefix
 from engine.storage.stores.store import ObjectInfo, ObjectStore, Space, StagedObject
 
 Answer = TypeVar("Answer")
+Learn = Callable[[str], None]  # by a wedding's id
+
+
+def ignore_moved(_wedding_id: str) -> None:
+    """Nobody moves packs but this engine."""
 
 
 class TieredStore:
     """A store over tiers. See `ObjectStore` for what the methods promise."""
 
-    def __init__(self, tiers: Mapping[Tier, ObjectStore], locations: Locations) -> None:
-        """`tiers`: `hot`, and those of the others that are there."""
+    def __init__(self, tiers: Mapping[Tier, ObjectStore], locations: Locations, learn: Learn = ignore_moved) -> None:
+        """`tiers`: `hot`, and those of the others that are there. `learn`: where a wedding's packs lie by now."""
         self._tiers = {tier: tiers[tier] for tier in TIERS if tier in tiers}
         self._hot = tiers["hot"]
         self._locations = locations
+        self._learn = learn
 
     @property
     def url(self) -> str:
@@ -104,24 +113,31 @@ class TieredStore:
         check_name(name)
         if pack_of(name) is None:
             return ask(self._hot)
-        gravest: WedSyncError | None = None
-        for store in self._in_order(name):
+        named = self._named(name)
+        errors: builtins.list[WedSyncError] = []
+        for tier in [*named, *(each for each in self._tiers if each not in named)]:
             try:
-                return ask(store)
+                found = ask(self._tiers[tier])
             except (NotFound, IntegrityError, Unavailable) as error:
-                if gravest is None or _gravity(error) > _gravity(gravest):
-                    gravest = error
-        assert gravest is not None  # there is always hot
-        raise gravest
+                errors.append(error)
+            else:
+                if tier not in named:
+                    self._learn_moved(name, errors[: len(named)])
+                return found
+        if len(errors) > len(named) and any(isinstance(error, Unavailable) for error in errors[len(named) :]):
+            self._learn_moved(name, errors[: len(named)])  # as where it has to be recalled first
+        raise max(errors, key=_gravity)
 
-    def _in_order(self, name: str) -> Iterator[ObjectStore]:
-        """Tiers by the catalog's word, the fastest first; then, if nobody had it, those it says nothing good of."""
-        copies = self._locations.copies(name)
-        good = {tier_of(copy.place) for copy in copies if copy.state == "good"}
-        good = good or {"hot"}
-        first = [tier for tier in self._tiers if tier in good]
-        yield from (self._tiers[tier] for tier in first)
-        yield from (store for tier, store in self._tiers.items() if tier not in first)
+    def _named(self, name: str) -> builtins.list[Tier]:
+        """The tiers in which there is a good copy by the catalog's word, the fastest first; hot, where it has none."""
+        good = {tier_of(copy.place) for copy in self._locations.copies(name) if copy.state == "good"}
+        return [tier for tier in self._tiers if tier in good] or ["hot"]
+
+    def _learn_moved(self, name: str, errors: Sequence[WedSyncError]) -> None:
+        """Somebody else has moved a pack, if no tier that was to have it has it."""
+        parts = pack_of(name)
+        if parts is not None and all(isinstance(error, NotFound) for error in errors):
+            self._learn(parts[0].hex())
 
 
 def _gravity(error: WedSyncError) -> int:

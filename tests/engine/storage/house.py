@@ -148,7 +148,7 @@ class House:
         self.store = TieredStore(tiers, self.locations)
         self.rechecker = Rechecker(places, self.locations, self.clock)
         archives: dict[Tier, Archive] = {"cold": Archive(self.archived)}
-        stack = Stack(self.store, tiers, places)
+        stack = Stack(self.store, tiers, places, recheck=self.rechecker.recheck)
         self.mover = Mover(stack, self.locations, meters=meters, clock=self.clock, archives=archives)
 
     def _archived_in(self, tier: Tier) -> set[str]:

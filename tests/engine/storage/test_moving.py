@@ -11,12 +11,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from engine.base.clock import FakeClock
 from engine.base.errors import IntegrityError, NotFound, Unavailable, WedSyncError
-from engine.contract.tiers import TIERS, Tier
-from engine.storage.locations import Copy, pack_name
+from engine.contract.regions import RegionSettings, ReplicationSettings
+from engine.contract.tiers import TIERS, Tier, TiersSettings
+from engine.storage.distance import nowhere
+from engine.storage.healqueue import HealQueue
+from engine.storage.locations import Copy, Locations, pack_name
 from engine.storage.moving import Mover, move_of
 from engine.storage.placement import Goal
-from engine.storage.stack import Stack
+from engine.storage.stack import Regions, Stack, Wanted, build_stack
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
 from engine.storage.stores.metered import Meter
 from engine.storage.stores.store import ObjectStore
@@ -66,6 +70,33 @@ def test_a_damaged_source_is_noted_and_nothing_of_it_is_kept(house: House) -> No
         house.migrate(name, len(DATA), "warm")
     assert list(house.standing(name)) == ["hot"]
     assert [copy.state for copy in house.locations.copies(name)] == ["bad"]
+
+
+def test_of_two_copies_at_the_source_the_good_one_is_moved_and_only_the_bad_one_is_noted() -> None:
+    """The nearest region holds the bad one."""
+    clock, locations = FakeClock(), Locations(None)
+    regions = tuple(
+        RegionSettings(name=name, hot=f"memory://moving-hot-{name}", warm=f"memory://moving-warm-{name}")
+        for name in ("alpha", "beta")
+    )
+    named = Regions(regions, ReplicationSettings(copies=2), nowhere, lambda _: HealQueue(None))
+    meters = {tier: Meter(clock) for tier in TIERS}
+    wanted = Wanted("", TiersSettings(), meters, lambda: locations, clock, regional=named)
+    stack = build_stack(wanted, create=True)
+    name = pack_name(WEDDING, blake3(DATA).digest())
+    publish(stack.store, name, DATA)
+    alpha = stack.places["hot/alpha"]
+    alpha.delete(name)
+    publish(alpha, name, b"\xff" + DATA[1:])
+    move = move_of(name, len(DATA), locations.copies(name), Goal("warm", "it is time"))
+    assert move is not None
+    mover = Mover(stack, locations, meters=meters, clock=clock)
+    mover.copy(msgspec.structs.replace(move, copies_min=2), memoryview(bytearray(1 << 20)))
+    states = {copy.place: copy.state for copy in locations.copies(name)}
+    assert states["hot/beta"] == states["warm/alpha"] == states["warm/beta"] == "good"
+    assert stack.replicated["hot"].shared.queue.of(name) == {"alpha": "copy"}
+    stack.close()
+    locations.close()
 
 
 def test_a_target_that_did_not_keep_what_was_written_gets_nothing_dropped(house: House) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from blake3 import blake3
 
 from engine.base.clock import FakeClock
 from engine.base.errors import NotFound, UsageError
@@ -14,7 +15,7 @@ from engine.contract.regions import RegionSettings, ReplicationSettings
 from engine.contract.tiers import TIERS, TierSettings, TiersSettings
 from engine.storage.distance import Whereabouts
 from engine.storage.healqueue import HealQueue
-from engine.storage.locations import Locations, pack_name
+from engine.storage.locations import Copy, Locations, pack_name
 from engine.storage.stack import Regions, Wanted, build_stack
 from engine.storage.stores.metered import Meter, MeteredStore
 from engine.storage.tiered import TieredStore
@@ -96,6 +97,45 @@ def test_a_wedding_that_is_bound_to_other_regions_is_not_cached_here(
     stack.cached["warm"].read_into(PACK, 0, memoryview(bytearray(4096)))
     assert stack.cache is not None
     assert (stack.cache.peek((PACK, 0)) is not None) == kept
+    stack.close()
+    locations.close()
+
+
+def test_what_another_engine_has_moved_is_read_on_and_the_rest_of_its_wedding_is_learned(tmp_path: Path) -> None:
+    catalogs = Locations(None), Locations(None)
+    tiers = TiersSettings(warm=TierSettings(url=f"file://{tmp_path}/warm"))
+    mine, other = (build_stack(_wanted(tmp_path, tiers, each), create=True) for each in catalogs)
+    packs = [pack_name("0a" * 16, bytes([number]) * 32) for number in range(2)]
+    for name in packs:
+        publish(mine.store, name, b"x" * 4096)
+        catalogs[0].record(name, Copy("hot/home", 4096))  # written long ago
+        publish(other.tiers["warm"], name, b"x" * 4096)
+        other.tiers["hot"].delete(name)
+    assert mine.store.get(packs[0], limit_bytes=4096) == b"x" * 4096
+    assert [[(copy.place, copy.state) for copy in catalogs[0].copies(name)] for name in packs] == [
+        [("hot/home", "missing"), ("warm/home", "good")]
+    ] * 2
+    for stack, catalog in zip((mine, other), catalogs, strict=True):
+        stack.close()
+        catalog.close()
+
+
+def test_what_a_region_that_only_adds_keeps_of_the_deleted_is_not_listed_as_a_copy(tmp_path: Path) -> None:
+    locations = Locations(None)
+    regions = tuple(
+        RegionSettings(name=name, hot=f"memory://{name}-{tmp_path}", append_only=name == "gamma")
+        for name in ("alpha", "beta", "gamma")
+    )
+    named = Regions(regions, ReplicationSettings(), lambda _: Whereabouts(), lambda _: HealQueue(None))
+    wanted = msgspec.structs.replace(_wanted(tmp_path, TiersSettings(), locations), regional=named)
+    stack = build_stack(wanted, create=True)
+    kept, gone = (pack_name("0a" * 16, blake3(bytes([number]) * 4096).digest()) for number in range(2))
+    for number, name in enumerate((kept, gone)):
+        publish(stack.store, name, bytes([number]) * 4096)
+    assert stack.replicated["hot"].shared.queue.is_quiet(30.0)
+    stack.store.delete(gone)
+    assert {info.name for info in stack.places["hot/gamma"].list("weddings/")} == {kept, gone}
+    assert [info.name for info in stack.listed("hot/gamma", "weddings/")] == [kept]
     stack.close()
     locations.close()
 
