@@ -1,6 +1,6 @@
 """One machine of a cluster: an engine of its own on a home of its own, and the worker that brings it orders.
 
-In: the home, how to get the passphrase, and wishes. It opens the repository itself, with what this machine knows of
+In: the home, how to get the passphrase, and machine. It opens the repository itself, with what this machine knows of
 it: neither passphrase nor keys ever come over the wire. The console attaches to its home as to any other. The caller's
 thread is the worker's; the engine has its own.
 """
@@ -28,19 +28,19 @@ OPEN_AGAIN_S = 5.0  # while the store does not answer
 Tell = Callable[[str], None]
 
 
-def run_node(home: Path, passphrase: Passphrase, wishes: Machine, tell: Tell) -> None:
+def run_node(home: Path, passphrase: Passphrase, machine: Machine, tell: Tell) -> None:
     """Be a node until SIGTERM, SIGINT, a notice or the cluster says so; then end what has begun, and come back.
 
     A second signal checkpoints what is left. Raises WedSyncError when the repository does not open, or settings and
     addresses will not do.
     """
-    check_trust(wishes.scheduler, wishes.tls)
-    if wishes.repository:
+    check_trust(machine.scheduler, machine.tls)
+    if machine.repository:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        change_setting(home / "config.toml", "storage.hot", wishes.repository)
-    engine = LocalEngine.start(home, passphrase, streams=wishes.streams)
+        change_setting(home / "config.toml", "storage.hot", machine.repository)
+    engine = LocalEngine.start(home, passphrase, streams=machine.streams)
     try:
-        asyncio.run(_serve(engine, wishes, tell))
+        asyncio.run(_serve(engine, machine, tell))
     finally:
         engine.close(drain_s=0.0).result()
 
@@ -61,10 +61,10 @@ def run_scheduler(listen: str, tls: Tls, tell: Tell) -> None:
         raise Unavailable(f"{listen} cannot be listened at: {error.strerror or error}") from None
 
 
-async def _serve(engine: LocalEngine, wishes: Machine, tell: Tell) -> None:
+async def _serve(engine: LocalEngine, machine: Machine, tell: Tell) -> None:
     parts, engine_loop = engine.parts()
     clock = SystemClock()
-    node = Node(wishes, Carrying(parts, engine_loop), clock)
+    node = Node(machine, Carrying(parts, engine_loop), clock)
     signals = 0
 
     def heard(number: signal.Signals) -> None:

@@ -59,8 +59,8 @@ class Host(Protocol):
 class Node:
     """One node. Its loop, but where it says otherwise."""
 
-    def __init__(self, wishes: Machine, host: Host, clock: Clock) -> None:
-        self._wishes = wishes
+    def __init__(self, machine: Machine, host: Host, clock: Clock) -> None:
+        self._machine = machine
         self._host = host
         self._clock = clock
         self._leaving = asyncio.Event()
@@ -74,8 +74,8 @@ class Node:
 
     async def serve(self, tell: Callable[[str], None]) -> None:
         """Serve until told to leave, whatever becomes of the scheduler. `tell` gets a line for each turn."""
-        security = load(self._wishes.tls)
-        _NODES.append(self)
+        security = load(self._machine.tls)
+        _NODES[self._machine.row.name] = self
         try:
             with tempfile.TemporaryDirectory(prefix="wedsync-node-", ignore_cleanup_errors=True) as scratch:
                 async with asyncio.TaskGroup() as group:
@@ -86,7 +86,7 @@ class Node:
                     watching.cancel()
                     leaving.cancel()
         finally:
-            _NODES.remove(self)
+            del _NODES[self._machine.row.name]
         tell("left the cluster")
 
     async def _left(self) -> None:
@@ -99,22 +99,25 @@ class Node:
         worker = await self._join(security, scratch)
         if worker is None:
             return
-        tell(f"joined {self._wishes.scheduler} as {self._wishes.row.name}")
+        tell(f"joined {self._machine.scheduler} as {self._machine.row.name}")
         over = [group.create_task(_finished(worker)), group.create_task(self._left())]
-        await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
-        for task in over:
-            task.cancel()
-        if self._leaving.is_set():
-            tell(f"draining: {self._why}")
-            await self._drain(worker)
-        else:
-            tell("the scheduler is gone; looking for it")
+        try:
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+            if self._leaving.is_set():
+                tell(f"draining: {self._why}")
+                await self._drain(worker)
+            else:
+                tell("the scheduler is gone; looking for it")
+        finally:
+            for task in over:
+                task.cancel()
+            await _closed(worker)
 
     def word(self) -> str:
         """What the node says of itself, with each heartbeat."""
         tallies = self._host.tallies()
         state: Literal["draining", "ready"] = "draining" if self._leaving.is_set() else "ready"
-        row = msgspec.structs.replace(self._wishes.row, state=state, running=len(tallies))
+        row = msgspec.structs.replace(self._machine.row, state=state, running=len(tallies))
         return to_json(NodeWord(row=row, version=VERSION, repository=self._host.repository(), tallies=tallies))
 
     def carry(self, order: str) -> str:
@@ -129,14 +132,14 @@ class Node:
         """A worker that the scheduler has taken; None when none answers now."""
         from distributed import Worker
 
-        row = self._wishes.row
+        row = self._machine.row
         worker = Worker(
-            self._wishes.scheduler,
+            self._machine.scheduler,
             nthreads=row.slots,
             name=row.name,
             memory_limit=0,
             security=security,
-            host=self._wishes.host or None,
+            host=self._machine.host or None,
             dashboard=False,
             dashboard_address="127.0.0.1:0",
             local_directory=scratch,
@@ -147,7 +150,7 @@ class Node:
         try:
             await worker
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:  # also: the name is still taken
-            _LOG.warning("the scheduler %s did not take the node: %s", self._wishes.scheduler, error)
+            _LOG.warning("the scheduler %s did not take the node: %s", self._machine.scheduler, error)
             await _closed(worker)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TRY_AGAIN_S):
@@ -170,35 +173,39 @@ class Node:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(FETCHED_WITHIN_S):
                 await worker.close_gracefully(reason=self._why)
-        await _closed(worker)
 
     async def _watch_for_notice(self) -> None:
-        notice = Path(self._wishes.notice) if self._wishes.notice else None
+        notice = Path(self._machine.notice) if self._machine.notice else None
         while notice is not None and not self._leaving.is_set():
             if notice.exists():  # of a local file, five times a second
                 self.leave(f"{notice} says that this machine goes")
             await self._clock.sleep(LOOK_S)
 
 
-_NODES: list[Node] = []  # of this process, one at most: what Dask calls below finds it here
+_NODES: dict[str, Node] = {}  # of this process, by name: what Dask calls below finds them here
 
 
 def carry_out(order: str) -> str:
     """The task that Dask runs: an order in, a report out. A thread of Dask's. Raises Unavailable where no node runs."""
-    for node in _NODES:
-        return node.carry(order)
-    raise Unavailable("no node runs in this process")
+    from distributed import get_worker
+
+    node = _NODES.get(str(get_worker().name))
+    if node is None:
+        raise Unavailable("no node runs in this process")
+    return node.carry(order)
 
 
-def stop_job(job_id: str, how: Literal["cancel", "interrupt"]) -> None:
-    """Stop a job of this node's. On the node's loop."""
-    for node in _NODES:
+def stop_job(job_id: str, how: Literal["cancel", "interrupt"], dask_worker: Worker) -> None:
+    """Stop a job of a node's. On the node's loop; Dask gives `dask_worker`."""
+    node = _NODES.get(str(dask_worker.name))
+    if node is not None:
         node.stop(job_id, how)
 
 
-def begin_to_leave(why: str) -> None:
-    """Have this node drain and leave. On the node's loop."""
-    for node in _NODES:
+def begin_to_leave(why: str, dask_worker: Worker) -> None:
+    """Have a node drain and leave. On the node's loop; Dask gives `dask_worker`."""
+    node = _NODES.get(str(dask_worker.name))
+    if node is not None:
         node.leave(why)
 
 
