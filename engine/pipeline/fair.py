@@ -15,6 +15,10 @@ until it was served once: what it owes by then is its first byte. The other half
 goes round evenly. So a class that is overrun ends some of its jobs in time, where even turns would end all of them
 late together, and no run, however large or late, keeps the others from going on.
 
+**Starts.** Whoever serves higher classes only (`pick_new`) may begin a run out of turn. Its class pays with its next
+turns, and is never more than `AHEAD_COST` ahead of them; where runs of the class that have begun wait meanwhile, what
+is served so past them is at most `AHEAD_COST` more than what the class is served in turn.
+
 A class may have a limit in bytes a second: a token bucket that may go into debt by one unit, so a unit is never
 cut. Pure; the caller locks and passes the time in.
 """
@@ -24,17 +28,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from engine.base.bucket import TokenBucket
 from engine.base.invariants import check
-from engine.base.units import KIB
+from engine.base.units import KIB, MIB
 from engine.contract.weddings import JOB_CLASSES, JobClass
 
 FILE_COST_BYTES = 32 * KIB  # what opening a file is worth, in bytes of a large one: some 80 µs of a stream
+AHEAD_COST = 512 * MIB  # 200 jobs of 50 files of 20 kB
 
 _RANK = {name: rank for rank, name in enumerate(JOB_CLASSES)}  # the highest class has the lowest rank
 DEFAULT_WEIGHTS: Mapping[JobClass, int] = {"same-day": 50, "retrieval": 50, "next-day": 30, "standard": 20}
@@ -48,6 +54,7 @@ class Served(Protocol):
 
 
 Flow = TypeVar("Flow", bound=Served)
+_Why = Literal["turn", "deadline", "start"]
 
 
 class _Class(msgspec.Struct, Generic[Flow]):
@@ -59,9 +66,11 @@ class _Class(msgspec.Struct, Generic[Flow]):
     now: float = 0.0  # virtual time inside the class: goes on by what is served, divided by the runs that share it
     ready_count: int = 0
     turns: list[tuple[float, int, Flow]] = []  # start, place; with entries that hold no more
+    new: OrderedDict[Flow, None] = msgspec.field(default_factory=OrderedDict)  # ready, and never were before
     dated: list[tuple[float, int]] = []  # acceptance, number; the same
     deadline_s: float = 0.0  # from acceptance; until it is told, nothing has one
     ahead: float = 0.0  # cost served by deadline, less that served by turn
+    past: float = 0.0  # cost of starts out of turn past runs that have begun, less what was served in turn since
     limit: TokenBucket = msgspec.field(default_factory=TokenBucket)
     served_cost: int = 0
 
@@ -76,7 +85,7 @@ class FairTurns(Generic[Flow]):
         self._ready: dict[Flow, tuple[JobClass, int]] = {}  # the line it stands in, and its place there
         self._numbers: dict[Flow, int] = {}  # of every run that is in a list of deadlines
         self._dated: dict[int, tuple[Flow, JobClass]] = {}  # number → run, and whose list it is in
-        self._picked: dict[Flow, tuple[JobClass, bool]] = {}  # not charged yet: of what, and for its deadline?
+        self._picked: dict[Flow, tuple[JobClass, _Why]] = {}  # not charged yet: of what, and why
         self._order = itertools.count()
         self._now = 0.0  # virtual time: the start of the class served last
 
@@ -87,6 +96,8 @@ class FairTurns(Generic[Flow]):
         """A run is ready, for the first time or again. Its place is where it left off, or now if that is later."""
         each = self._classes[flow.priority]
         start = self._start(flow, each)
+        if flow not in self._starts:
+            each.new[flow] = None
         self._starts[flow] = each.name, start
         if not each.ready_count:
             each.start = max(each.start, self._now)  # a class that was idle has saved nothing up
@@ -115,6 +126,7 @@ class FairTurns(Generic[Flow]):
             return False
         each = self._classes[place[0]]
         each.ready_count -= 1
+        each.new.pop(flow, None)
         if not each.ready_count:
             each.turns.clear()  # no entry holds any more
         return True
@@ -140,29 +152,50 @@ class FairTurns(Generic[Flow]):
                     best = each
             if best is None or (above is not None and _RANK[best.name] >= _RANK[above]):
                 return None
-            flow, is_urgent = self._first(best, now_s)
+            flow, why = self._first(best, now_s)
             self.remove(flow)
             if flow.priority != best.name:
                 self.add(flow)  # its class has changed since: it stands in the other line now
                 continue
             self._now = max(self._now, best.start)
-            self._picked[flow] = best.name, is_urgent
-            if not is_urgent:
+            self._picked[flow] = best.name, why
+            if why == "turn":
                 best.now = max(best.now, self._start(flow, best))
             return flow
 
+    def pick_new(self, now_s: float, *, above: JobClass) -> Flow | None:
+        """A run of a higher class that was never ready before, taken out though it is not its turn; None: none may be.
+
+        The highest class comes first, and in it who came first.
+        """
+        for name in JOB_CLASSES[: _RANK[above]]:
+            each = self._classes[name]
+            ahead = max((each.start - self._now) * each.weight, each.past)
+            if not each.new or ahead >= AHEAD_COST or each.limit.wait_s(now_s) > 0:
+                continue
+            flow = next(iter(each.new))
+            if flow.priority == name:  # else its class has changed since, and who changed it says so next
+                self.remove(flow)
+                self._picked[flow] = name, "start"
+                return flow
+        return None
+
     def charge(self, flow: Flow, cost: int) -> None:
         """A unit of `cost` (bytes + 32 KiB a file) was handed out to `flow`."""
-        name, is_urgent = self._picked.pop(flow, (flow.priority, False))
+        name, why = self._picked.pop(flow, (flow.priority, "turn"))
         each = self._classes[name]
         each.start = max(each.start, self._now) + cost / each.weight
         each.served_cost += cost
         each.limit.take(cost)
-        if is_urgent:
+        if why == "start":
+            each.past += cost if each.ready_count > len(each.new) else 0
+        else:
+            each.past = max(0.0, each.past - cost)
+        if why == "deadline":
             each.ahead += cost
         else:
             self._starts[flow] = name, self._start(flow, each) + cost
-            each.ahead -= cost
+            each.ahead -= cost if why == "turn" else 0
             # As in a perfectly fluid system: so runs that come new, however many, do not starve those that were served.
             each.now += cost / (1 + each.ready_count)
 
@@ -171,17 +204,17 @@ class FairTurns(Generic[Flow]):
         name, start = self._starts.get(flow, (each.name, 0.0))
         return max(start, each.now) if name == each.name else each.now
 
-    def _first(self, each: _Class[Flow], now_s: float) -> tuple[Flow, bool]:
-        """The run of a class that is served next, and whether that is for its deadline. One is ready."""
+    def _first(self, each: _Class[Flow], now_s: float) -> tuple[Flow, _Why]:
+        """The run of a class that is served next, and why. One is ready."""
         if each.ahead <= 0:
             urgent = self._earliest(each, now_s)
             if urgent is not None:
-                return urgent, True
+                return urgent, "deadline"
             each.ahead = 0.0  # without a deadline ahead, nothing is saved up for one
         while True:
             _, place, flow = each.turns[0]
             if self._ready.get(flow) == (each.name, place):
-                return flow, False
+                return flow, "turn"
             heapq.heappop(each.turns)
 
     def _earliest(self, each: _Class[Flow], now_s: float) -> Flow | None:

@@ -5,9 +5,10 @@ their classes (see `fair`). A run is asked by one stream at a time, so what it k
 The number of streams may change at any moment: one too many ends after its unit. Buffers belong to threads, so memory
 does not grow with the number of jobs.
 
-Two kinds of threads stand beside the streams. The *spare* one serves a class only while every stream is at work and
-one of them for a lower class: so a job of today never waits for the end of a long unit of others. The *closers* end
-runs: publishing and committing is waiting for the disk, and no stream stands still for it.
+Two kinds of threads stand beside the streams. The *spare* ones serve a class only while every stream is at work and one
+of them for a lower class: so a job of today never waits for the end of a long unit of others. They begin runs, also out
+of turn (see `fair`), and one of them at a time carries out what else is its turn. The *closers* end runs: publishing
+and committing is waiting for the disk, and no stream stands still for it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from engine.pipeline.run import Unit as Unit
 from engine.pipeline.stagetimes import Stage, StageFigure, StageTimes
 from engine.storage.stores.metered import Meter
 
+SPARES = 3  # to read and write a small unit is waiting for the disk and for a companion, mostly
 UNIT_COST_MIN = FILE_COST_BYTES  # a unit that moves no bytes still takes a turn
 _LEVEL = EngineSettings().compression_level
 
@@ -57,7 +59,8 @@ class StreamPool:
         self._ending = 0  # runs that closers have, or will
         self._target = 0
         self._streams: set[threading.Thread] = set()
-        self._spare: threading.Thread | None = None
+        self._spares: set[threading.Thread] = set()
+        self._helper: threading.Thread | None = None  # the spare one that carries out a unit whose turn it is
         self._resting = 0  # streams that wait for work
         self._at_work: dict[threading.Thread, JobClass] = {}  # streams with a unit, and its class
         self._closed = False
@@ -118,7 +121,8 @@ class StreamPool:
             self._target = size
             while len(self._streams) < size and not self._closed:
                 self._streams.add(_started(self._work, "wedsync-stream"))
-            self._spare = self._spare or _started(self._work_as_spare, "wedsync-spare")
+            while len(self._spares) < SPARES and not self._closed:
+                self._spares.add(_started(self._work_as_spare, "wedsync-spare"))
             self._work_came.notify_all()
 
     def submit(self, run: Run[Outcome]) -> None:
@@ -142,7 +146,7 @@ class StreamPool:
             self._closed = True
             self._work_came.notify_all()
             self._spare_work_came.notify_all()
-            threads = [*self._streams, *([self._spare] if self._spare else [])]
+            threads = [*self._streams, *self._spares]
         for thread in threads:
             thread.join()
         self._closers.close()
@@ -303,7 +307,7 @@ class StreamPool:
             self._times.add(buffers.stages, time_s=buffers.now_s())
             buffers.stages.clear()
 
-    # --- the spare thread, and the closers ---------------------------------------------------------------
+    # --- the spare threads, and the closers --------------------------------------------------------------
 
     def _work_as_spare(self) -> None:
         with closing(Buffers(self._clock, self.compression_level)) as buffers:
@@ -311,12 +315,18 @@ class StreamPool:
                 pass
 
     def _next_urgent_run(self) -> Run[object] | None:
-        """The run whose turn it is, once every stream is at work and one of them for a lower class than that run's."""
+        """A run to begin, or whose turn it is, once every stream is at work and one of them for a lower class."""
         with self._work_came:
+            if self._helper is threading.current_thread():
+                self._helper = None
             while not self._closed:
                 lowest = max(self._at_work.values(), key=JOB_CLASSES.index, default=None)
                 if lowest is not None and not self._resting and self._held_s() <= 0:
-                    run = self._turns.pick(self._clock.monotonic_s(), above=lowest)
+                    now_s = self._clock.monotonic_s()
+                    run = self._turns.pick_new(now_s, above=lowest)
+                    if run is None and self._helper is None:
+                        run = self._turns.pick(now_s, above=lowest)
+                        self._helper = threading.current_thread() if run is not None else None
                     if run is not None:
                         return run
                 self._spare_work_came.wait()

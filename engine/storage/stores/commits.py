@@ -88,9 +88,10 @@ class _FileCommit(ABC):
         self._is_moved = False
         self._declined: WedSyncError | None = None
 
-    def sync(self) -> None:
-        """See `Commit.sync`."""
-        syscalls.fsync_file(self._file.fd)
+    @property
+    def fd(self) -> int:
+        """See `Commit.fd`."""
+        return self._file.fd
 
     def reveal(self) -> Sequence[str]:
         """See `Commit.reveal`. A name that is there already is made to last too before that is told."""
@@ -188,8 +189,10 @@ class DeleteCommit:
         self._name = name
         self._folders = folders
 
-    def sync(self) -> None:
-        """See `Commit.sync`; no bytes change."""
+    @property
+    def fd(self) -> None:
+        """See `Commit.fd`: no bytes change."""
+        return None
 
     def reveal(self) -> Sequence[str]:
         """See `Commit.reveal`."""

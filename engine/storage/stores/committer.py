@@ -28,13 +28,16 @@ QUEUE_MAX = 1024  # commits waiting; each holds an open file
 class Commit(Protocol):
     """One change to be made durable. Its steps are called in this order, by the committer's thread alone.
 
+    First the bytes of `fd`, if it has any, are on the medium.
+
     A step raises OSError or WedSyncError; after that only `finish` is called.
     """
 
     needs_folders: bool  # False: it is done, too, when a folder is gone that it touched
 
-    def sync(self) -> None:
-        """Wait until the bytes are on the medium."""
+    @property
+    def fd(self) -> int | None:
+        """Whose bytes are to be on the medium before it is revealed."""
         ...
 
     def reveal(self) -> Sequence[str]:
@@ -120,20 +123,34 @@ class Committer:
             return group
 
     def _make_durable(self, group: Sequence[_Queued]) -> None:
+        self._sync_files(group)
         for queued in group:
-            self._step(queued, queued.commit.sync)
-        for queued in group:
-            self._step(queued, queued.reveal)
+            if queued.error is None:
+                queued.error = self._failure(queued.reveal)
         if self._settle is not None:
             self._settle_all([queued for queued in group if queued.touched], self._settle)
-        for folder in dict.fromkeys(folder for queued in group for folder in queued.touched):
-            touching = [queued for queued in group if folder in queued.touched]
-            needed = any(queued.commit.needs_folders for queued in touching)
-            error = self._failure(partial(self._sync_folder, folder, needed=needed))
-            for queued in touching:
-                queued.error = queued.error or error
+        self._sync_folders(group)
         for queued in group:
             queued.finish()
+
+    def _sync_files(self, group: Sequence[_Queued]) -> None:
+        files = {queued: fd for queued in group if (fd := queued.commit.fd) is not None}
+        for queued, error in zip(files, syscalls.fsync_files(list(files.values())), strict=True):
+            queued.error = None if error is None else explain(error, self._root)
+
+    def _sync_folders(self, group: Sequence[_Queued]) -> None:
+        touching: dict[str, list[_Queued]] = {}
+        for queued in group:
+            for folder in queued.touched:
+                touching.setdefault(folder, []).append(queued)
+        for (folder, commits), error in zip(touching.items(), syscalls.fsync_folders(list(touching)), strict=True):
+            is_needed = any(queued.commit.needs_folders for queued in commits)
+            if isinstance(error, FileNotFoundError) and not is_needed and len(folder) > len(self._root):
+                failure = self._failure(partial(self._sync_above, os.path.dirname(folder)))
+            else:
+                failure = None if error is None else explain(error, self._root)
+            for queued in commits:
+                queued.error = queued.error or failure
 
     def _settle_all(self, touching: Sequence[_Queued], settle: Callable[[], None]) -> None:
         error = self._failure(settle) if touching else None
@@ -141,18 +158,14 @@ class Committer:
             queued.error = queued.error or error
             queued.touched = ()
 
-    def _sync_folder(self, folder: str, *, needed: bool) -> None:
-        """Fsync a folder, or, if it is gone and that is as good, the one it was in. Raises OSError."""
+    def _sync_above(self, folder: str) -> None:
+        """Fsync a folder in which one is gone, or, if it is gone too, the one that it was in. Raises OSError."""
         try:
             syscalls.fsync_folder(folder)
         except FileNotFoundError:
-            if needed or len(folder) <= len(self._root):
+            if len(folder) <= len(self._root):
                 raise
-            self._sync_folder(os.path.dirname(folder), needed=False)
-
-    def _step(self, queued: _Queued, step: Callable[[], object]) -> None:
-        if queued.error is None:
-            queued.error = self._failure(step)
+            self._sync_above(os.path.dirname(folder))
 
     def _failure(self, step: Callable[[], object]) -> Exception | None:
         """What `step` raises. A bug of ours goes to whoever waits for that commit, and the thread lives on."""

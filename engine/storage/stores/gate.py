@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-GATE_PIECE_BYTES = 1024 * 1024  # what a bulk writer writes between two looks at the gate
+GATE_PIECE_BYTES = 1024 * 1024  # what a bulk writer writes at once
+GATE_PIECES = 4  # of that between two looks at the gate
 GATE_WAIT_S = 0.05  # the longest wait for a piece: each bulk writer keeps 20 MiB a second
 
 

@@ -189,7 +189,7 @@ class LocalStore:
 
     def append_to(self, file: TemporaryFile, data: memoryview) -> None:
         """Write for one of our staged objects. Raises LimitReached, NotPermitted, Unavailable."""
-        self._write(file, data, self._gate)
+        self._write(file, data, self._gate if len(data) > GATE_PIECE_BYTES else None)
 
     def publish_file(self, file: TemporaryFile, name: str) -> Future[None]:
         """Queue one of our staged objects to be published."""

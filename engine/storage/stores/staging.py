@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from engine.storage.stores import syscalls
 from engine.storage.stores.failures import store_closed
-from engine.storage.stores.gate import GATE_PIECE_BYTES, Gate
+from engine.storage.stores.gate import GATE_PIECE_BYTES, GATE_PIECES, Gate
 from engine.storage.stores.names import STAGING_FOLDER
 
 CLAIM_TRIES_MAX = 1000
@@ -48,8 +48,8 @@ class TemporaryFile:
         with self._mutex:
             if self.fd < 0:
                 return False
-            for start in range(0, len(data), GATE_PIECE_BYTES):
-                if gate is not None:
+            for number, start in enumerate(range(0, len(data), GATE_PIECE_BYTES)):
+                if gate is not None and number % GATE_PIECES == 0:
                     gate.enter()
                 piece = data[start : start + GATE_PIECE_BYTES]
                 while piece:

@@ -2,7 +2,8 @@
 
 Every open, write, fsync, rename, link and removal of a store's files is one call of a function here, made
 through the module (`syscalls.fsync_file(fd)`). So a crash harness can kill, refuse or drop at each boundary
-by replacing a function, and nothing slips past it. No policy lives here: no retries, no translation of
+by replacing a function, and nothing slips past it (`fsync_together` by one that does nothing: then the many are
+made one by one). No policy lives here: no retries, no translation of
 errors; all functions raise OSError and may be called from any thread.
 """
 
@@ -11,7 +12,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from engine.storage.stores.together import fsync_together
+
+T = TypeVar("T")
 
 # The functions that change what lies on the disk: the boundaries a crash can fall between.
 CHANGES = (
@@ -55,11 +61,44 @@ def fsync_file(fd: int) -> None:
 
 def fsync_folder(path: str) -> None:
     """Wait until the names made and removed in the folder are on the medium."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = _open_folder(path)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def fsync_files(fds: Sequence[int]) -> list[OSError | None]:
+    """`fsync_file` of each, in one wait where the kernel can; what went wrong with each."""
+    found = fsync_together(fds) if len(fds) > 1 else None
+    return found if found is not None else [_refusal(fsync_file, fd) for fd in fds]
+
+
+def fsync_folders(paths: Sequence[str]) -> list[OSError | None]:
+    """`fsync_folder` of each, the same way."""
+    fds: list[int] = []
+    try:
+        for path in paths if len(paths) > 1 else ():
+            fds.append(_open_folder(path))
+        found = fsync_together(fds) if fds else None
+    except OSError:
+        found = None  # a folder is gone, or there are too many: each is told apart below
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return found if found is not None else [_refusal(fsync_folder, path) for path in paths]
+
+
+def _open_folder(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _refusal(call: Callable[[T], None], on: T) -> OSError | None:
+    try:
+        call(on)
+    except OSError as error:
+        return error
+    return None
 
 
 def rename(source: str, target: str) -> None:

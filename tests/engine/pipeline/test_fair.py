@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.base.bucket import BURST_S
 from engine.contract.settings import UNIT_BYTES, UNIT_FILES_MAX
 from engine.contract.weddings import JOB_CLASSES, JobClass
-from engine.pipeline.fair import DEFAULT_WEIGHTS, FILE_COST_BYTES, FairTurns
+from engine.pipeline.fair import AHEAD_COST, DEFAULT_WEIGHTS, FILE_COST_BYTES, FairTurns
 
 COST_MAX = UNIT_BYTES + UNIT_FILES_MAX * FILE_COST_BYTES
 
@@ -101,6 +101,87 @@ def test_classes_stand_above_each_other_in_their_order() -> None:
     for rank, name in enumerate(JOB_CLASSES):
         served_beside = [other for other in JOB_CLASSES if backlogged({name: 1}).pick(0.0, above=other) is not None]
         assert tuple(served_beside) == JOB_CLASSES[rank + 1 :]
+
+
+def _owing() -> FairTurns[Flow]:
+    """It is the turn of the standard class, since one run of same-day, which is ready again, was just served."""
+    turns = backlogged({"same-day": 1, "standard": 1})
+    first = turns.pick(0.0, above="standard")
+    assert first is not None
+    turns.charge(first, COST_MAX)
+    turns.add(first)
+    return turns
+
+
+def test_a_run_of_a_higher_class_is_begun_out_of_turn_and_its_class_pays() -> None:
+    """The highest class first, in it who came first; never one that was served, nor one of no higher class."""
+    turns = _owing()
+    assert turns.pick_new(0.0, above="standard") is None  # that of same-day was served before
+    for name in ("same-day", "next-day", "standard"):
+        for number in range(2):
+            turns.add(Flow(f"new {name} {number}", name))
+    begun = []
+    while (flow := turns.pick_new(0.0, above="standard")) is not None:
+        begun.append(flow.name)
+        turns.charge(flow, COST_MAX)
+        turns.add(flow)
+    assert begun == ["new same-day 0", "new same-day 1", "new next-day 0", "new next-day 1"]
+    served = {"same-day": 3 * COST_MAX, "standard": 0}
+    while served["standard"] / DEFAULT_WEIGHTS["standard"] < served["same-day"] / DEFAULT_WEIGHTS["same-day"]:
+        flow = turns.pick(0.0)
+        assert flow is not None
+        assert flow.priority != "same-day"
+        turns.charge(flow, COST_MAX)
+        turns.add(flow)
+        served["standard"] += COST_MAX * (flow.priority == "standard")
+
+
+def test_a_class_gets_no_further_ahead_by_what_is_begun_out_of_turn_than_the_bound() -> None:
+    """However many runs come; where it falls back by what others are served, as many more are begun."""
+    turns = backlogged({"standard": 1})
+    for number in range(2 * AHEAD_COST // COST_MAX):
+        turns.add(Flow(f"{number}", "same-day"))
+    begun = 0
+    while (flow := turns.pick_new(0.0, above="standard")) is not None:
+        begun += COST_MAX
+        turns.charge(flow, COST_MAX)
+        turns.forget(flow)
+    assert AHEAD_COST <= begun < AHEAD_COST + COST_MAX
+    serve(turns, 2, random.Random(0))
+    assert turns.pick_new(0.0, above="standard") is not None
+
+
+def test_new_runs_do_not_get_past_those_that_have_begun_for_ever() -> None:
+    """Where new ones take all that the class is served, and it is never its turn: that is bounded, then it is."""
+    turns = _owing()
+    passed = 0
+    while True:
+        turns.add(Flow(f"{passed}", "same-day"))
+        flow = turns.pick_new(0.0, above="standard")
+        if flow is None:
+            break
+        turns.charge(flow, COST_MAX)
+        passed += COST_MAX
+        other = turns.pick(0.0)
+        assert other is not None
+        assert other.priority == "standard"
+        turns.charge(other, COST_MAX * 39 // 100)  # all but what its weight gives it beside same-day
+        turns.add(other)
+    assert AHEAD_COST <= passed < AHEAD_COST + COST_MAX
+    assert any(name.startswith("same-day") for name, _ in serve(turns, 30, random.Random(0)))
+
+
+def test_a_limit_of_a_class_holds_for_what_is_begun_out_of_turn_too() -> None:
+    """It is over it: nothing of it is begun, and the next class is looked at."""
+    turns = backlogged({"same-day": 1, "next-day": 1, "standard": 1})
+    turns.set_limit("same-day", 1.0, 0.0)
+    flow = turns.pick_new(0.0, above="standard")
+    assert flow is not None
+    assert flow.priority == "next-day"
+    assert turns.pick_new(0.0, above="standard") is None
+    flow = turns.pick_new(1.0, above="standard")
+    assert flow is not None
+    assert flow.priority == "same-day"
 
 
 @given(st.integers(1, 30), st.integers(0, 2**32))

@@ -12,7 +12,7 @@ import pytest
 from engine.contract.settings import UNIT_BYTES
 from engine.contract.weddings import PRIORITY_CLASSES, PriorityClass
 from engine.pipeline.closers import CLOSERS, FIRST
-from engine.pipeline.pool import Buffers, StreamPool
+from engine.pipeline.pool import SPARES, Buffers, StreamPool
 from tests.engine.pipeline.pooling import ENDED_S, Counted, close, new_pool, wait
 
 
@@ -58,6 +58,48 @@ def test_the_spare_thread_is_for_higher_classes_alone(held: tuple[StreamPool, Co
     pool.submit(urgent)
     assert urgent.done.result(ENDED_S) == 3
     assert beside.carried_out == []
+
+
+def test_runs_of_a_higher_class_begin_beside_each_other_and_out_of_turn(held: tuple[StreamPool, Counted]) -> None:
+    """As many as there are spare threads, though none of their units ends and it is the turn of a lower class."""
+    pool, _ = held
+    began, go_on = threading.Semaphore(0), threading.Event()
+
+    def unit(_: int) -> None:
+        began.release()
+        wait(go_on)
+
+    pool.submit(_of("standard"))
+    runs = [Counted(1, unit) for _ in range(SPARES)]
+    for run in runs:
+        run.priority, run.unit_cost = "same-day", 10 * UNIT_BYTES
+        pool.submit(run)
+    assert all(began.acquire(timeout=ENDED_S) for _ in runs)
+    go_on.set()
+    assert [run.done.result(ENDED_S) for run in runs] == [1] * SPARES
+
+
+def test_one_spare_thread_at_a_time_goes_on_with_what_has_begun(held: tuple[StreamPool, Counted]) -> None:
+    """A higher class gets one thread more than there are streams, and more for the beginning of runs alone."""
+    pool, _ = held
+    began, go_on = threading.Semaphore(0), threading.Event()
+
+    def unit(number: int) -> None:
+        if number < 2:  # the first is over: 2, 1, 0
+            began.release()
+            wait(go_on)
+
+    runs = [Counted(3, unit) for _ in range(SPARES)]
+    for run in runs:
+        run.priority = "same-day"
+        pool.submit(run)
+    assert began.acquire(timeout=ENDED_S)
+    beside = _of("same-day", 1)
+    pool.submit(beside)
+    assert beside.done.result(ENDED_S) == 1
+    assert not began.acquire(blocking=False)
+    go_on.set()
+    assert [run.done.result(ENDED_S) for run in runs] == [3] * SPARES
 
 
 def test_streams_at_work_for_the_highest_class_are_not_helped(single: StreamPool) -> None:

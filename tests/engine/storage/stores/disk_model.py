@@ -31,6 +31,7 @@ class DiskModel:
         self._count = 0
         self._now: dict[str, dict[str, int]] = {}  # folder → its names; a folder's own number is -1
         self._kept: dict[str, dict[str, int]] = {}  # the same, as the last fsync of the folder left it
+        monkeypatch.setattr(syscalls, "fsync_together", lambda fds: None)  # one by one, each a call of its own
         for name in syscalls.CHANGES:
             monkeypatch.setattr(syscalls, name, self._listening(name, getattr(syscalls, name)))
 

@@ -109,15 +109,12 @@ class Step:
     """A commit that only writes down its steps."""
 
     needs_folders = True
+    fd: int | None = None
 
     def __init__(self, steps: list[str], name: str, *, error: str = "") -> None:
         self._steps = steps
         self._name = name
         self._error = error
-
-    def sync(self) -> None:
-        """See `Commit.sync`."""
-        self._steps.append(f"sync {self._name}")
 
     def reveal(self) -> tuple[str, ...]:
         """See `Commit.reveal`."""
@@ -141,10 +138,11 @@ class HoldingStep(Step):
         self.future = work.submit(self)
         assert self._is_held.wait(WAIT_S)
 
-    def sync(self) -> None:
-        """See `Commit.sync`."""
+    def reveal(self) -> tuple[str, ...]:
+        """See `Commit.reveal`."""
         self._is_held.set()
         assert self._go.wait(WAIT_S)
+        return super().reveal()
 
     def let_go(self) -> None:
         """Go on."""
@@ -153,14 +151,18 @@ class HoldingStep(Step):
 
 def test_all_bytes_come_before_all_names_before_all_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
+    monkeypatch.setattr(syscalls, "fsync_together", lambda fds: None)
+    monkeypatch.setattr(syscalls, "fsync_file", lambda fd: steps.append(f"sync {fd}"))
     monkeypatch.setattr(syscalls, "fsync_folder", steps.append)
     work = Committer("/s", gate=Gate())
     hold = HoldingStep(work)
-    for name in ("a", "b"):
-        work.submit(Step(steps, name))
+    for number, name in enumerate(("a", "b")):
+        step = Step(steps, name)
+        step.fd = number
+        work.submit(step)
     hold.let_go()
     work.close()
-    assert steps == ["folder", "sync a", "sync b", "reveal a", "reveal b", "folder", "done a", "done b"]
+    assert steps == ["folder", "sync 0", "sync 1", "reveal a", "reveal b", "folder", "done a", "done b"]
 
 
 def test_a_bug_in_one_commit_reaches_its_caller_and_spares_the_others() -> None:
