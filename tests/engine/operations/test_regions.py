@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from engine import local
 from engine.base.errors import NotFound, UsageError
 from engine.contract import copies
 from engine.contract import operations as ops
 from engine.contract.retention import Prune, PruneReport
 from engine.contract.status import AlertRow, RegionRow
+from engine.operations import standing
 from engine.operations.regions import is_elsewhere
 from engine.repository.crypto import DATA_PACK
 from engine.storage.locations import Copy, Locations
@@ -26,6 +28,13 @@ from tests.trees import describe
 NAMES = ("london", "paris", "sydney")
 PLACES = {"london": "51.5,-0.1", "paris": "48.9,2.35", "sydney": "-33.9,151.2"}
 SOON_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an engine does each second it does here each twentieth."""
+    for module, name in ((local, "SAMPLE_S"), (local, "PUBLISH_S"), (standing, "HEAL_S")):
+        monkeypatch.setattr(module, name, 0.05)
 
 
 def home_in_regions(folder: Path, names: tuple[str, ...] = NAMES, *, more: str = "") -> Path:

@@ -22,6 +22,7 @@ from engine.contract.status import TierRow
 from engine.jobs.job import Job
 from engine.jobs.journal import Journal
 from engine.local import LocalEngine
+from engine.operations import coverage
 from engine.operations.configuration import parse_settings
 from engine.operations.hooks import environment_of, run_hook
 from engine.operations.keeping import Kept
@@ -87,7 +88,8 @@ def test_sources_outlive_the_engine(fresh: Asking) -> None:
     assert fresh.ask(ops.StartBackup(wedding=NAME, wait=True), ops.JobResult).job.state == "done"
 
 
-def test_a_coming_wedding_that_nothing_protects_is_an_alert(fresh: Asking) -> None:
+def test_a_coming_wedding_that_nothing_protects_is_an_alert(fresh: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coverage, "FRESH_S", 0.0)  # instead of looking each five seconds
     assert eventually(lambda: any(alert.subject == NAME for alert in fresh.engine.status().alerts))
     alert = next(alert for alert in fresh.engine.status().alerts if alert.subject == NAME)
     assert "no source, no watch and no snapshot" in alert.message

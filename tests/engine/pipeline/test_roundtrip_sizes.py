@@ -18,12 +18,6 @@ from tests.vaults import WEDDING, Bench
 NOISE = random.Random(20260620).randbytes(9 * MIB)
 
 
-@pytest.fixture
-def tmp_path(disk_path: Path) -> Path:
-    """On a disk, whose direct I/O has edges of its own."""
-    return disk_path
-
-
 def _noise(size_bytes: int) -> bytes:
     """Bytes that do not compress; those past 9 MiB repeat, off the chunker's beat."""
     return (NOISE * (size_bytes // len(NOISE) + 1))[:size_bytes]
@@ -42,9 +36,9 @@ def _reads_nothing_again(bench: Bench, source: Path) -> None:
         64 * MIB - 1, 64 * MIB, 64 * MIB + 1,
     ],
 )  # fmt: skip
-def test_a_file_of_an_edge_size_comes_back(bench: Bench, tmp_path: Path, size_bytes: int) -> None:
+def test_a_file_of_an_edge_size_comes_back(bench: Bench, disk_path: Path, size_bytes: int) -> None:
     """And is of one chunk, one unit, one segment or one more, as the format says."""
-    source = tmp_path / "source"
+    source = disk_path / "source"
     source.mkdir()
     (source / "file.bin").write_bytes(_noise(size_bytes))
     snapshot = bench.backup(source)
@@ -52,23 +46,23 @@ def test_a_file_of_an_edge_size_comes_back(bench: Bench, tmp_path: Path, size_by
     assert (entry.size, entry.extents) == (size_bytes, ())
     chunks = len(entry.chunks) // 32
     assert chunks == (size_bytes > 0) if size_bytes < 256 * KIB else chunks >= size_bytes / (4 * MIB)
-    bench.retrieve(tmp_path / "back", strip=source)
-    assert describe(tmp_path / "back") == describe(source)
+    bench.retrieve(disk_path / "back", strip=source)
+    assert describe(disk_path / "back") == describe(source)
     assert bench.verify().problems == []
     _reads_nothing_again(bench, source)
 
 
-def test_a_large_file_with_repeats_is_stored_once(bench: Bench, tmp_path: Path) -> None:
+def test_a_large_file_with_repeats_is_stored_once(bench: Bench, disk_path: Path) -> None:
     """130 MiB in three segments, of which a block of 9 MiB is all that is new in each."""
-    source = tmp_path / "source"
+    source = disk_path / "source"
     source.mkdir()
     (source / "film.mov").write_bytes(_noise(130 * MIB))
     (source / "copy of film.mov").write_bytes(_noise(130 * MIB))
     snapshot = bench.backup(source)
     assert snapshot.body.counts.bytes_stored < 60 * MIB
     assert len(bench.entries(snapshot)[-1].hash) == 32
-    bench.retrieve(tmp_path / "back", strip=source)
-    assert describe(tmp_path / "back") == describe(source)
+    bench.retrieve(disk_path / "back", strip=source)
+    assert describe(disk_path / "back") == describe(source)
     assert bench.verify().problems == []
 
 
