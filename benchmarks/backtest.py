@@ -76,9 +76,10 @@ def _row(name: str, booked: str, found: BacktestReport, score: ForecastScore) ->
     ceiling = next(each.ceiling for each in found.ceilings if each.grain == score.grain)
     bands = "–" if score.band_95 is None else f"{score.band_95:.1f}, {score.band_80:.1f}"
     gains = (f"{each.ours_more:+.1f} [{each.ours_more_low:.1f}, {each.ours_more_high:.1f}]" for each in (naive, mean))
+    of_it = "–" if score.share_of_ceiling is None else f"{score.share_of_ceiling:.1f}"
     return (
         f"| {name} | {booked} | {score.grain} | **{score.accuracy:.1f}** | {naive.accuracy:.1f} | {score.skill:.0f} "
-        f"| {ceiling:.1f} | {score.share_of_ceiling:.1f} | {score.peaks_within_20:.0f}, {score.peak_recall:.0f}, "
+        f"| {ceiling:.1f} | {of_it} | {score.peaks_within_20:.0f}, {score.peak_recall:.0f}, "
         f"{score.peak_precision:.0f} | {bands} | {' | '.join(gains)} |"
     )
 

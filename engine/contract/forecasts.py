@@ -35,7 +35,7 @@ class ForecastScore(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     way: str
     accuracy: float
     skill: float
-    share_of_ceiling: float
+    share_of_ceiling: float | None  # None where the ceiling is so low that it says nothing
     peaks_within_20: float
     peak_recall: float
     peak_precision: float
@@ -74,7 +74,7 @@ class BacktestReport(Result, frozen=True, kw_only=True):
     origins: int
     first: str
     last: str
-    booked_share: float  # percent of the forecast demand that stood on bookings
+    booked_share: float  # of the forecast demand, 0 … 1: what stood on bookings
     refit_ms: float = 0.0  # one fit and forecast, the median of a few
 
 
@@ -104,11 +104,12 @@ class ForecastReport(Result, frozen=True, kw_only=True):
     grain: Grain
     basis: str  # calendar, no-calendar, or history too short
     model: str
-    booked_share: float  # percent of the next two days' jobs that stands on bookings
+    booked_share: float  # of the next two days' jobs, 0 … 1: what stands on bookings
     bookings: int  # of weddings to come
     weddings_over: int  # that the profile of a wedding was learned from
     history_days: int
     note: str = ""
+    sources: tuple[str, ...] = ()  # files of history and bookings that were taken in, and the feed
     scores: tuple[ForecastScore, ...] = ()
     ceilings: tuple[CeilingRow, ...] = ()
 

@@ -38,6 +38,7 @@ def alerts_of(engine: Engine) -> tuple[AlertRow, ...]:
         *engine.regional.alerts(engine.settings),
         *recoverytimes.alerts(engine),
         *engine.scaling.alerts(),
+        *_of_the_calendar(engine),
         *of_jobs,
     )
 
@@ -60,6 +61,16 @@ def _of_the_engine(engine: Engine) -> Iterator[AlertRow]:
             yield AlertRow(
                 id=f"repository-{number}", level="warning", since_ns=since_ns, subject="repository", message=words
             )
+
+
+def _of_the_calendar(engine: Engine) -> Iterator[AlertRow]:
+    """That a feed which is set cannot be relied on: what is to come is forecast without it."""
+    forecasting = engine.forecasting
+    if engine.settings.calendar.feed and forecasting.note and forecasting.note_since_ns:
+        yield AlertRow(
+            id="calendar", level="warning", since_ns=forecasting.note_since_ns, subject="calendar",
+            message=forecasting.note,
+        )  # fmt: skip
 
 
 def job_alerts(jobs: Iterable[Job], *, now_ns: int) -> Iterator[AlertRow]:

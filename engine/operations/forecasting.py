@@ -84,11 +84,12 @@ async def forecast(engine: Engine, operation: forecasts.Forecast) -> ops.Result:
         grain=operation.grain,
         basis=outlook.basis,
         model=known.model,
-        booked_share=round(100.0 * outlook.booked_share, 1),
+        booked_share=round(outlook.booked_share, 3),
         bookings=known.bookings,
         weddings_over=known.weddings_over,
         history_days=known.history_days,
         note=outlook.note,
+        sources=known.sources,
         scores=study.scores if study else (),
         ceilings=study.ceilings if study else (),
     )
@@ -119,7 +120,7 @@ def _take_history(engine: Engine, operation: forecasts.ImportDemand) -> forecast
     first = int(dt.datetime.combine(series[0].history.begin, dt.time(), tzinfo=dt.UTC).timestamp()) // 3600
     pairs = zip(*(each.history.values.ravel().tolist() for each in series), strict=True)
     hours = {first + step: Amount(jobs, size) for step, (jobs, size) in enumerate(pairs)}
-    engine.forecasting.take_history(hours)
+    engine.forecasting.take_history(hours, path.name)
     return forecasts.DemandTaken(
         hours=len(hours),
         jobs=round(sum(each.jobs for each in hours.values())),

@@ -39,7 +39,7 @@ STUDY_ORIGINS = 52
 STUDY_AHEAD = 2  # days
 COUNTED_KINDS = frozenset({"backup", "store", "retrieve"})
 _STUDY = "study"
-_IMPORT, _FEED = "import:", "feed:"
+_IMPORT, _FEED, _HISTORY = "import:", "feed:", "history:"
 _LOG = logging.getLogger(__name__)
 
 
@@ -58,6 +58,9 @@ class Forecasting:
         self.ahead: Ahead | None = None  # the newest; replaced whole
         self.study: BacktestReport | None = None
         self.model = ""
+        self.note = ""  # why there is no calendar to rely on
+        self.note_since_ns = 0
+        self.sources: tuple[str, ...] = ()  # names of the files that were taken in
         self.bookings = 0  # to come
         self.weddings_over = 0
         self.history_days = 0
@@ -92,6 +95,10 @@ class Forecasting:
             self.bookings = sum(each.date >= today and each.cancelled_on is None for each in bookings)
             if not note and not self.bookings:
                 note = "no wedding to come is known: set calendar.feed, or take one in with calendar import"
+            self.note_since_ns = (self.note_since_ns or self._clock.now_ns()) if note else 0
+            self.note = note
+            taken = [*demand.facts(_HISTORY), *demand.facts(_IMPORT)]
+            self.sources = tuple(sorted(name.partition(":")[2] for name in taken))
             from engine.scaling.ahead import (
                 Known,
                 look_ahead,
@@ -130,10 +137,11 @@ class Forecasting:
             warnings=tuple(problems),
         )
 
-    def take_history(self, hours: dict[int, Amount]) -> None:
-        """Demand from elsewhere, by hour since 1970. Blocks."""
+    def take_history(self, hours: dict[int, Amount], name: str) -> None:
+        """Demand from elsewhere, by hour since 1970, out of the file `name`. Blocks."""
         with self._use:
             self._opened().replace_hours(hours, "standard")
+            self._opened().remember(f"{_HISTORY}{name}", str(self._clock.now_ns()))
 
     def close(self) -> None:
         """Write down what is left, then let go. Blocks."""

@@ -28,6 +28,7 @@ from engine.scaling.regression import TINY, Floats, Prediction, banded
 
 ORIGINS_MIN = 4
 BOOTSTRAPS = 2000
+CEILING_MIN = 25.0  # percent: that of one unit a step
 _PEAK = 0.9  # quantile of the actual values above which a step is a peak
 _SEASONS = ("Dec–Feb", "Mar–May", "Jun–Aug", "Sep–Nov")
 
@@ -100,7 +101,7 @@ def study(history: History, *, ahead: int, origins: int) -> BacktestReport:
         origins=len(starts),
         first=history.begin_of(starts[0]).isoformat(),
         last=history.begin_of(starts[-1]).isoformat(),
-        booked_share=round(100.0 * replays[ours].booked_share, 1),
+        booked_share=round(replays[ours].booked_share, 3),
     )
 
 
@@ -172,7 +173,7 @@ def scores_of(row: Grain, actual: Floats, names: Sequence[str], replays: Sequenc
                     way=name,
                     accuracy=round(reached, 2),
                     skill=round(100.0 * (1.0 - (100.0 - reached) / max(missed, TINY)), 1),
-                    share_of_ceiling=round(100.0 * reached / max(best, TINY), 1),
+                    share_of_ceiling=round(100.0 * reached / best, 1) if best >= CEILING_MIN else None,
                     peaks_within_20=within,
                     peak_recall=recall,
                     peak_precision=precision,
@@ -192,7 +193,7 @@ def ceilings_of(row: Grain, mean: Floats) -> list[CeilingRow]:
     if mean.shape[2] > 1:
         grains = [("hour", mean), ("day", mean.sum(axis=2, keepdims=True))]
     return [
-        CeilingRow(grain=grain, mean=round(float(each.mean()), 2), ceiling=round(poisson_ceiling(each), 1))
+        CeilingRow(grain=grain, mean=round(float(each.mean()), 2), ceiling=round(max(0.0, poisson_ceiling(each)), 1))
         for grain, each in grains
     ]
 

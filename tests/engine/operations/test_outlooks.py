@@ -34,7 +34,7 @@ class Place:
         self.settings = Settings(calendar=CalendarSettings(feed=str(self.feed)))
         self.forecasting = Forecasting(folder / "demand.db", CLOCK, lambda: self.settings)
         now = CLOCK.now_ns() // HOUR_NS
-        self.forecasting.take_history({now - hour: Amount(5.0, 1e9) for hour in range(24 * DAYS)})
+        self.forecasting.take_history({now - hour: Amount(5.0, 1e9) for hour in range(24 * DAYS)}, "SAMPLE.csv")
         self.write("lee,30")
 
     def write(self, *rows: str, days_ago: int = 0) -> None:
@@ -61,6 +61,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_a_calendar_that_is_fresh_is_relied_on(place: Place) -> None:
     assert place.refreshed() == ("calendar", "")
+    assert place.forecasting.sources == ("SAMPLE.csv",)
     assert place.forecasting.bookings == 1
     place.write("lee,10", "kim,3", days_ago=1)
     assert place.refreshed()[0] == "calendar"
