@@ -50,7 +50,7 @@ class ScalingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     margin: Annotated[str, msgspec.Meta(description="workers are ready so long before they are needed, as 5m")] = "5m"
     quantile: Annotated[
         float, msgspec.Meta(ge=0.5, le=0.99, description="of the forecast that is provided for: higher is dearer")
-    ] = 0.9
+    ] = 0.8
     spot_share: Annotated[Share, msgspec.Meta(description="of the worker-hours, on machines that may be taken")] = 0.7
     hemisphere: Annotated[Hemisphere, msgspec.Meta(description="south: the seasons are half a year later")] = "north"
     timezone: Annotated[str, msgspec.Meta(description="time zone of the days, as Europe/London")] = "UTC"

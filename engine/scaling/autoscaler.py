@@ -128,10 +128,10 @@ def _forecast_need(facts: ScalerFacts, policy: Policy, queue: int) -> Need:
         return Need(queue, 0)
     lead_ns = round((facts.startup_p95_s + policy.margin_s) * 1e9)
     until_ns = facts.now_ns + max(lead_ns, round(policy.lookahead_s * 1e9))
-    now_needed, launch = 0, None
+    now_needed, launch, level = 0, None, policy.level(facts.startup_p95_s)
     begin_ns = outlook.begin_ns + (facts.now_ns - outlook.begin_ns) // outlook.step_ns * outlook.step_ns
     while begin_ns <= until_ns and launch is None:
-        workers = forecast_at(facts, outlook, begin_ns, policy.quantile)
+        workers = forecast_at(facts, outlook, begin_ns, level)
         if begin_ns <= facts.now_ns + lead_ns:
             now_needed = max(now_needed, workers)
         elif workers > max(now_needed, queue):

@@ -14,6 +14,7 @@ from engine.contract.weddings import JobClass
 from engine.scaling.outlook import Outlook
 from engine.scaling.seasons import OFF_SEASON, Season
 
+WAIT_S = 900.0  # a job may wait so long for a worker that starts: then a fast start makes up for a low forecast
 SURGE_MAX = 10  # times the base, whatever is forecast
 
 
@@ -102,8 +103,16 @@ class Policy:
     budget_month: float = math.inf
     lookahead_s: float = 7200.0
     margin_s: float = 300.0
-    quantile: float = 0.9
+    quantile: float = 0.8
     spot_share: float = 0.7
+
+    def level(self, startup_s: float) -> float:
+        """The quantile of the forecast that is provided for.
+
+        Where a worker is ready sooner than a job may wait, what exceeds the middle can still be met when it has come;
+        a higher quantile costs more there and no job begins any earlier (docs/scaling.md).
+        """
+        return self.quantile if startup_s > WAIT_S else min(0.5, self.quantile)
 
     def least(self, season: Season) -> int:
         """The floor in a season."""

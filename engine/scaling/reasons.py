@@ -58,7 +58,7 @@ def _forecast_words(decision: Decision, facts: ScalerFacts, policy: Policy) -> s
     if outlook is None or facts.is_blind:
         return f"no forecast: base {policy.base} × {facts.season.factor:g}"
     basis = "with the calendar" if outlook.basis == "calendar" else "without a calendar"
-    words = f"forecast p{policy.quantile * 100:.0f} {basis} needs {need.forecast}"
+    words = f"forecast p{policy.level(facts.startup_p95_s) * 100:.0f} {basis} needs {need.forecast}"
     if need.launch is not None:
         at, asked = format_time(need.launch.ready_ns)[11:16], format_time(need.launch.launch_ns)[11:16]
         words += f", {need.launch.workers} from {at}Z on (launched at {asked}Z)"

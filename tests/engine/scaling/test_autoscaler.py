@@ -34,12 +34,12 @@ POLICY = Policy(base=4, floor=1, off_season_floor=1, ceiling=40)
 
 def outlook(*workers: float, begin_ns: int = NOON_NS, low: float = 0.0, basis: str = "calendar") -> Outlook:
     """Hour by hour, for so many workers of 100 MB/s that have nothing else to do."""
-    sizes = tuple((low * 360e9, each * 360e9 * 0.95) for each in workers)
+    sizes = tuple((low * 360e9, each * 360e9 * 0.95, each * 360e9 * 0.95) for each in workers)
     return Outlook(
         begin_ns=begin_ns,
         step_ns=HOUR_NS,
-        levels=(0.1, 0.9),
-        jobs=tuple((0.0, 0.0) for _ in workers),
+        levels=(0.1, 0.5, 0.9),
+        jobs=tuple((0.0, 0.0, 0.0) for _ in workers),
         size_bytes=sizes,
         booked_share=0.6,
         basis="calendar" if basis == "calendar" else "history too short",
@@ -126,6 +126,14 @@ def test_a_forecast_is_met_in_one_step_and_the_queue_at_most_doubles() -> None:
     assert decided(facts(4, outlook=outlook(38)), 4).total == 38
     assert decided(facts(4, waiting=queue(38), outlook=outlook(0)), 4).total == 14
     assert decided(facts(14, waiting=queue(38), outlook=outlook(0)), 14).total == 28
+
+
+def test_the_higher_quantile_is_for_workers_that_start_more_slowly_than_a_job_may_wait() -> None:
+    wide = dataclasses.replace(outlook(30), size_bytes=((0.0, 9 * 342e9, 30 * 342e9),))
+    assert decided(facts(4, outlook=wide, startup_p95_s=900.0), 4).total == 9
+    slow = decided(facts(4, outlook=wide, startup_p95_s=901.0), 4, dataclasses.replace(POLICY, quantile=0.9))
+    assert slow.total == 30
+    assert "forecast p90" in slow.reason
 
 
 def test_a_forecast_above_the_ceiling_is_told_as_soon_as_it_is_seen() -> None:
