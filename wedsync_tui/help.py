@@ -28,7 +28,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("What is to come", ("forecast", "calendar import", "demand import", "backtest", "simulate")),
     ("Schedules", ("schedules", "schedule add", "schedule remove")),
     ("Cost and capacity", ("readiness", "cost", "prices", "capacity")),
-    ("The engine", ("scale", "scaling", "config get", "config set", "shutdown")),
+    ("The engine", ("scale", "scaling", "optimize", "config get", "config set", "shutdown")),
 )
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -81,6 +81,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "copies": ("copies smith-jones",),
     "cost": ("cost", "cost --month 2026-06 --by wedding"),
     "prices": ("prices",),
+    "optimize": ("optimize --dry-run", "optimize --from /photos --within 30m", "optimize --auto"),
     "readiness": ("readiness", "readiness 2026-06-20"),
     "capacity": ("capacity 100TB/h", "capacity --size 40TB --within 8h"),
     "verify": ("verify smith-jones --all",),

@@ -24,6 +24,7 @@ from engine.contract import (
     retention,
     simulations,
     steering,
+    tuning,
 )
 from engine.contract import operations as ops
 
@@ -137,6 +138,9 @@ CATALOG: tuple[OperationSpec, ...] = (
     OperationSpec("backtest", "backtest", _V, forecasts.Backtest, (forecasts.BacktestReport,), needs_repository=False),
     OperationSpec("scaling", "scaling", _V, decisions.ReadScaling, (decisions.ScalingReport,), needs_repository=False),
     OperationSpec("readiness", "readiness", _V, readying.CheckReadiness, (readying.ReadinessReport,)),
+    OperationSpec(
+        "optimize", "optimize", _A, tuning.Optimize, (tuning.OptimizeReport,), needs_repository=False, changes=True
+    ),
     OperationSpec("prices", "prices", _V, costs.ListPrices, (costs.PriceList,), needs_repository=False),
     OperationSpec("cost", "cost", _V, costs.ReadCost, (costs.CostReport,), needs_repository=False),
     OperationSpec("capacity", "capacity", _V, costs.PlanCapacity, (costs.CapacityPlan,), needs_repository=False),

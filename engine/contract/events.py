@@ -8,7 +8,7 @@ import msgspec
 
 EventKind = Literal[
     "engine-started", "engine-stopping", "job-queued", "job-started", "job-checkpoint", "job-paused", "job-ended",
-    "streams-changed", "wedding-changed", "settings-changed", "key-changed",
+    "streams-changed", "wedding-changed", "settings-changed", "settings-tried", "key-changed",
 ]  # fmt: skip
 EventLevel = Literal["info", "warning", "error"]
 

@@ -6,7 +6,7 @@ retry, cache and loop of the engine has its limit here or beside its owner.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -54,6 +54,14 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     streams: Annotated[Streams | None, msgspec.Meta(description="worker threads; unset: cores + 1")] = None
     # A Python installation went at 551 MB/s to a quarter (3.83) at level 1, at 384 MB/s to 4.22 at level 3.
     compression_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="zstd level for what compresses")] = 1
+    # The next three are for `optimize`, which measures what suits a machine.
+    unit: Annotated[
+        Literal["4MiB", "8MiB", "16MiB"], msgspec.Meta(description="what a stream takes at a time of a source")
+    ] = "16MiB"
+    pack: Annotated[Literal["16MiB", "32MiB", "64MiB"], msgspec.Meta(description="how large packs become")] = "32MiB"
+    read_ahead: Annotated[
+        Literal["32MiB", "64MiB", "128MiB"], msgspec.Meta(description="what a retrieval plans at a time")
+    ] = "64MiB"
     compare_after_seal: Annotated[
         bool, msgspec.Meta(description="decrypt and compare each blob before its pack leaves")
     ] = True

@@ -105,6 +105,15 @@ class UsageDocument(msgspec.Struct, frozen=True, array_like=True):
     class_cost: dict[JobClass, float] = {}  # work of the streams, bytes and 32 KiB a file
 
 
+class TuningDocument(msgspec.Struct, frozen=True, array_like=True):
+    """The last change that a trial made of a setting."""
+
+    before: str
+    after: str
+    gain: float  # times as fast, when it was made
+    changed_ns: int
+
+
 class LockDocument(msgspec.Struct, frozen=True, array_like=True):
     """When the locks of all objects of a region's store were last renewed."""
 
@@ -126,6 +135,7 @@ class Kept(msgspec.Struct):
     locks: Documents[LockDocument]
     drills: Documents[DrillDocument]  # by size and tier
     usages: Documents[UsageDocument]  # by month
+    tunings: Documents[TuningDocument]  # by setting
     watcher: Watcher | None = None  # of the engine, once it watches
 
     @classmethod
@@ -144,6 +154,7 @@ class Kept(msgspec.Struct):
             locks=Documents(journal, "locks", LockDocument),
             drills=Documents(journal, "drill", DrillDocument),
             usages=Documents(journal, "usage", UsageDocument),
+            tunings=Documents(journal, "tuning", TuningDocument),
         )
 
     def sources_of(self, wedding_id: str) -> tuple[bytes, ...]:

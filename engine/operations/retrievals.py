@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from engine.base.clock import SystemClock
 from engine.base.entropy import Entropy
 from engine.base.errors import Conflict, IntegrityError, LimitReached, NotFound, NotPermitted, Unavailable, UsageError
-from engine.base.units import format_count, format_span
+from engine.base.units import format_count, format_span, parse_bytes
 from engine.contract import operations as ops
 from engine.contract.paths import is_url
 from engine.contract.weddings import Wedding
@@ -151,6 +151,7 @@ def retrieval_job(
             with opened_target(destination, engine.entropy) as target:
                 readable = recalled(engine, job, wedding, pack_sizes_of=lambda: pack_sizes(vault, snapshot, selection))
                 run = RestoreRun(vault, snapshot, selection, target, readable)
+                run.read_ahead_bytes = parse_bytes(engine.settings.engine.read_ahead)
                 with engine.tiering.waking(run):
                     yield _prepared(engine, job, run, target)
 

@@ -15,7 +15,8 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
-from engine.contract.settings import SEGMENT_BYTES, UNIT_BYTES, UNIT_FILES_MAX, WARNINGS_TOLD, EngineSettings
+from engine.base.units import parse_bytes
+from engine.contract.settings import SEGMENT_BYTES, UNIT_FILES_MAX, WARNINGS_TOLD, EngineSettings
 from engine.pipeline import units, wholefile
 from engine.pipeline.census import Census, known_before
 from engine.pipeline.commit import JobCommits, Tally
@@ -67,7 +68,8 @@ class BackupRun(Run[BackupOutcome]):
         self._clock = clock
         self._settings = settings
         self._lock = threading.Lock()
-        self._transaction = Transaction(vault, entropy)
+        self._unit_bytes = parse_bytes(settings.unit)
+        self._transaction = Transaction(vault, entropy, pack_target_bytes=parse_bytes(settings.pack))
         self._recorder = Recorder(self._transaction)
         self._reader = Reader(vault, self._transaction, clock, entropy, compare=settings.compare_after_seal)
         self._started_ns = clock.now_ns()
@@ -108,7 +110,7 @@ class BackupRun(Run[BackupOutcome]):
         work.open_segments(StreamSource(fd, lambda: bool(self._stop)), units.stream_entry(path, self._started_ns), [])
         with self._lock:
             self.progress.files_total = 1
-        self._tasks.append(SegmentTask(work, 0, 0))
+        self._tasks.append(SegmentTask(work, 0, 0, self._unit_bytes))
         return ""  # it is compared with nothing
 
     # --- units ------------------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ class BackupRun(Run[BackupOutcome]):
         with self._lock:
             task = self._tasks.popleft() if self._tasks else None
         if isinstance(task, SegmentTask):
-            self.cost = UNIT_BYTES
+            self.cost = self._unit_bytes
             return self._timed(partial(self._segment_unit, task))
         if task is not None:
             return self._timed(lambda _: self._begin_segments(task))
@@ -168,13 +170,13 @@ class BackupRun(Run[BackupOutcome]):
                 self._take_over(scanned)
             else:
                 size_bytes = scanned.item.stat.st_size
-                if files and gathered_bytes + size_bytes > UNIT_BYTES:
+                if files and gathered_bytes + size_bytes > self._unit_bytes:
                     self._held = scanned
                     break
                 work = self._file_work(scanned)
                 if work is None:
                     continue
-                if size_bytes > UNIT_BYTES:
+                if size_bytes > self._unit_bytes:
                     with self._lock:
                         self._tasks.append(work)
                     break
@@ -279,7 +281,7 @@ class BackupRun(Run[BackupOutcome]):
             self._count(bytes_reused=resumed_bytes)
             self.progress.bytes_read += work.dealt(resumed_bytes)
             for number in range(len(resumed), len(work.segments)):
-                self._tasks.append(SegmentTask(work, number, number * SEGMENT_BYTES))
+                self._tasks.append(SegmentTask(work, number, number * SEGMENT_BYTES, self._unit_bytes))
         if len(resumed) == len(work.segments):
             self._finish_segments(work)
 
@@ -306,7 +308,7 @@ class BackupRun(Run[BackupOutcome]):
             if isinstance(work.source, StreamSource):
                 if not short:
                     work.segments.append(None)
-                    self._tasks.append(SegmentTask(work, task.number + 1, task.start))
+                    self._tasks.append(SegmentTask(work, task.number + 1, task.start, self._unit_bytes))
                     return
             elif short and task.first + contents.length < work.source.data_bytes:
                 work.is_short = True

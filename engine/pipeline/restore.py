@@ -86,6 +86,7 @@ class RestoreRun(Run[RestoreOutcome]):
         super().__init__()
         self._vault = vault
         self._target = target
+        self.read_ahead_bytes = _BATCH_BYTES  # planned at a time, and read in the order of the packs
         self._lock = threading.Lock()
 
         def walk(is_first: bool) -> Iterator[Entry]:
@@ -115,7 +116,7 @@ class RestoreRun(Run[RestoreOutcome]):
         if not more and self._passes is not None and self._passes.may_go_on:
             self._entries, more = self._passes.another(), True
         if not self._ranges and more:
-            self._ranges.extend(by_pack(self._plan_batch(_BATCH_BYTES, _BATCH_FILES)))
+            self._ranges.extend(by_pack(self._plan_batch(self.read_ahead_bytes, _BATCH_FILES)))
             if not self._ranges:
                 return _nothing
         if not self._ranges:

@@ -92,6 +92,7 @@ class SegmentTask(msgspec.Struct):
     work: FileWork
     number: int
     start: int  # of what is not cut yet, in the data stream
+    unit_bytes: int = UNIT_BYTES
     ids: bytearray = msgspec.field(default_factory=bytearray)
     hasher: blake3 = msgspec.field(default_factory=blake3)
 
@@ -102,7 +103,7 @@ class SegmentTask(msgspec.Struct):
 
     def wanted(self, data_bytes: int) -> int:
         """Bytes of the next unit."""
-        return max(0, min(UNIT_BYTES, self.first + SEGMENT_BYTES - self.start, data_bytes - self.start))
+        return max(0, min(self.unit_bytes, self.first + SEGMENT_BYTES - self.start, data_bytes - self.start))
 
 
 class StreamSource:

@@ -109,7 +109,17 @@ def pack_cipher(keys: WeddingKeys, entry: PackEntry) -> crypto.PackCipher:
 class PackWriter:
     """One open pack. Used by one stream at a time; `Transaction` hands it round."""
 
-    def __init__(self, stage: StagedObject, *, pack_type: int, keys: WeddingKeys, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        stage: StagedObject,
+        *,
+        pack_type: int,
+        keys: WeddingKeys,
+        entropy: Entropy,
+        target_bytes: int = PACK_TARGET_BYTES,
+    ) -> None:
+        check(target_bytes <= PACK_BYTES_MAX // 2, "a pack and a unit more are no larger than a pack may be")
+        self._target_bytes = target_bytes
         self._stage = stage
         self._keys = keys
         self._entropy = entropy
@@ -132,7 +142,7 @@ class PackWriter:
     @property
     def is_full(self) -> bool:
         """Whether it has reached its target, or so many chunks that its footer would grow large."""
-        return self._base >= PACK_TARGET_BYTES or self.records_count >= PACK_RECORDS_MAX
+        return self._base >= self._target_bytes or self.records_count >= PACK_RECORDS_MAX
 
     @property
     def records_count(self) -> int:

@@ -14,7 +14,7 @@ from engine.base.entropy import Entropy
 from engine.base.invariants import check
 from engine.base.units import MIB
 from engine.repository import codec, crypto, fragment, layout, snapshot
-from engine.repository.pack import RECORD, PackEntry, PackWriter
+from engine.repository.pack import PACK_TARGET_BYTES, RECORD, PackEntry, PackWriter
 from engine.repository.reach import require_whole
 from engine.repository.snapshot import INLINE_RECORDS_MAX, Snapshot
 from engine.repository.vault import WeddingVault
@@ -25,8 +25,9 @@ METADATA_GATHERED_BYTES = 4 * MIB
 class Transaction:
     """What one job adds to a wedding."""
 
-    def __init__(self, vault: WeddingVault, entropy: Entropy) -> None:
+    def __init__(self, vault: WeddingVault, entropy: Entropy, *, pack_target_bytes: int = PACK_TARGET_BYTES) -> None:
         self._vault = vault
+        self._pack_target_bytes = pack_target_bytes
         self._entropy = entropy
         self._lock = threading.Lock()
         self._open: dict[int, list[PackWriter]] = {crypto.DATA_PACK: [], crypto.METADATA_PACK: []}
@@ -73,6 +74,7 @@ class Transaction:
                             pack_type=pack_type,
                             keys=self._vault.keys,
                             entropy=self._entropy,
+                            target_bytes=self._pack_target_bytes,
                         )
                     )
             self._out.update(writers)

@@ -28,6 +28,7 @@ from engine.contract import (
     retention,
     simulations,
     steering,
+    tuning,
 )
 from engine.contract import operations as ops
 from engine.contract.operations import Operation, Result
@@ -206,6 +207,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "readiness of a day that is over", lambda _: readying.CheckReadiness(day="2020-01-01"), UsageError, "over"
     ),
+    Scenario("optimize without a source", lambda _: tuning.Optimize(size="many"), UsageError, "not a size"),
     Scenario("prices", lambda _: costs.ListPrices(), costs.PriceList),
     Scenario("cost", lambda _: costs.ReadCost(by="wedding"), costs.CostReport),
     Scenario("cost of no month", lambda _: costs.ReadCost(month="June"), UsageError, "no month"),

@@ -1,0 +1,62 @@
+"""Settings are tried on a real scratch repository; what is said to be kept is set, and nothing is left behind."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from engine.base.clock import SystemClock
+from engine.base.entropy import SystemEntropy
+from engine.base.errors import UsageError
+from engine.contract import operations as ops
+from engine.contract.settings import EngineSettings
+from engine.contract.tuning import Optimize, OptimizeReport
+from engine.local import LocalEngine
+from engine.pipeline.trial import run_trial
+from tests.engine.homes import PASSPHRASE
+from tests.engine.operations.conftest import ANSWER_S
+
+
+def photographs(folder: Path, count: int = 20) -> Path:
+    """A megabyte each, of noise."""
+    folder.mkdir()
+    chance = random.Random(7)
+    for number in range(count):
+        (folder / f"{number}.raw").write_bytes(chance.randbytes(1_000_000))
+    return folder
+
+
+@pytest.mark.parametrize("settings", [{}, {"unit": "4MiB", "pack": "16MiB", "read_ahead": "32MiB"}])
+def test_a_trial_stores_and_restores_the_sample_whole_with_any_setting(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    sample = photographs(tmp_path / "sample")
+    tried = EngineSettings(streams=2, **settings)  # type: ignore[arg-type]
+    found = run_trial(sample, tmp_path, tried, clock=SystemClock(), entropy=SystemEntropy())
+    assert 20_000_000 <= found.stored_bytes < 20_300_000
+    assert min(found.backup_s, found.restore_s) > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["sample"]
+
+
+def test_what_is_kept_is_set_and_the_scratch_folder_is_gone(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "photos")
+    engine = LocalEngine.start(tmp_path / "home", PASSPHRASE)
+    try:
+        found = engine.call(Optimize(sources=(str(source),), within="1ms")).result(ANSWER_S)
+        assert isinstance(found, OptimizeReport)
+        assert (found.trials, found.changed) == ((), 0)
+        assert found.left_out >= 6
+        found = engine.call(Optimize(sources=(str(source),), within="1s", auto=True)).result(ANSWER_S)
+        assert isinstance(found, OptimizeReport)
+        assert found.trials
+        rows = engine.call(ops.ReadConfiguration(key="engine.streams")).result(ANSWER_S)
+        assert isinstance(rows, ops.Configuration)
+        kept = [row.after for row in found.trials if row.kept and row.setting == "engine.streams"]
+        assert rows.settings[0].value == (kept[-1] if kept else "unset")
+        assert not [path for path in (tmp_path / "home").iterdir() if path.name.startswith("optimize")]
+        with pytest.raises(UsageError, match="too little to measure with"):
+            engine.call(Optimize(sources=(str(tmp_path / "home" / "logs"),))).result(ANSWER_S)
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
