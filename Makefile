@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test bench-storage kill-test simulate backtest
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test scale-test bench-storage kill-test simulate backtest
 # The environment is .venv and nothing beside it, and each module is compiled once and not at every start.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -60,6 +60,10 @@ watch-test: $(READY)  ## measure watched folders and 10,000 weddings, exit 1 on 
 	@mkdir -p build/load
 	@$(BIN)/python -m benchmarks.watching build/load $(L)
 	@$(BIN)/python -m benchmarks.full_house build/load $(L)
+
+scale-test: $(READY)  ## measure how fast streams come and go, no job disturbed; exit 1 on a missed target; L="--short" is a sample
+	@mkdir -p build/scale
+	@$(BIN)/python -m benchmarks.scaling build/scale $(L)
 
 bench-storage: $(READY)  ## measure stores, cache, copy catalog, lines; exit 1 on a missed target; L="--short" is a sample
 	@mkdir -p build/storage

@@ -103,8 +103,8 @@ def queue_need(facts: ScalerFacts, waiting: Mapping[JobClass, Waiting]) -> float
         left_s = max(each.deadline_s - each.oldest_wait_s, facts.startup_p95_s + window_s)
         missing_s = work_s - free * left_s
         found = max(found, free + missing_s / (left_s - facts.startup_p95_s) if missing_s > 0 else work_s / left_s)
-    if not work_s and any(each.queued_jobs for each in waiting.values()):
-        found = free + 1  # no rate was measured yet
+    if not facts.bytes_per_s and not facts.jobs_per_s:  # none was measured yet: a worker for each job
+        found = sum(each.queued_jobs for each in waiting.values()) + max(0, facts.running_jobs - facts.busy)
     return found
 
 

@@ -102,9 +102,9 @@ def test_busy_workers_that_share_nothing_are_needed_beside_the_queue() -> None:
     assert decided(now).need.queue == 12
 
 
-def test_the_first_job_brings_a_worker_before_any_rate_is_known() -> None:
-    now = facts(0, bytes_per_s=0.0, waiting=queue(1), outlook=outlook(0, 0))
-    assert decided(now).total == 1
+def test_before_any_rate_is_known_each_job_brings_a_worker() -> None:
+    now = facts(1, bytes_per_s=0.0, waiting=queue(1, jobs=3), running_jobs=4, outlook=outlook(0, 0))
+    assert decided(now).total == 7
 
 
 # --- the forecast ---
