@@ -270,8 +270,9 @@ def sentence_of(result: msgspec.Struct) -> str:
         case ops.WeddingResult(wedding=wedding):
             is_what = "archived" if wedding.archived else f"registered for {wedding.date.isoformat()}"
             return f"{clean(wedding.name)} is {is_what}"
-        case ops.ScaleResult(before=before, streams=streams, mode=mode):
-            return f"streams: {before} → {streams}, {'set by hand' if mode == 'manual' else 'by default'}"
+        case ops.ScaleResult(before=before, streams=streams, mode=mode, of=of):
+            how = {"manual": "set by hand", "auto": "as the need is", "default": "by default"}[mode]
+            return f"{of}: {before} → {streams}, {how}"
         case ops.ConfigureResult(key=key, after=after, applied=applied):
             return f"{clean(key)} is {clean(after)}, applied {applied}"
         case ops.RepositoryInfo(url=url):

@@ -384,12 +384,13 @@ class ScaleInfrastructure(Operation, frozen=True, kw_only=True):
 
 
 class ScaleResult(Result, frozen=True, kw_only=True):
-    """Streams before and after."""
+    """Streams, or nodes, before and after."""
 
     before: int
-    streams: int
+    streams: int  # or nodes
     mode: Literal["default", "manual", "auto"]
     until: str | None = None  # ISO 8601
+    of: Literal["streams", "nodes"] = "streams"  # nodes: of a cluster that can bring them (`cluster.launch`)
 
 
 class ListKeys(Operation, frozen=True, kw_only=True):

@@ -37,7 +37,9 @@ class ScalingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """How many workers there are: streams of this machine, or nodes of a cluster."""
 
     mode: Annotated[ScalingMode, msgspec.Meta(description="manual: as scale says; auto: as the need is")] = "manual"
-    base: Annotated[Workers | None, msgspec.Meta(description="workers of an ordinary day; unset: cores + 1")] = None
+    base: Annotated[
+        Workers | None, msgspec.Meta(description="workers of an ordinary day; unset: cores + 1, or 1 node")
+    ] = None
     floor: Annotated[Workers, msgspec.Meta(description="never fewer workers than this")] = 1
     off_season_floor: Annotated[
         Workers | None, msgspec.Meta(description="never fewer outside the seasons; unset: as floor")

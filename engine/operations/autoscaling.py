@@ -7,11 +7,12 @@ on, and the needs are shown.
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from engine.base.units import parse_span
+from engine.base.units import format_count, parse_span
 from engine.contract.cluster import NODE_CLASSES, NodeClass, NodeRow
 from engine.contract.prices import prices_in_force
 from engine.contract.scaling import ScalingPoint, ScalingSettings
@@ -29,6 +30,7 @@ from engine.scaling.autoscaler import decide
 from engine.scaling.cost import Prices, worker_hour
 from engine.scaling.decisions import Decisions
 from engine.scaling.facts import Decision, Manual, Policy, ScalerFacts, Tolerant, Waiting, Workers
+from engine.scaling.pool import NodePool
 from engine.scaling.rates import RateMeter, StartupMeter
 from engine.scaling.seasons import season_at
 
@@ -50,6 +52,9 @@ class Autoscaling:
         self._mean_bytes = 0.0  # of a job, as the last ones were
         self._next_sizing_s = 0.0
         self._flags = (False, False, False)
+        self._asked: dict[NodeClass, int] = {}  # of the nodes
+        self._seen_s = engine.clock.monotonic_s()
+        self._worked_s = 0.0  # by nodes
         engine.scaling.kept = Decisions(engine.kept.journal)
         self._decide()
 
@@ -66,7 +71,9 @@ class Autoscaling:
         engine = self._engine
         decision = self._decide()
         self._keep(decision)
-        if engine.scaling.is_auto:
+        if engine.scaling.nodes is not None:
+            self._carry_out_on(engine.scaling.nodes, decision)
+        elif engine.scaling.is_auto:
             self._carry_out(decision)
         elif engine.streams.mode == "auto":
             resize(engine, default_streams(), mode="default", reason="scaling.mode is manual")
@@ -76,7 +83,7 @@ class Autoscaling:
         engine, board = self._engine, self._engine.scaling
         self._measure()
         board.is_auto = engine.settings.scaling.mode == "auto"
-        board.policy = policy_of(engine.settings.scaling, default_streams())
+        board.policy = policy_of(engine.settings.scaling, 1 if self._is_cluster else default_streams())
         board.facts = self.facts()
         board.newest = decide(board.state, board.facts, board.policy)
         board.state = board.newest.state
@@ -112,23 +119,51 @@ class Autoscaling:
     def facts(self) -> ScalerFacts:
         """What is so now."""
         engine = self._engine
-        scaling, streams, now_ns = engine.settings.scaling, engine.streams, engine.clock.now_ns()
+        scaling, now_ns = engine.settings.scaling, engine.clock.now_ns()
         waiting, tolerant_bytes = self._waiting(now_ns)
         held_ns = engine.scaling.held_since_ns
-        is_manual = streams.mode == "manual"
         return ScalerFacts(
             now_ns=now_ns,
             waiting=waiting,
-            workers=workers_of(streams.nodes.nodes(), prices_in_force(engine.settings.prices)),
+            workers=workers_of(self._rows(), prices_in_force(engine.settings.prices), is_mixed=self._is_cluster),
             running_jobs=engine.dispatcher.running_count,
+            busy=busy_nodes(self._rows()) if self._is_cluster else 0,
             bytes_per_s=self._rates.bytes_per_s,
             startup_p95_s=self._startups.p95_s,
             outlook=engine.scaling.outlook,
             tolerant=Tolerant(tolerant_bytes, (now_ns - held_ns) / 1e9 if held_ns is not None else 0.0),
             season=season_at(local_time(scaling.timezone, now_ns), scaling),
-            manual=Manual(streams.size, streams.until_ns) if is_manual else None,
+            manual=self._manual(now_ns),
             spent_month=engine.scaling.spent_month,
         )
+
+    @property
+    def _is_cluster(self) -> bool:
+        return self._engine.scaling.nodes is not None
+
+    def _rows(self) -> tuple[NodeRow, ...]:
+        return (self._engine.scaling.nodes or self._engine.streams.nodes).nodes()
+
+    def _manual(self, now_ns: int) -> Manual | None:
+        """What a person wants now."""
+        board, streams = self._engine.scaling, self._engine.streams
+        if not self._is_cluster:
+            return Manual(streams.size, streams.until_ns) if streams.mode == "manual" else None
+        if board.manual is not None and board.manual.until_ns is not None and board.manual.until_ns <= now_ns:
+            board.manual = None
+        return board.manual
+
+    def _carry_out_on(self, nodes: NodePool, decision: Decision) -> None:
+        """Bring machines, or let some go, when the target is another one; without `auto` only as a person says."""
+        facts, board = self._engine.scaling.facts, self._engine.scaling
+        if facts is None or not (board.is_auto or facts.manual is not None) or decision.target == self._asked:
+            return
+        before = sum(self._asked.values()) if self._asked else facts.current
+        nodes.resize(decision.target)
+        self._startups.asked(decision.total - before, self._engine.clock.monotonic_s())
+        self._asked = dict(decision.target)
+        words = format_count(decision.total, "node")
+        self._engine.events.announce("streams-changed", f"{words}, {before} before: {decision.reason}")
 
     def _carry_out(self, decision: Decision) -> None:
         streams = self._engine.streams
@@ -137,11 +172,15 @@ class Autoscaling:
 
     def _measure(self) -> None:
         engine, now_s = self._engine, self._engine.clock.monotonic_s()
-        self._startups.see(engine.streams.nodes.nodes(), now_s)
+        self._startups.see(self._rows(), now_s)
+        if self._is_cluster:
+            self._worked_s += busy_share(self._rows()) * (now_s - self._seen_s)
+        self._seen_s = now_s
         if now_s < self._next_sizing_s:
             return
         totals = engine.dispatcher.figures.totals()
-        worked_s = sum(figure.thread_s for figure in engine.pool.stages().values())
+        threads_s = sum(figure.thread_s for figure in engine.pool.stages().values())
+        worked_s = self._worked_s if self._is_cluster else threads_s
         self._rates.sample(totals.bytes_read + totals.bytes_restored, worked_s)
         self._mean_bytes = mean_bytes(engine.dispatcher.roster.ended())
         engine.scaling.spent_month = spent_on_workers(
@@ -157,6 +196,8 @@ class Autoscaling:
         oldest_ns: dict[JobClass, int] = {}
         tolerant = 0.0
         for active in roster.active.values():
+            if self._is_cluster and active.place:
+                continue  # its node is busy, and no other can take a part of it
             size = bytes_left(active.counts(), self._mean_bytes)
             if active.job.kind in TOLERANT_KINDS:
                 tolerant += size
@@ -198,13 +239,23 @@ def policy_of(settings: ScalingSettings, default: int) -> Policy:
     )
 
 
-def workers_of(rows: Iterable[NodeRow], prices: Prices) -> dict[NodeClass, Workers]:
-    """Nodes by class and state, with the price of an hour; a class of which there is none is left out."""
+def busy_share(rows: Iterable[NodeRow]) -> float:
+    """How many nodes' worth of work is in hand: jobs divided by the slots they could have."""
+    return sum(row.running / max(1, row.slots) for row in rows)
+
+
+def busy_nodes(rows: Iterable[NodeRow]) -> int:
+    """The same in whole nodes, of those that are to stay."""
+    return math.ceil(busy_share(row for row in rows if row.state == "ready"))
+
+
+def workers_of(rows: Iterable[NodeRow], prices: Prices, *, is_mixed: bool = False) -> dict[NodeClass, Workers]:
+    """Nodes by class and state, with the price of an hour. `is_mixed`: there may be any of a class that has none."""
     counts = Counter((row.node_class, row.state) for row in rows)
     found: dict[NodeClass, Workers] = {}
     for name in NODE_CLASSES:
         ready, starting, draining = counts[name, "ready"], counts[name, "starting"], counts[name, "draining"]
-        if ready or starting or draining:
+        if ready or starting or draining or is_mixed:
             price = worker_hour(name, prices)
             found[name] = Workers(ready, starting, draining, price[0] if price is not None else 0.0)
     return found

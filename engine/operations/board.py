@@ -12,8 +12,9 @@ from engine.base.units import format_time
 from engine.contract.scaling import DecisionRow
 from engine.contract.status import AlertRow, AutoScaling
 from engine.scaling.decisions import Decisions
-from engine.scaling.facts import Decision, Policy, ScalerFacts, ScalerState
+from engine.scaling.facts import Decision, Manual, Policy, ScalerFacts, ScalerState
 from engine.scaling.outlook import Outlook
+from engine.scaling.pool import NodePool
 
 DECISIONS_SHOWN = 10
 
@@ -28,6 +29,8 @@ class Board(msgspec.Struct):
     is_auto: bool = False  # it is carried out
     outlook: Outlook | None = None  # what is to come, as last forecast
     frozen_until: dt.datetime | None = None  # while many weddings are near
+    nodes: NodePool | None = None  # machines that are brought and let go; None: the streams are the workers
+    manual: Manual | None = None  # how many of those a person wants
     spent_month: float = 0.0  # what workers have cost this month
     held_since_ns: int | None = None  # since when upkeep that was due has been held back
     kept: Decisions | None = None  # in the home

@@ -1,4 +1,4 @@
-"""scale: how many streams work, for now or until a moment; then the number goes back to what it was."""
+"""scale: how many streams work, or nodes, for now or until a moment; then the number goes back to what it was."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from engine.contract import operations as ops
 from engine.contract.settings import STREAMS_MAX
 from engine.operations.context import Engine, Handler
 from engine.operations.streams import Mode, default_streams
+from engine.scaling.facts import Manual
 
+NODES_MAX = 10_000
 UNTIL_MAX_S = 366 * 86_400.0
 
 
@@ -19,6 +21,8 @@ async def scale(engine: Engine, operation: ops.ScaleInfrastructure) -> ops.Scale
     now_ns = engine.clock.now_ns()
     until_ns = moment_of(operation.until, now_ns=now_ns) if operation.until.strip() else None
     word = operation.target.strip().lower()
+    if engine.scaling.nodes is not None:
+        return _scale_nodes(engine, word, until_ns)
     if word == "auto":
         if until_ns is not None:
             raise UsageError("auto has no end", "give a number of streams with --until")
@@ -35,6 +39,25 @@ async def scale(engine: Engine, operation: ops.ScaleInfrastructure) -> ops.Scale
         streams=engine.streams.size,
         mode=engine.streams.mode,
         until=format_time(until_ns) if until_ns is not None else None,
+    )
+
+
+def _scale_nodes(engine: Engine, word: str, until_ns: int | None) -> ops.ScaleResult:
+    """The same of the nodes of a cluster, which the autoscaler's next round brings or lets go."""
+    board, nodes = engine.scaling, engine.scaling.nodes
+    before = nodes.size if nodes is not None else 0
+    if word == "auto" and until_ns is None:
+        board.manual = None
+    elif word.isascii() and word.isdigit() and 1 <= int(word) <= NODES_MAX:
+        board.manual = Manual(int(word), until_ns)
+    else:
+        raise UsageError(f"{word!r} is no number of nodes", f"give 1 to {NODES_MAX:,}, or auto without an end")
+    return ops.ScaleResult(
+        before=before,
+        streams=board.manual.target if board.manual is not None else before,
+        mode="manual" if board.manual is not None else "auto" if board.is_auto else "default",
+        until=format_time(until_ns) if until_ns is not None else None,
+        of="nodes",
     )
 
 

@@ -10,9 +10,7 @@ from engine.contract import readying
 from engine.jobs.priority import local_time
 from engine.operations import alerts as alert_list
 from engine.operations import coverage, freeze
-from engine.operations.autoscaling import policy_of
 from engine.operations.context import Engine, Handler
-from engine.operations.streams import default_streams
 from engine.scaling.autoscaler import forecast_at
 from engine.scaling.readiness import Facts, readiness
 
@@ -67,7 +65,7 @@ def facts_of(engine: Engine, day: dt.date) -> Facts:
         without_source=sorted(bare & set(weddings)),
         expected_bytes=expected_bytes,
         need_workers=workers,
-        ceiling_workers=policy_of(engine.settings.scaling, default_streams()).ceiling,
+        ceiling_workers=engine.scaling.policy.most,
         hot_free_bytes=hot.free_bytes if hot is not None else None,
         copies_owed=sum(row.owed for row in regions),
         copies_bad=sum(row.bad for row in regions),

@@ -6,6 +6,7 @@ Each function is one round; `engine.local` owns the intervals. The rounds run on
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from engine.base.errors import NotPermitted
 from engine.contract.settings import STATUS_ROWS
@@ -38,7 +39,7 @@ class Measuring:
         engine.dispatcher.figures.sample()
         engine.rationing.apply(engine.settings, engine.clock.now_ns())
         engine.rationing.sample(engine.clock.monotonic_s())
-        engine.accounts.round(engine.measured.tiers, {"on-demand": engine.streams.size})
+        engine.accounts.round(engine.measured.tiers, paid_workers(engine))
         capacity.go_back_if_due(engine)
         pruning.look_again(engine)
         now_s, totals = engine.clock.monotonic_s(), engine.dispatcher.figures.totals()
@@ -57,6 +58,13 @@ class Measuring:
             before_s = clock.monotonic_s()
             await clock.sleep(LAG_TICK_S)
             self.lag_s = max(self.lag_s, clock.monotonic_s() - before_s - LAG_TICK_S)
+
+
+def paid_workers(engine: Engine) -> dict[str, int]:
+    """Workers by class, busy or not: the nodes that are brought and let go, or else the streams."""
+    if engine.scaling.nodes is None:
+        return {"on-demand": engine.streams.size}
+    return dict(Counter(row.node_class for row in engine.scaling.nodes.nodes()))
 
 
 async def measure_room(engine: Engine) -> None:

@@ -28,13 +28,14 @@ async def read_scaling(engine: Engine, operation: asked.ReadScaling) -> asked.Sc
         raise Unavailable("nothing was decided yet", "ask again in a moment")
     decisions = await engine.offload.run("scaling", lambda: kept.decisions(since_ns, operation.limit))
     points = await engine.offload.run("scaling", lambda: kept.points(since_ns, POINTS_MAX))
-    streams = engine.streams
+    in_force = board.is_auto or facts.manual is not None
+    until_ns = facts.manual.until_ns if facts.manual is not None else None
     return asked.ScalingReport(
         mode=engine.settings.scaling.mode,
-        by=streams.mode,
+        by="manual" if facts.manual is not None else "auto" if board.is_auto else "default",
         workers=facts.current,
-        target=decision.total if board.is_auto else streams.size,
-        until=format_time(streams.until_ns) if streams.until_ns is not None else "",
+        target=decision.total if in_force else facts.current,
+        until=format_time(until_ns) if until_ns is not None else "",
         reason=decision.reason,
         season=str(facts.season),
         floor=policy.least(facts.season),

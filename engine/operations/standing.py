@@ -33,7 +33,6 @@ class Standing:
         self._watcher: Watcher = watching.make_watcher(engine, means)
         self._scheduler = Scheduler(engine, means, dispatch.run)
         self._migrating = Migrating(engine)
-        self._autoscaling = Autoscaling(engine)
         self._is_recalling = False
         self._spawn = means.spawn
         self._is_open = False
@@ -41,6 +40,9 @@ class Standing:
         engine.kept.watcher = self._watcher
         self._elsewhere = Elsewhere(engine, engine.settings.cluster) if engine.settings.cluster.scheduler else None
         engine.dispatcher.places.runner = self._elsewhere
+        if self._elsewhere is not None and engine.settings.cluster.launch:
+            engine.scaling.nodes = self._elsewhere.pool
+        self._autoscaling = Autoscaling(engine)
 
     async def remember(self) -> None:
         """Show what ended in earlier lives of this home; before anything else happens."""

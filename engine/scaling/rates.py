@@ -40,6 +40,8 @@ class StartupMeter:
 
     def __init__(self) -> None:
         self._starting: dict[str, float] = {}  # since when, by name
+        self._asked: deque[float] = deque(maxlen=STARTS_KEPT)  # when those that are not seen yet were asked for
+        self._seen: set[str] = set()
         self._took_s: deque[float] = deque(maxlen=STARTS_KEPT)
 
     @property
@@ -48,11 +50,21 @@ class StartupMeter:
         ordered = sorted(self._took_s)
         return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else 0.0
 
+    def asked(self, more: int, now_s: float) -> None:
+        """So many more were asked for; fewer than none: none is on its way any more."""
+        if more < 0:
+            self._asked.clear()
+        self._asked.extend([now_s] * more)
+
     def see(self, rows: Iterable[NodeRow], now_s: float) -> None:
         """The workers as they are now. One that goes before it was ready counts for nothing."""
         before, self._starting = self._starting, {}
+        rows = tuple(rows)
         for row in rows:
+            if row.name not in self._seen and self._asked and row.state != "draining":
+                before[row.name] = self._asked.popleft()  # one that was asked for has come
             if row.state == "starting":
                 self._starting[row.name] = before.get(row.name, now_s)
             elif row.state == "ready" and row.name in before:
                 self._took_s.append(now_s - before[row.name])
+        self._seen = {row.name for row in rows}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.contract import operations as ops
-from engine.contract.cluster import NodeRow
+from engine.contract.cluster import NodeClass, NodeRow
 from engine.contract.decisions import ReadScaling, ScalingReport
 from engine.contract.prices import Price, prices_in_force
 from engine.contract.scaling import ScalingSettings
@@ -19,6 +19,7 @@ from engine.local import LocalEngine
 from engine.operations.autoscaling import bytes_left, policy_of, spent_on_workers, workers_of
 from engine.operations.board import Board, troubles_of
 from engine.scaling.facts import Decision, Need, Policy, ScalerState, Shortfall, Workers
+from engine.scaling.pool import NodePool, Target, total
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import Asking, backup_of, fresh_wedding
 from tests.suites.engine_handle import eventually
@@ -88,6 +89,47 @@ def test_a_person_goes_before_the_need_until_the_end_of_it(auto: Asking) -> None
     assert auto.ask(ops.ScaleInfrastructure(target="auto"), ops.ScaleResult).mode == "auto"
     auto.ask(ops.Configure(key="scaling.mode", value="manual"), ops.ConfigureResult)
     assert eventually(lambda: shown(auto).mode == "default")
+
+
+class Machines:
+    """A pool that has at once what it is told to have; each machine has work for half of its four slots."""
+
+    def __init__(self) -> None:
+        self.target: dict[NodeClass, int] = {"reserved": 1}
+
+    @property
+    def size(self) -> int:
+        return total(self.target)
+
+    def nodes(self) -> tuple[NodeRow, ...]:
+        target = dict(self.target)  # the engine's thread may set another
+        return tuple(
+            NodeRow(name=f"{name}-{at}", node_class=name, slots=4, running=2)
+            for name, count in target.items()
+            for at in range(count)
+        )
+
+    def resize(self, target: Target) -> None:
+        self.target = dict(target)
+
+    def drain(self, names: Collection[str]) -> None:
+        raise AssertionError(names)
+
+
+def test_with_a_cluster_that_brings_nodes_it_is_they_that_are_scaled_and_mixed(auto: Asking) -> None:
+    machines = Machines()
+    pool: NodePool = machines
+    auto.engine._life._engine.scaling.nodes = pool
+    answer = auto.ask(ops.ScaleInfrastructure(target="10", until="2h"), ops.ScaleResult)
+    assert (answer.of, answer.before, answer.streams, answer.mode) == ("nodes", 1, 10, "manual")
+    assert eventually(lambda: machines.target == {"reserved": 3, "spot": 7})
+    assert eventually(lambda: report(auto).workers == 10)
+    assert report(auto).decisions[0].spot == 7
+    assert report(auto).by == "manual"
+    auto.ask(ops.ScaleInfrastructure(target="auto"), ops.ScaleResult)
+    assert eventually(lambda: machines.size == 3)  # the ceiling; the ten, half busy, need five
+    assert machines.target["reserved"] == 3
+    assert shown(auto).streams == 1
 
 
 # --- pure ---

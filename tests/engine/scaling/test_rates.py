@@ -25,3 +25,15 @@ def test_a_start_takes_from_the_first_sight_until_ready() -> None:
     assert meter.p95_s == 0
     meter.see([NodeRow(name="a"), NodeRow(name="b"), NodeRow(name="c")], 160.0)
     assert meter.p95_s == 60.0
+
+
+def test_a_machine_starts_from_the_moment_it_was_asked_for_also_when_it_is_not_seen_until_it_is_ready() -> None:
+    meter = StartupMeter()
+    here = NodeRow(name="here")
+    meter.see([here], 0.0)
+    meter.asked(2, 10.0)
+    meter.see([here, NodeRow(name="a")], 100.0)
+    assert meter.p95_s == 90.0
+    meter.asked(-1, 110.0)
+    meter.see([here, NodeRow(name="a"), NodeRow(name="by-hand")], 900.0)
+    assert meter.p95_s == 90.0
