@@ -12,6 +12,7 @@ from engine.base.clock import SystemClock
 from engine.base.entropy import SystemEntropy
 from engine.contract import operations as ops
 from engine.contract import steering
+from engine.contract.status import JobRow
 from engine.contract.weddings import Wedding
 from engine.local import LocalEngine
 from engine.repository.keyring import KdfCost
@@ -24,11 +25,11 @@ ANSWER_S = 900.0
 AT_ONCE = 200  # calls that wait for their answer
 
 
-def make_home(home: Path, names: Sequence[str], config: str = "") -> None:
-    """Make a home and its repository, with weddings of the coming two years in its register."""
+def make_home(home: Path, names: Sequence[str], config: str = "", *, url: str = "") -> None:
+    """Make a home and its repository (in `url`, else in the home), with weddings of the coming two years."""
     home.mkdir()
     (home / "config.toml").write_text(config)
-    store = open_store(f"file://{home / 'repository'}", create=True)
+    store = open_store(url or f"file://{home / 'repository'}", create=True)
     around = Home(SystemClock(), SystemEntropy(), SeenNumbers(None))
     repository = Repository.create(store, PASSPHRASE, label="", home=around, cost=KdfCost(1, 64, 1))
     day = dt.datetime.now(tz=dt.UTC).date()
@@ -95,7 +96,7 @@ class House:
         """Seconds until every watch has begun and nothing waits."""
         return self.until(lambda: all(row.changes_waiting == 0 and row.state != "starting" for row in self.watches()))
 
-    def jobs(self, **asked: object) -> tuple[ops.JobRow, ...]:
+    def jobs(self, **asked: object) -> tuple[JobRow, ...]:
         """Jobs, by what `jobs` can be asked for."""
         page = self.ask(ops.ListJobs(**{"limit": 100_000, **asked}))  # type: ignore[arg-type]
         assert isinstance(page, ops.JobPage)

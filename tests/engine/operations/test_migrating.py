@@ -174,11 +174,12 @@ def test_a_lost_catalog_is_told_again_by_listings_at_the_next_start(tmp_path: Pa
         assert asking.ask(placements.Migrate(wedding=name), placements.MigrationReport).packs == 0
 
 
-def test_one_place_asks_for_no_catalog(asking: Asking) -> None:
-    """Neither at the start nor for a backup."""
-    inside = asking.engine._life._engine
-    inside.tiering.learn()
-    assert not (inside.home.path / "copies.db").exists()
+def test_one_place_asks_for_no_catalog(tmp_path: Path) -> None:
+    """Neither at the start nor for a backup; a receipt remembers in it what it read."""
+    with engine_on(home_with_repository(tmp_path / "home")) as alone:
+        alone.ask(backup_of(fresh_wedding(alone, "smith-jones"), make_source(tmp_path / "source")), ops.JobResult)
+        alone.engine._life._engine.tiering.learn()
+        assert not (tmp_path / "home" / "copies.db").exists()
 
 
 def test_a_tier_that_is_not_there_is_said(asking: Asking) -> None:
