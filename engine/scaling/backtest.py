@@ -107,12 +107,12 @@ def study(history: History, *, ahead: int, origins: int) -> BacktestReport:
 
 def origins_of(history: History, ahead: int, wanted: int) -> list[int]:
     """Rows of history before each origin: evenly over all that lies behind enough to learn from. Raises UsageError."""
-    least, train = (2 * HISTORY_DAYS_MIN, TRAIN_DAYS) if history.row == "day" else (HISTORY_MONTHS_MIN, 60)
+    least, train = (HISTORY_DAYS_MIN, TRAIN_DAYS) if history.row == "day" else (HISTORY_MONTHS_MIN, 60)
     first, last = max(least, min(train, history.row_count // 2)), history.row_count - ahead
     if last - first + 1 < ORIGINS_MIN:
         raise UsageError(
             f"{history.row_count} {history.row}s are too short a history to forecast {ahead} ahead",
-            f"bring at least {2 * least + ahead}",
+            f"bring at least {least + ahead + ORIGINS_MIN}",
         )
     return sorted({round(first + (last - first) * k / max(wanted - 1, 1)) for k in range(wanted)})
 

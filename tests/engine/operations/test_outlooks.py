@@ -146,3 +146,17 @@ def test_how_the_models_did_is_worked_out_once_a_week(place: Place) -> None:
     place.refreshed()
     assert place.forecasting.study == study
     assert place.forecasting.model == study.model
+
+
+def test_weddings_that_are_over_teach_what_one_asks_for(place: Place) -> None:
+    """By the id that jobs carry, and the traits that the calendar has for the same name and day."""
+    day = TODAY - dt.timedelta(days=40)
+    wedding = Wedding(id="w", name="lee", date=day, created_ns=1)
+    midnight = int(dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC).timestamp()) // 3600
+    for hour in (14, 15, 30):
+        place.forecasting.take(ended("backup", hour=midnight + hour))
+    place.forecasting.write_down(place.forecasting.gathered())
+    place.refreshed(wedding)
+    assert place.forecasting.weddings_over == 1
+    place.refreshed(msgspec.structs.replace(wedding, date=TODAY - dt.timedelta(days=10)))
+    assert place.forecasting.weddings_over == 0  # its uploads may still come

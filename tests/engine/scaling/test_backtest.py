@@ -40,7 +40,7 @@ def test_origins_lie_evenly_behind_enough_to_learn_from() -> None:
     assert len(origins) == 100
     assert (origins[0], origins[-1]) == (400, 793)
     with pytest.raises(UsageError, match="too short a history"):
-        origins_of(History(BEGIN, np.ones((115, 1))), 7, 100)
+        origins_of(History(BEGIN, np.ones((65, 1))), 7, 100)
 
 
 def test_a_study_scores_hours_and_days_beside_plain_rules() -> None:
