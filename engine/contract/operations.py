@@ -1,8 +1,7 @@
 """The operations as data: one struct of arguments and one of results each. The catalog lists them.
 
-An argument's words come from its `Meta`: `title` is the placeholder in help, `description` the help text,
-and its `extra` holds `positional: True`, `flag: "--from"` where the flag is not the name, and `path: True` where it
-names a file of the caller's machine (`engine.contract.paths`).
+An argument's words come from its `Meta`: `title` is the placeholder in help, `description` the help text, its `extra`
+holds `positional`, `flag` where that is not the name, and `path` for a file of the caller's machine (`contract.paths`).
 """
 
 from __future__ import annotations
