@@ -24,6 +24,7 @@ from engine.repository.manifest import Damaged, decode_segment, read_entries
 from engine.repository.pack import BLOB_CONTENT_BYTES_MAX, PackEntry, pack_cipher, read_footer
 from engine.repository.presence import Presence
 from engine.repository.snapshot import Snapshot
+from engine.storage.cached import past_caches
 from engine.storage.stores.store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -356,10 +357,12 @@ class WeddingVault:
                 raise
             return found
 
+    @past_caches()
     def read_elsewhere(self, chunk_id: bytes, damaged: PackEntry, what: str) -> bytes | None:
         """A chunk out of any pack but the one where it was found damaged (`what`); None: nowhere is a good copy.
 
-        Another copy of the same pack comes first. Packs that no index names are asked too, as for what is nowhere.
+        Another copy of the same pack comes first. Packs that no index names are asked too, as for what is nowhere. All
+        of it is read from the stores themselves: a cache may hold what a bad copy gave.
         """
         found = self._read_other_copy(chunk_id, damaged)
         if found is not None:

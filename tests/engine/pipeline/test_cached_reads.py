@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 from engine.base.clock import SystemClock
+from engine.repository.damaged import Copies
 from engine.storage.cache.blocks import MemoryBlocks
 from engine.storage.cached import BlockCache, CachedStore
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
@@ -59,3 +60,27 @@ def test_a_verification_reads_the_store_and_not_the_cache(tmp_path: Path) -> Non
         objects.remove(pack)
         objects.add(pack, data[: LARGE // 2] + b"rot" + data[LARGE // 2 + 3 :], modified_ns)
         assert bench.verify().problems != []
+
+
+def test_what_was_cached_of_a_bad_copy_does_not_hide_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card" / "IMG_1.CR3").write_bytes(random.Random(1).randbytes(LARGE))
+    objects = MemoryObjects()
+    with Bench(MemoryStore(objects)) as bench:
+        bench.backup(tmp_path / "card")
+    pack = max(objects.names(), key=lambda name: len(objects.find(name)[0]))
+    data, modified_ns = objects.find(pack)
+
+    def read_copy(copy: bytes) -> None:
+        objects.remove(pack)
+        objects.add(pack, copy, modified_ns)
+
+    def recheck(name: str) -> bool:
+        read_copy(data)
+        return name == pack
+
+    read_copy(data[: LARGE // 2] + b"rot" + data[LARGE // 2 + 3 :])
+    cached = CachedStore(MemoryStore(objects), BlockCache(MemoryBlocks(ROOM), None), SystemClock())
+    with Bench(cached, copies=Copies(recheck, lambda _: None)) as bench:
+        bench.retrieve(tmp_path / "back", strip=tmp_path)
+    assert describe(tmp_path / "back" / "card") == describe(tmp_path / "card")
