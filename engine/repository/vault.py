@@ -334,8 +334,7 @@ class WeddingVault:
 
     def locate(self, chunk_id: bytes, pack_type: int = crypto.DATA_PACK) -> Location:
         """Where a chunk lies. Raises IntegrityError when no pack of this type has it."""
-        location = self.places([chunk_id], pack_type)[0]
-        if location is None:
+        if (location := self.places([chunk_id], pack_type)[0]) is None:
             raise IntegrityError(f"chunk {chunk_id.hex()} is missing from the index", "run verify, then repair")
         return location
 
@@ -361,11 +360,10 @@ class WeddingVault:
     def read_elsewhere(self, chunk_id: bytes, damaged: PackEntry, what: str) -> bytes | None:
         """A chunk out of any pack but the one where it was found damaged (`what`); None: nowhere is a good copy.
 
-        Another copy of the same pack comes first. Packs that no index names are asked too, as for what is nowhere. All
-        of it is read from the stores themselves: a cache may hold what a bad copy gave.
+        Another copy of the same pack comes first, past the caches: they may hold what a bad one gave. Packs that no
+        index names are asked too, as for what is nowhere.
         """
-        found = self._read_other_copy(chunk_id, damaged)
-        if found is not None:
+        if (found := self._read_other_copy(chunk_id, damaged)) is not None:
             return found
         self.mark_damaged(damaged.name, what)
         tried = {damaged.name}
