@@ -59,6 +59,7 @@ class View(msgspec.Struct, frozen=True):
     bad: Mapping[str, int] = {}  # by region
     lost: Mapping[str, Owed] = {}  # by wedding: packs that no good copy is left of anywhere
     lost_in: Mapping[str, int] = {}  # by region: those of its bad copies that nothing can heal
+    short: Mapping[str, int] = {}  # by wedding: packs with fewer copies than are wanted, for good
     problem: str = ""  # why something could not be healed
 
 
@@ -112,10 +113,14 @@ class Regional:
         committed = dict(self._facts.fresh)  # first: what they are owed stood in the queue before they committed
         self.view = await self._offload.run("regions", lambda: self._look(locations))
         for wedding_id, protected_ns in committed.items():
-            if wedding_id not in self.view.owed:
+            if not self._lacks(wedding_id):
                 self._safe.put(wedding_id, SafeDocument(protected_ns, self._clock.now_ns()))
                 if self._facts.fresh.get(wedding_id) == protected_ns:
                     del self._facts.fresh[wedding_id]
+
+    def _lacks(self, wedding_id: str) -> bool:
+        """Whether copies of a wedding are not there, as of the last round."""
+        return any(wedding_id in found for found in (self.view.owed, self.view.lost, self.view.short))
 
     def _heal(self) -> None:
         until_s = self._clock.monotonic_s() + HEAL_FOR_S
@@ -128,6 +133,7 @@ class Regional:
         backlog: dict[str, Backlog] = {}
         owed: dict[str, Owed] = {}
         bad: dict[str, int] = {}
+        short: dict[str, int] = {}
         for store in self._stack.replicated.values():
             queue = store.shared.queue
             for region, found in queue.backlog().items():
@@ -138,9 +144,12 @@ class Regional:
                 owed[wedding_id] = Owed(owing.count + found.count, _earlier(owing.oldest_ns, found.oldest_ns))
             for region, count in store.shared.bad_count().items():
                 bad[region] = bad.get(region, 0) + count
+            for name in store.shared.short():
+                if (owner := wedding_of(name)) is not None:
+                    short[owner] = short.get(owner, 0) + 1
         problem = next((healer.problem for healer in self._healers.values() if healer.problem), "")
         lost, lost_in = self._look_for_lost(self._stack, locations)
-        return View(backlog, owed, locations.totals(), bad, lost, lost_in, problem)
+        return View(backlog, owed, locations.totals(), bad, lost, lost_in, short, problem)
 
     def _look_for_lost(self, stack: Stack, locations: Locations) -> tuple[dict[str, Owed], dict[str, int]]:
         """Packs that the healers found no good copy of, where no other tier has one either."""
@@ -191,14 +200,14 @@ class Regional:
     def safe_ns(self, wedding_id: str) -> int | None:
         """When every copy of a wedding's newest snapshot was there; None while one is owed, or nobody saw it."""
         safe = self._safe.get(wedding_id)
-        if not self._healers or safe is None or self.owed(wedding_id).count:
+        if not self._healers or safe is None or self._lacks(wedding_id):
             return None
         return safe.safe_ns if safe.protected_ns == self._facts.safety(wedding_id).protected_since_ns else None
 
     def safe_snapshots(self, wedding_id: str) -> Callable[[int], str]:
         """What tells of a snapshot, by its time, when it was safe: those before the one that was seen, by then."""
         safe = self._safe.get(wedding_id)
-        if not self._healers or safe is None or self.owed(wedding_id).count:
+        if not self._healers or safe is None or self._lacks(wedding_id):
             return lambda _: ""
         words = format_time(safe.safe_ns)
         return lambda time_ns: words if time_ns <= safe.protected_ns else ""
@@ -207,9 +216,8 @@ class Regional:
         """A wedding's row with how safe its copies are."""
         if not self._healers:
             return row
-        return msgspec.structs.replace(
-            row, copies_owed=self.owed(wedding_id).count, safe_since_ns=self.safe_ns(wedding_id)
-        )
+        owed = self.owed(wedding_id).count + self.view.short.get(wedding_id, 0)
+        return msgspec.structs.replace(row, copies_owed=owed, safe_since_ns=self.safe_ns(wedding_id))
 
     # --- shown ------------------------------------------------------------------------------------------
 
@@ -224,7 +232,7 @@ class Regional:
             copies=min(settings.replication.copies, len(rows)),
             quorum=min(settings.replication.quorum, len(rows)),
             regions=tuple(rows[:STATUS_ROWS]),
-            weddings_not_safe=len(self.view.owed),
+            weddings_not_safe=len({*self.view.owed, *self.view.lost, *self.view.short}),
         )
 
     def _row(self, settings: RegionSettings) -> RegionRow:
@@ -277,6 +285,12 @@ class Regional:
                     what = "which only adds: never read again, and made up for in another region where one is free"
                 words = f"{format_count(bad, 'damaged copy')} in {row.region}, {what}"
                 rows.append(_alert(f"bad-{row.region}", "warning", now_ns, row.region, words))
+        if self.view.short:
+            words = (
+                f"{format_count(len(self.view.short), 'wedding')} committed and not safe: bad copies lie in a region "
+                "that only adds, and no other region is free for good ones; name another in config.toml"
+            )
+            rows.append(_alert("short", "critical", now_ns, "copies", words))
         rows += self._lost_alerts()
         late = [owed for owed in self.view.owed.values() if now_ns - owed.oldest_ns > late_ns]
         if late:

@@ -148,6 +148,17 @@ class Replication:
                     counts[region] = counts.get(region, 0) + 1
             return counts
 
+    def short(self) -> list[str]:
+        """Packs with fewer copies than are wanted, for good: bad ones that cannot be replaced, no region free."""
+        with self._lock:
+            known = [(name, set(regions)) for name, regions in self._bad.items() if is_pack_name(name)]
+        return [name for name, regions in known if self._is_short(name, regions)]
+
+    def _is_short(self, name: str, bad: set[str]) -> bool:
+        allowed = self.placing(name).regions
+        stay = [region for region in allowed if region in bad and self.regions[region].append_only]
+        return bool(stay) and len(allowed) - len(stay) < min(self.policy.copies, len(allowed))
+
     # --- tombstones -------------------------------------------------------------------------------------
 
     def bury(self, name: str, regions: Iterable[Region]) -> set[str]:

@@ -15,7 +15,7 @@ from engine.base.errors import NotFound, UsageError
 from engine.contract import copies
 from engine.contract import operations as ops
 from engine.contract.retention import Prune, PruneReport
-from engine.contract.status import AlertRow, RegionRow
+from engine.contract.status import AlertRow, RegionRow, WeddingRow
 from engine.operations import standing
 from engine.operations.regions import is_elsewhere
 from engine.repository.crypto import DATA_PACK
@@ -140,6 +140,33 @@ def test_the_scrub_finds_a_bad_copy_and_it_is_healed_from_a_good_one(tmp_path: P
         soon(lambda: pack.exists() and pack.read_bytes() == before)
         soon(lambda: (scrub := asking.engine.status().storage.scrub) is not None and scrub.bad_found >= 1)
         asking.ask(ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True), ops.JobResult)
+
+
+def test_a_bad_copy_in_a_region_that_only_adds_is_not_counted_as_safe_where_no_other_region_is_free(
+    tmp_path: Path,
+) -> None:
+    home = home_in_regions(tmp_path, more='[scrub]\nevery = "1s"\n')
+    config = (home / "config.toml").read_text()
+    (home / "config.toml").write_text(
+        config.replace(f'{tmp_path}/paris"\n', f'{tmp_path}/paris"\nappend_only = true\n')
+    )
+    source = make_source(tmp_path / "source")
+
+    def row(asking: Asking) -> WeddingRow:
+        soon(lambda: any(each.name == "smith-jones" for each in asking.engine.status().weddings))
+        return next(each for each in asking.engine.status().weddings if each.name == "smith-jones")
+
+    with engine_on(home) as asking:
+        fresh_wedding(asking, "smith-jones")
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        soon(lambda: row(asking).safe_since_ns is not None)
+        (pack,) = (tmp_path / "paris").glob(f"weddings/*/packs/{min(data_packs(tmp_path / 'paris'))}")
+        flip(pack)
+        soon(lambda: row(asking).safe_since_ns is None and row(asking).copies_owed > 0)
+        soon(lambda: any(each.id == "short" for each in asking.engine.status().alerts))
+    with engine_on(home) as asking:
+        soon(lambda: any(each.id == "short" for each in asking.engine.status().alerts))
+        assert row(asking).safe_since_ns is None
 
 
 def test_a_bad_copy_in_a_region_that_only_adds_is_made_up_for_in_a_free_one(tmp_path: Path) -> None:
