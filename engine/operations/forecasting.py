@@ -16,10 +16,11 @@ import msgspec
 
 from engine.base.clock import Clock
 from engine.base.errors import LimitReached, NotFound, UsageError, WedSyncError
-from engine.base.units import MIB, format_bytes
+from engine.base.units import MIB, format_bytes, format_count
 from engine.contract import forecasts
 from engine.contract import operations as ops
 from engine.operations.context import Engine, Handler
+from engine.operations.outlooks import HISTORY_DAYS_MIN
 from engine.scaling.bookings import Amount
 
 FILE_BYTES_MAX = 256 * MIB
@@ -75,7 +76,11 @@ async def forecast(engine: Engine, operation: forecasts.Forecast) -> ops.Result:
     await refresh(engine)
     known = engine.forecasting
     if known.ahead is None:
-        raise NotFound("there is no history to forecast from", "run backups, or take one in with demand import FILE")
+        days = format_count(known.history_days, "day")
+        raise NotFound(
+            f"there are {days} of history, and a forecast stands on {HISTORY_DAYS_MIN}",
+            "run backups for so long, or take a history in with demand import FILE",
+        )
     outlook, study = known.ahead.outlook, known.study
     if operation.grain == "month" and outlook.basis != "history too short" and not known.ahead.rows["month"]:
         raise NotFound("there are less than 18 whole months of history", "take more in with demand import FILE")

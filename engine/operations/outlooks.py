@@ -11,13 +11,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.base.clock import Clock
-from engine.base.errors import LimitReached, UsageError, WedSyncError
+from engine.base.errors import LimitReached, Unavailable, UsageError, WedSyncError
 from engine.base.shapes import from_json
 from engine.base.units import MIB, format_bytes, format_span, parse_span
 from engine.contract.forecasts import BacktestReport, CalendarTaken
@@ -33,6 +34,7 @@ from engine.scaling.gathered import HOUR_NS, Gathered
 if TYPE_CHECKING:
     from engine.scaling.ahead import Ahead, Known
 
+HISTORY_DAYS_MIN = 56  # as `engine.scaling.forecast` says, which is not loaded for less
 FEED_BYTES_MAX = 64 * MIB
 STUDIED_AGAIN_NS = 7 * 24 * HOUR_NS
 STUDY_ORIGINS = 52
@@ -53,7 +55,8 @@ class Forecasting:
         self._settings = settings
         self._gathered = Gathered()
         self._use = threading.Lock()  # of the database
-        self._demand: Demand | None = None  # under the lock
+        self._demand: Demand | None = None  # under the lock, as the next
+        self._is_closed = False
         self._feed_seen: tuple[str, int] = ("", 0)  # path and time of change of what was read last; under the lock
         self.ahead: Ahead | None = None  # the newest; replaced whole
         self.study: BacktestReport | None = None
@@ -91,37 +94,41 @@ class Forecasting:
             self.history_days = (max(hours) - min(hours)) // 24 if hours else 0
             sources, note = self._calendar(demand)
             held, bookings = self._weddings(demand, weddings, sources)
-            today = self._today()
-            self.bookings = sum(each.date >= today and each.cancelled_on is None for each in bookings)
-            if not note and not self.bookings:
-                note = "no wedding to come is known: set calendar.feed, or take one in with calendar import"
-            self.note_since_ns = (self.note_since_ns or self._clock.now_ns()) if note else 0
-            self.note = note
             taken = [*demand.facts(_HISTORY), *demand.facts(_IMPORT)]
-            self.sources = tuple(sorted(name.partition(":")[2] for name in taken))
-            from engine.scaling.ahead import (
-                Known,
-                look_ahead,
-            )  # numpy is loaded only where there is something to forecast
-            from engine.scaling.profiles import learned
+            kept_study = demand.fact(_STUDY)
+        self.sources = tuple(sorted(name.partition(":")[2] for name in taken))
+        self.weddings_over, today = len(held), self._today()
+        self.bookings = sum(each.date >= today and each.cancelled_on is None for each in bookings)
+        if not note and not self.bookings:
+            note = "no wedding to come is known: set calendar.feed, or take one in with calendar import"
+        self.note_since_ns = (self.note_since_ns or self._clock.now_ns()) if note else 0
+        self.note = note
+        if self.history_days < HISTORY_DAYS_MIN:
+            self.ahead = None
+            return
+        self._forecast(hours, held, None if note else bookings, kept_study)
 
-            profiles = learned(held)
-            known = Known(
-                now_ns=self._clock.now_ns(),
-                zone=self._settings().scaling.timezone,
-                country=self._settings().calendar.country,
-                hours=hours,
-                bookings=None if note else bookings,
-                profiles=profiles,
-                note=note,
-            )
-            self.study = self._studied(demand, known)
+    def _forecast(
+        self, hours: dict[int, Amount], held: list[Held], bookings: list[Booking] | None, kept_study: str
+    ) -> None:
+        """What is to come, from what was read. The first time this loads numpy."""
+        from engine.scaling.ahead import Known, look_ahead
         from engine.scaling.backtest import WAYS
+        from engine.scaling.profiles import learned
 
+        settings = self._settings()
+        known = Known(
+            now_ns=self._clock.now_ns(),
+            zone=settings.scaling.timezone,
+            country=settings.calendar.country,
+            hours=hours,
+            bookings=bookings,
+            profiles=learned(held),
+            note=self.note,
+        )
+        self.study = self._studied(known, kept_study)
         self.model = self.study.model if self.study else WAYS["day"][0][0]
-        model = dict(WAYS["day"])[self.model]
-        self.weddings_over = profiles.weddings
-        self.ahead = look_ahead(known, model)
+        self.ahead = look_ahead(known, dict(WAYS["day"])[self.model])
 
     def take_calendar(self, path: Path) -> CalendarTaken:
         """Bookings of a file, kept until the next file of that name. Blocks. Raises UsageError, LimitReached."""
@@ -149,10 +156,13 @@ class Forecasting:
             self.write_down(self.gathered())
         finally:
             with self._use:
+                self._is_closed = True
                 if self._demand is not None:
                     self._demand.close()
 
     def _opened(self) -> Demand:
+        if self._is_closed:
+            raise Unavailable("the engine is stopping")
         if self._demand is None:
             self._demand = Demand(self._path)
         return self._demand
@@ -216,15 +226,16 @@ class Forecasting:
 
     # --- champion and challenger --------------------------------------------------------------------
 
-    def _studied(self, demand: Demand, known: Known) -> BacktestReport | None:
+    def _studied(self, known: Known, kept: str) -> BacktestReport | None:
         """How the models did on the history here, at most a week old; None where it is too short to say."""
         from engine.scaling.ahead import histories, tables_of
         from engine.scaling.backtest import study
 
-        at, _, text = demand.fact(_STUDY).partition(" ")
+        at, _, text = kept.partition(" ")
         basis = "calendar" if known.bookings is not None else "no-calendar"
-        if text and known.now_ns - int(at) < STUDIED_AGAIN_NS and text.startswith(basis):
-            return from_json(text.partition(" ")[2].encode(), BacktestReport)
+        if text.startswith(f"{basis} ") and known.now_ns - int(at) < STUDIED_AGAIN_NS:
+            with suppress(msgspec.DecodeError):  # of a version that told other things
+                return from_json(text.partition(" ")[2].encode(), BacktestReport)
         tables = tables_of(known)
         if tables is None:
             return None
@@ -233,7 +244,8 @@ class Forecasting:
             found = study(history, ahead=STUDY_AHEAD, origins=STUDY_ORIGINS)
         except UsageError:
             return None  # too short, or nothing ever happened
-        demand.remember(_STUDY, f"{known.now_ns} {basis} {msgspec.json.encode(found).decode()}")
+        with self._use:
+            self._opened().remember(_STUDY, f"{known.now_ns} {basis} {msgspec.json.encode(found).decode()}")
         return found
 
 

@@ -75,7 +75,7 @@ def furnish(folder: Path) -> Place:
     days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(240)]
     (folder / "days.csv").write_text("day,jobs\n" + "".join(f"{day},{9 + 50 * (day.weekday() == 5)}\n" for day in days))
     begin = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
-    hours = [begin + dt.timedelta(hours=hour) for hour in range(24 * 30)]
+    hours = [begin + dt.timedelta(hours=hour) for hour in range(24 * 70)]
     (folder / "hours.csv").write_text("hour,jobs,bytes\n" + "".join(f"{hour},1,5\n" for hour in hours))
     (folder / "weddings.csv").write_text("name,date\nlee-kim,2026-07-04\n")
     (folder / "new-passphrase").write_text("staple battery\n")

@@ -16,7 +16,8 @@ from engine.contract.forecasts import CalendarSettings
 from engine.contract.settings import Settings
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Counts, Job
-from engine.operations.outlooks import Forecasting
+from engine.operations.outlooks import HISTORY_DAYS_MIN, Forecasting
+from engine.scaling import forecast
 from engine.scaling.bookings import Amount
 from engine.scaling.demand import Demand
 from engine.scaling.gathered import HOUR_NS
@@ -160,3 +161,23 @@ def test_weddings_that_are_over_teach_what_one_asks_for(place: Place) -> None:
     assert place.forecasting.weddings_over == 1
     place.refreshed(msgspec.structs.replace(wedding, date=TODAY - dt.timedelta(days=10)))
     assert place.forecasting.weddings_over == 0  # its uploads may still come
+
+
+def test_with_less_than_eight_weeks_there_is_no_forecast(tmp_path: Path) -> None:
+    forecasting = Forecasting(tmp_path / "demand.db", CLOCK, Settings)
+    now = CLOCK.now_ns() // HOUR_NS
+    forecasting.take_history({now - hour: Amount(1.0, 1.0) for hour in range(24 * 30)}, "a")
+    forecasting.refresh(())
+    assert forecasting.ahead is None
+    assert forecasting.history_days == 29
+    assert forecast.HISTORY_DAYS_MIN == HISTORY_DAYS_MIN
+    forecasting.close()
+
+
+def test_what_was_kept_by_another_version_is_worked_out_anew(place: Place, tmp_path: Path) -> None:
+    place.refreshed()
+    demand = Demand(tmp_path / "demand.db")
+    demand.remember("study", f"{CLOCK.now_ns()} calendar {{}}")
+    demand.close()
+    place.refreshed()
+    assert place.forecasting.study is not None
