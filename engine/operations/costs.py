@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from engine.base.errors import UsageError
-from engine.base.units import format_count
+from engine.base.units import format_bytes, format_count
 from engine.contract import costs
 from engine.contract.costs import CostLine
 from engine.contract.prices import DEFAULT_PRICES, UNITS, prices_in_force
@@ -15,7 +15,7 @@ from engine.contract.tiers import TIERS, Tier
 from engine.operations.context import Engine, Handler
 from engine.operations.keeping import UsageDocument
 from engine.operations.usage import month_of, usage_of
-from engine.scaling.cost import Bill, Line, TierPrice, bill, energy, savings, shared
+from engine.scaling.cost import GB, Bill, Line, Pace, TierPrice, bill, energy, month_ahead, savings, shared
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 SHARED_OUT_MAX = 1000  # weddings in a bill
@@ -118,15 +118,42 @@ async def _bytes_by_wedding(engine: Engine) -> dict[str, float]:
 
 
 def _ahead(engine: Engine, month: str, document: UsageDocument, found: Bill) -> tuple[costs.MonthCost, ...]:
-    """The rest of this month at the rate of what was counted; nothing for a month that is over."""
+    """This month at the rate of what was counted, then the months that are forecast; nothing for one that is over."""
+    if month != month_of(engine.clock.now_ns()):
+        return ()
+    return (*_rest_of_month(engine, month, document, found), *_months(engine, month))
+
+
+def _rest_of_month(engine: Engine, month: str, document: UsageDocument, found: Bill) -> tuple[costs.MonthCost, ...]:
     now = dt.datetime.fromtimestamp(engine.clock.now_ns() // 10**9, tz=dt.UTC)
-    if month != month_of(engine.clock.now_ns()) or not document.counted_s or not found.total:
+    if not document.counted_s or not found.total:
         return ()
     end = (now.replace(day=1, hour=0, minute=0, second=0) + dt.timedelta(days=32)).replace(day=1)
     left_h = (end - now).total_seconds() / 3600
     rate = found.total / (document.counted_s / 3600)
     words = f"{found.total:,.2f} so far + {left_h:,.1f} h left × {rate:,.4f} an hour, as counted"
     return (costs.MonthCost(month=month, amount=found.total + left_h * rate, arithmetic=words),)
+
+
+def _months(engine: Engine, this_month: str) -> tuple[costs.MonthCost, ...]:
+    """Months to come, by the bytes that are forecast for them; PROJECTED."""
+    ahead, facts, totals = engine.forecasting.ahead, engine.scaling.facts, engine.dispatcher.figures.totals()
+    share = totals.bytes_stored / totals.bytes_read if totals.bytes_read else 1.0
+    hot_gb = sum(row.used_bytes or 0 for row in engine.measured.tiers if row.tier == "hot") / GB
+    prices, tiers = prices_in_force(engine.settings.prices), tier_prices(engine)
+    found: list[costs.MonthCost] = []
+    for row in ahead.rows["month"] if ahead is not None else ():
+        if row.begin[:7] <= this_month:
+            continue
+        pace = Pace(facts.bytes_per_s if facts is not None else 0.0, share, engine.settings.scaling.floor, hot_gb)
+        priced = month_ahead(row.bytes, pace, prices, tiers)
+        hot_gb += row.bytes * share / GB
+        words = f"PROJECTED from {format_bytes(row.bytes)} forecast: " + "; ".join(
+            f"{line.what} {line.arithmetic}" for line in priced.lines
+        )
+        if priced.lines:
+            found.append(costs.MonthCost(month=row.begin[:7], amount=priced.total, arithmetic=words))
+    return tuple(found)
 
 
 def tier_prices(engine: Engine) -> dict[Tier, TierPrice]:

@@ -72,7 +72,7 @@ def facts_of(engine: Engine, day: dt.date) -> Facts:
         drill_age_s=None if drilled_ns is None else (now_ns - drilled_ns) / 1e9,
         drill_every_s=parse_span(engine.settings.drills.every),
         critical_alerts=[row.id for row in alert_list.alerts_of(engine) if row.level == "critical"],
-        calendar_note=engine.scaling.outlook.note if engine.scaling.outlook is not None else "nothing is forecast yet",
+        calendar_note=engine.forecasting.note or ("" if engine.forecasting.ahead else "nothing is forecast yet"),
     )
 
 
@@ -83,11 +83,18 @@ def _ahead(engine: Engine, day: dt.date) -> tuple[float | None, int | None]:
     begin_ns = round(begin.timestamp()) * 10**9
     hours = [begin_ns + hour * _HOUR_NS for hour in range(DAY_HOURS)]
     if outlook is None or not outlook.begin_ns <= hours[-1] < outlook.end_ns:
-        return None, None
+        return _bytes_of(engine, day), None
     size_bytes = sum(outlook.bytes_at(hour, scaling.quantile) for hour in hours)
     if facts is None or not facts.bytes_per_s:
         return size_bytes, None
     return size_bytes, max(forecast_at(facts, outlook, hour, scaling.quantile) for hour in hours)
+
+
+def _bytes_of(engine: Engine, day: dt.date) -> float | None:
+    """What is forecast for a whole day further on, as likely exceeded as not."""
+    ahead = engine.forecasting.ahead
+    rows = ahead.rows["day"] if ahead is not None else ()
+    return next((float(row.bytes) for row in rows if row.begin[:10] == day.isoformat()), None)
 
 
 def _local(engine: Engine) -> dt.datetime:

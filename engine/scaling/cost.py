@@ -84,6 +84,27 @@ def bill(usage: Usage, prices: Prices, tiers: Mapping[Tier, TierPrice]) -> Bill:
     return Bill(tuple(lines), tuple(notes))
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a month to come is priced by: measured here, and what is there at its beginning."""
+
+    bytes_per_s: float  # of one worker
+    stored_share: float  # of a byte that is read
+    workers_least: int  # that stand there whatever comes
+    hot_gb: float  # kept in the hot tier when the month begins
+
+
+def month_ahead(size_bytes: float, pace: Pace, prices: Prices, tiers: Mapping[Tier, TierPrice]) -> Bill:
+    """What a month costs in which so many bytes are forecast: on-demand workers, and the hot tier that grows evenly.
+
+    What is moved to cheaper tiers meanwhile, and what other tiers hold, is not in it.
+    """
+    work_h = size_bytes / pace.bytes_per_s / 3600 if pace.bytes_per_s else 0.0
+    hours = max(work_h, pace.workers_least * MONTH_HOURS)
+    grown = size_bytes * pace.stored_share / GB
+    return bill(Usage({"on-demand": hours}, {"hot": pace.hot_gb + grown / 2}), prices, tiers)
+
+
 def worker_hour(kind: str, prices: Prices) -> tuple[float, str] | None:
     """The price of an hour of a worker of a class and how it comes about; None where no price is set."""
     base = prices.get("worker_hour")

@@ -7,7 +7,7 @@ import pytest
 
 from engine.contract.prices import Price, prices_in_force
 from engine.contract.tiers import Tier
-from engine.scaling.cost import Prices, TierPrice, Usage, bill, energy, savings, shared, worker_hour
+from engine.scaling.cost import Pace, Prices, TierPrice, Usage, bill, energy, month_ahead, savings, shared, worker_hour
 
 TIERS: dict[Tier, TierPrice] = {"hot": TierPrice(0.023), "cold": TierPrice(0.004, 0.03)}
 USAGE = Usage(
@@ -71,3 +71,11 @@ def test_energy_is_told_only_where_watts_and_grid_are_set() -> None:
 def test_a_bill_is_shared_out_whole() -> None:
     assert shared(10.0, {"a": 1.0, "b": 3.0}) == {"a": 2.5, "b": 7.5}
     assert shared(10.0, {}) == {}
+
+
+@pytest.mark.parametrize(("size_bytes", "hours"), [(3.6e15, 10_000.0), (0.0, 2 * 730.0)])
+def test_a_month_to_come_is_priced_by_its_work_and_never_below_the_floor(size_bytes: float, hours: float) -> None:
+    pace = Pace(bytes_per_s=1e8, stored_share=0.5, workers_least=2, hot_gb=1000.0)
+    found = month_ahead(size_bytes, pace, prices(worker_hour=0.2), TIERS)
+    kept = 1000.0 + size_bytes * 0.5 / 1e9 / 2  # it grows evenly
+    assert found.total == pytest.approx(hours * 0.2 + kept * 0.023)
