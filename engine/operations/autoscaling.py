@@ -24,6 +24,7 @@ from engine.jobs.priority import local_time
 from engine.operations.board import decision_row, troubles_of
 from engine.operations.capacity import resize
 from engine.operations.context import Engine
+from engine.operations.keeping import WorkerDocument
 from engine.operations.streams import default_streams
 from engine.operations.usage import month_of
 from engine.scaling.autoscaler import decide
@@ -47,8 +48,10 @@ class Autoscaling:
     def __init__(self, engine: Engine) -> None:
         """Decides once, so that there is always something to show."""
         self._engine = engine
-        self._rates = RateMeter()
-        self._startups = StartupMeter()
+        self._kind = "stream" if engine.scaling.nodes is None else "node"
+        self._known = engine.kept.workers.get(self._kind) or WorkerDocument(0.0)
+        self._rates = RateMeter(self._known.bytes_per_s)
+        self._startups = StartupMeter(self._known.startups_s)
         self._mean_bytes = 0.0  # of a job, as the last ones were
         self._next_sizing_s = 0.0
         self._flags = (False, False, False)
@@ -183,10 +186,18 @@ class Autoscaling:
         worked_s = self._worked_s if self._is_cluster else threads_s
         self._rates.sample(totals.bytes_read + totals.bytes_restored, worked_s)
         self._mean_bytes = mean_bytes(engine.dispatcher.roster.ended())
+        self._keep_measures()
         engine.scaling.spent_month = spent_on_workers(
             engine.accounts.of(month_of(engine.clock.now_ns())).worker_s, prices_in_force(engine.settings.prices)
         )
         self._next_sizing_s = now_s + (SIZED_AGAIN_S if self._rates.bytes_per_s else 0.0)
+
+    def _keep_measures(self) -> None:
+        """Remember what was measured, for the next life, when it is another figure by more than a twentieth."""
+        known, rate, took_s = self._known, self._rates.bytes_per_s, self._startups.took_s
+        if abs(rate - known.bytes_per_s) > known.bytes_per_s / 20 or took_s != known.startups_s:
+            self._known = WorkerDocument(rate, took_s)
+            self._engine.kept.workers.put(self._kind, self._known)
 
     def _waiting(self, now_ns: int) -> tuple[dict[JobClass, Waiting], float]:
         """What is left to do by class, and of it what no one waits for. Bytes that are not known: as other jobs had."""

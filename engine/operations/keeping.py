@@ -120,6 +120,13 @@ class LockDocument(msgspec.Struct, frozen=True, array_like=True):
     renewed_ns: int
 
 
+class WorkerDocument(msgspec.Struct, frozen=True, array_like=True):
+    """What workers of a kind did, and took to start, as last measured."""
+
+    bytes_per_s: float
+    startups_s: tuple[float, ...] = ()
+
+
 class Kept(msgspec.Struct):
     """Everything that is kept."""
 
@@ -136,6 +143,7 @@ class Kept(msgspec.Struct):
     drills: Documents[DrillDocument]  # by size and tier
     usages: Documents[UsageDocument]  # by month
     tunings: Documents[TuningDocument]  # by setting
+    workers: Documents[WorkerDocument]  # by kind: stream, node
     watcher: Watcher | None = None  # of the engine, once it watches
 
     @classmethod
@@ -153,6 +161,7 @@ class Kept(msgspec.Struct):
             safe=Documents(journal, "safe", SafeDocument),
             locks=Documents(journal, "locks", LockDocument),
             drills=Documents(journal, "drill", DrillDocument),
+            workers=Documents(journal, "worker", WorkerDocument),
             usages=Documents(journal, "usage", UsageDocument),
             tunings=Documents(journal, "tuning", TuningDocument),
         )

@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from engine.contract.cluster import NodeRow
 
 HALF_LIFE_S = 120.0  # of work, so that an idle night forgets nothing
+KNOWN_S = 30.0
 STARTS_KEPT = 200
 
 
 class RateMeter:
     """Bytes a second of one worker at work: a mean in which the last two minutes of work count half."""
 
-    def __init__(self) -> None:
-        self._bytes = 0.0
-        self._worked_s = 0.0
+    def __init__(self, known: float = 0.0) -> None:
+        """`known`: the rate that was measured in an earlier life; it counts as half a minute of work."""
+        self._bytes = known * KNOWN_S
+        self._worked_s = KNOWN_S if known else 0.0
         self._before = 0, 0.0
 
     @property
@@ -38,17 +40,23 @@ class RateMeter:
 class StartupMeter:
     """How long workers take from being asked for until they are ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Iterable[float] = ()) -> None:
+        """`known`: what those took that were measured in an earlier life, in seconds."""
         self._starting: dict[str, float] = {}  # since when, by name
         self._asked: deque[float] = deque(maxlen=STARTS_KEPT)  # when those that are not seen yet were asked for
         self._seen: set[str] = set()
-        self._took_s: deque[float] = deque(maxlen=STARTS_KEPT)
+        self._took_s: deque[float] = deque(known, maxlen=STARTS_KEPT)
 
     @property
     def p95_s(self) -> float:
         """Seconds that 19 of 20 starts did not exceed, of the last 200; 0 while none was seen."""
         ordered = sorted(self._took_s)
         return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else 0.0
+
+    @property
+    def took_s(self) -> tuple[float, ...]:
+        """What the last 200 took, the oldest first."""
+        return tuple(self._took_s)
 
     def asked(self, more: int, now_s: float) -> None:
         """So many more were asked for; fewer than none: none is on its way any more."""

@@ -91,6 +91,20 @@ def test_a_person_goes_before_the_need_until_the_end_of_it(auto: Asking) -> None
     assert eventually(lambda: shown(auto).mode == "default")
 
 
+def test_the_rate_of_a_stream_outlives_the_engine(tmp_path: Path) -> None:
+    home = home_with_repository(tmp_path / "home")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "card.img").write_bytes(bytes(range(256)) * 4096)
+    first = Asking(LocalEngine.start(home, PASSPHRASE, streams=1), tmp_path)
+    fresh_wedding(first, "smith-jones")
+    first.ask(backup_of("smith-jones", tmp_path / "source"), ops.JobResult)
+    assert eventually(lambda: report(first).rate_bytes_per_s > 0)
+    first.engine.close(drain_s=0.0).result(60)
+    again = Asking(LocalEngine.start(home, PASSPHRASE, streams=1), tmp_path)
+    assert report(again).rate_bytes_per_s > 0
+    again.engine.close(drain_s=0.0).result(60)
+
+
 class Machines:
     """A pool that has at once what it is told to have; each machine has work for half of its four slots."""
 

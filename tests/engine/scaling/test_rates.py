@@ -16,6 +16,9 @@ def test_the_rate_is_of_the_work_that_was_done_lately_and_outlives_an_idle_night
     assert meter.bytes_per_s == pytest.approx(100)
     meter.sample(1_000 + 1_200_000, 10.0 + 1_200.0)
     assert meter.bytes_per_s == pytest.approx(1_000, rel=0.01)
+    again = RateMeter(meter.bytes_per_s)
+    again.sample(15_000, 10.0)
+    assert again.bytes_per_s == pytest.approx(1_125, rel=0.05)  # 30 s at 1,000 and 10 s at 1,500
 
 
 def test_a_start_takes_from_the_first_sight_until_ready() -> None:
