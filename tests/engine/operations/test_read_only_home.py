@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import Conflict, NotFound, NotPermitted
-from engine.contract import drills, placements, recovery, retention, steering
+from engine.contract import drills, forecasts, placements, recovery, retention, steering, tuning
 from engine.contract import operations as ops
 from engine.contract.catalog import CATALOG
 from engine.operations.home import Home
@@ -95,6 +95,9 @@ CHANGES: tuple[ops.Operation, ...] = (
     retention.HoldWedding(wedding="smith-jones", reason="claim 7"),
     placements.Migrate(wedding="smith-jones"),
     recovery.Recover(),
+    tuning.Optimize(),
+    forecasts.ImportCalendar(file="/etc/hostname"),
+    forecasts.ImportDemand(file="/etc/hostname"),
     ops.AddKey(passphrase_file="/etc/hostname"),
     recovery.MakePaperKey(out="paper"),
     ops.RemoveKey(key="0"),
