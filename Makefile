@@ -73,6 +73,11 @@ backtest: $(READY)  ## try forecasts on their past, exit 1 on a missed target; S
 	@mkdir -p build/backtest
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.backtest build/backtest $(if $(SERIES),--series $(SERIES)) --table build/backtest/table.md $(L)
 
+scale-test: $(READY)  ## 1 → 10 → 1 worker processes with jobs running, a network cut for 45 s; exit 1 on a missed target; L="--short"
+	@mkdir -p build/load
+	@$(BIN)/python -m benchmarks.nodes build/load $(L)
+	CUT_S=45 $(BIN)/python -m pytest -q -n0 tests/engine/operations/test_partition.py
+
 kill-test: $(READY)  ## kill an engine that takes on jobs a hundred times: none that was acknowledged is lost
 	KILL_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash/test_restarts.py
 

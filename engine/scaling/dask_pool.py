@@ -141,7 +141,7 @@ class DaskPool:
         """Stop a job that a node carries; its report says when it has ended."""
         flight = self._flights.get(job_id)
         if flight is not None:
-            self._run_there([flight.address], stop_job, job_id, how)
+            self._run_there(flight.address, stop_job, job_id, how)
 
     # --- the cluster ---
 
@@ -251,9 +251,10 @@ class DaskPool:
 
     def _tell_to_leave(self, names: Collection[str], why: str) -> None:
         self._told_to_leave |= set(names)
-        addresses = [self._addresses[name] for name in names if name in self._addresses]
-        if addresses:
-            self._run_there(addresses, begin_to_leave, why)
+        for name in names:
+            if name in self._addresses:
+                coming = [job_id for job_id, flight in self._flights.items() if flight.node == name]
+                self._run_there(self._addresses[name], begin_to_leave, why, coming)
         self._words = {
             name: msgspec.structs.replace(word, row=msgspec.structs.replace(word.row, state="draining"))
             if name in names
@@ -261,15 +262,17 @@ class DaskPool:
             for name, word in self._words.items()
         }
 
-    def _run_there(self, addresses: list[str], function: Callable[..., None], *arguments: str) -> None:
+    def _run_there(self, address: str, function: Callable[..., None], *arguments: object) -> None:
         client, group = self._client, self._group
         if client is None or group is None:
             return
 
         async def run() -> None:
-            with contextlib.suppress(OSError, TimeoutError):  # it is gone, which the next look tells
+            try:
                 run_on: Any = client.run
-                await run_on(function, *arguments, workers=addresses, on_error="ignore")
+                await run_on(function, *arguments, workers=[address], on_error="ignore")
+            except Exception as error:  # it is gone, which the next look tells
+                _LOG.info("%s was not told: %r", address, error)
 
         group.create_task(run())
 

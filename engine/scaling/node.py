@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 METRIC = "wedsync"
 LOOK_S = 0.2  # between looks at what a draining node still has to do, and for a notice
+GIVEN_KEPT = 1000
+COMING_S = 5.0  # a draining node waits so long for orders that were given before it was told
 TRY_AGAIN_S = 1.0  # while no scheduler answers
 FETCHED_WITHIN_S = 10.0  # a drained node waits so long for its last reports to be fetched
 _LOG = logging.getLogger(__name__)
@@ -65,11 +68,13 @@ class Node:
         self._clock = clock
         self._leaving = asyncio.Event()
         self._why = ""
+        self._given: deque[str] = deque(maxlen=GIVEN_KEPT)  # jobs whose orders have come
+        self._expected: frozenset[str] = frozenset()  # jobs whose orders are on their way
 
-    def leave(self, why: str) -> None:
-        """Drain, then come back from `serve`. Called again: no change."""
+    def leave(self, why: str, expected: Collection[str] = ()) -> None:
+        """Drain, then come back from `serve`. `expected` are jobs whose orders are still coming. Again: no change."""
         if not self._leaving.is_set():
-            self._why = why
+            self._why, self._expected = why, frozenset(expected)
             self._leaving.set()
 
     async def serve(self, tell: Callable[[str], None]) -> None:
@@ -122,7 +127,9 @@ class Node:
 
     def carry(self, order: str) -> str:
         """Carry out an order; blocks. A thread of Dask's."""
-        return to_json(self._host.carry(order_of(order)).result())
+        read = order_of(order)
+        self._given.append(read.job_id)
+        return to_json(self._host.carry(read).result())
 
     def stop(self, job_id: str, how: Literal["cancel", "interrupt"]) -> None:
         """Stop a job."""
@@ -162,6 +169,9 @@ class Node:
         """Take nothing new, end what has begun, let its reports be fetched, leave."""
         from distributed.core import Status
 
+        come_s = self._clock.monotonic_s() + COMING_S
+        while not self._expected.issubset(self._given) and self._clock.monotonic_s() < come_s:
+            await self._clock.sleep(LOOK_S / 4)
         worker.status = Status.paused  # the scheduler is told, and gives it nothing more
         while worker.state.executing or self._host.tallies():
             if worker.status == Status.closed:
@@ -202,11 +212,11 @@ def stop_job(job_id: str, how: Literal["cancel", "interrupt"], dask_worker: Work
         node.stop(job_id, how)
 
 
-def begin_to_leave(why: str, dask_worker: Worker) -> None:
+def begin_to_leave(why: str, expected: list[str], dask_worker: Worker) -> None:
     """Have a node drain and leave. On the node's loop; Dask gives `dask_worker`."""
     node = _NODES.get(str(dask_worker.name))
     if node is not None:
-        node.leave(why)
+        node.leave(why, expected)
 
 
 async def _finished(worker: Worker) -> None:

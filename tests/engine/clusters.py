@@ -9,12 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from engine.contract import operations as ops
 from engine.contract import steering
-from engine.contract.cluster import NodeRow
+from engine.contract.cluster import NodeRow, Tls
 from engine.contract.status import JobRow
 from engine.local import LocalEngine
 from engine.operations.elsewhere import Elsewhere
@@ -23,26 +23,31 @@ from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.suites.engine_handle import ANSWER_S, eventually
 
 WEDDINGS = ("smith-jones", "garcia-lee")
+NO_TLS = Tls()
 
 
 class Cluster:
     """One scheduler, some nodes, one engine. Each node reads below `card` and keeps its home beside the engine's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str, tls: Tls = NO_TLS) -> None:
         self.folder = folder
         self.card = folder / "card"
         self.card.mkdir(parents=True)
-        self.address = f"tcp://127.0.0.1:{_free_port()}"
+        self.address = address
+        self.trust = tuple(f"--tls-{name.replace('_', '-')}={file}" for name, file in _files(tls))
+        self.inside: dict[str, str] = {}  # process → the network namespace that it lives in
         self.url = f"file://{home_with_repository(folder / 'home')}/repository"
         with (folder / "home" / "config.toml").open("a") as config:
             config.write(f'[cluster]\nscheduler = "{self.address}"\n')
+            config.writelines(f'tls_{name} = "{file}"\n' for name, file in _files(tls))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.engine: LocalEngine
         self.pool: DaskPool
+        self.weddings: tuple[str, ...] = WEDDINGS
 
     def start_scheduler(self) -> None:
         """Start the scheduler, at the same address each time."""
-        self._start("scheduler", "scheduler", "--listen", self.address)
+        self._start("scheduler", "scheduler", "--listen", self.address, *self.trust)
 
     def start_node(self, name: str, *options: str, limit: str = "") -> None:
         """Start a node; `limit` is the rate of its standard jobs, so that they last."""
@@ -51,17 +56,22 @@ class Cluster:
         (home / "config.toml").write_text(f'[limits]\nstandard = "{limit}"\n' if limit else "")
         self._start(
             name, "--home", str(home), "node", "--scheduler", self.address, "--name", name, "--repository", self.url,
-            "--source-root", str(self.card), "--notice-file", str(home / "notice"), *options,
+            "--source-root", str(self.card), "--notice-file", str(home / "notice"), *self.trust, *options,
         )  # fmt: skip
 
-    def start_engine(self) -> None:
+    def start_engine(self, weddings: int = len(WEDDINGS)) -> None:
         """Start the engine in this process, with its weddings."""
+        self.weddings += tuple(f"wedding-{number}" for number in range(len(WEDDINGS), weddings))
         self.engine = LocalEngine.start(self.folder / "home", PASSPHRASE, streams=1)
         runner = self.engine.parts()[0].dispatcher.places.runner
         assert isinstance(runner, Elsewhere)
         self.pool = runner.pool
-        for name in WEDDINGS:
+        for name in self.weddings:
             self.engine.call(ops.AddWedding(name=name, date=dt.date(2027, 6, 20))).result(ANSWER_S)
+
+    def on_loop(self, action: Callable[[], None]) -> None:
+        """Have something done on the engine's loop, soon."""
+        self.engine.parts()[1].call_soon_threadsafe(action)
 
     def photos(self, name: str, count: int = 2) -> str:
         """A folder of small photographs; more than 256 of them are several units, and take time on a slow node."""
@@ -134,9 +144,10 @@ class Cluster:
             process.wait()
 
     def _start(self, name: str, *argv: str) -> None:
+        inside = ["ip", "netns", "exec", self.inside[name]] if name in self.inside else []
         with (self.folder / f"{name}.out").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "wedsync_tui", *argv],
+                [*inside, sys.executable, "-m", "wedsync_tui", *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -145,13 +156,18 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster_in(folder: Path) -> Iterator[Cluster]:
+def cluster_in(folder: Path, host: str = "127.0.0.1", tls: Tls = NO_TLS) -> Iterator[Cluster]:
     """A cluster without any process yet, ended at the end."""
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, f"{'tls' if tls.ca else 'tcp'}://{host}:{_free_port()}", tls)
     try:
         yield cluster
     finally:
         cluster.close()
+
+
+def _files(tls: Tls) -> list[tuple[str, str]]:
+    named = [("ca", tls.ca), ("certificate", tls.certificate), ("key", tls.key)]
+    return [(name, file) for name, file in named if file]
 
 
 def _free_port() -> int:

@@ -40,8 +40,7 @@ def test_a_job_runs_on_a_node_and_gives_the_same_snapshot_as_here(cluster: Clust
 def test_a_node_that_is_drained_ends_what_it_has_begun(cluster: Cluster) -> None:
     job = cluster.back_up(f"node://second{cluster.photos('drained', MANY)}")
     cluster.until_running_on("second")
-    loop = cluster.engine.parts()[1]
-    loop.call_soon_threadsafe(cluster.pool.drain, ["second"])
+    cluster.on_loop(lambda: cluster.pool.drain(["second"]))
     (ended,) = cluster.ended([job])
     assert (ended.state, ended.attempts) == ("done", 1)
     assert cluster.processes.pop("second").wait(20) == 0

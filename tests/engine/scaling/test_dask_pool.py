@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
-import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -17,10 +15,6 @@ from typing import Literal
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from engine.base.clock import SystemClock
 from engine.contract.cluster import ClusterSettings, Machine, NodeRow, Tls
@@ -29,6 +23,7 @@ from engine.scaling.dask_pool import DaskPool, NodeLost
 from engine.scaling.node import Node
 from engine.scaling.orders import Order, Report, Tally
 from engine.scaling.pool import NodePool, total
+from tests.engine.certificates import certificates
 from tests.suites.node_pool import NodePoolSuite
 
 REPOSITORY = "r" * 32
@@ -222,37 +217,6 @@ async def test_only_who_has_a_certificate_of_the_ca_comes_in(tmp_path: Path) -> 
         place.desks["a"].jobs["j1"].set_result(Report(end="done"))
         assert (await carrying).end == "done"
         assert [row.name for row in place.pool.nodes()] == ["a"]
-
-
-def certificates(folder: Path) -> Tls:
-    """A CA of its own and one certificate of it."""
-    folder.mkdir()
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name, name = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("ca", "node"))
-    now = dt.datetime.now(dt.UTC)
-    until = now + dt.timedelta(days=2)
-
-    def signed(subject: x509.Name, of: ec.EllipticCurvePrivateKey, *, is_ca: bool) -> x509.Certificate:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(ca_name)
-            .public_key(of.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(until)
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-            .sign(ca_key, hashes.SHA256())
-        )
-
-    pem = serialization.Encoding.PEM
-    files = Tls(*(str(folder / file) for file in ("ca.pem", "node.pem", "node.key")))
-    Path(files.ca).write_bytes(signed(ca_name, ca_key, is_ca=True).public_bytes(pem))
-    Path(files.certificate).write_bytes(signed(name, key, is_ca=False).public_bytes(pem))
-    plain = serialization.NoEncryption()
-    Path(files.key).write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return files
 
 
 def test_a_pool_without_nodes_has_none_to_give() -> None:
