@@ -61,9 +61,11 @@ watch-test: $(READY)  ## measure watched folders and 10,000 weddings, exit 1 on 
 	@$(BIN)/python -m benchmarks.watching build/load $(L)
 	@$(BIN)/python -m benchmarks.full_house build/load $(L)
 
-scale-test: $(READY)  ## measure how fast streams come and go, no job disturbed; exit 1 on a missed target; L="--short" is a sample
+scale-test: $(READY)  ## measure streams and nodes that come and go, no job disturbed, and a cut of 45 s; exit 1 on a missed target; L="--short"
 	@mkdir -p build/scale
 	@$(BIN)/python -m benchmarks.scaling build/scale $(L)
+	@$(BIN)/python -m benchmarks.nodes build/scale $(L)
+	CUT_S=45 $(BIN)/python -m pytest -q -n0 tests/engine/operations/test_partition.py
 
 bench-storage: $(READY)  ## measure stores, cache, copy catalog, lines; exit 1 on a missed target; L="--short" is a sample
 	@mkdir -p build/storage
@@ -72,11 +74,6 @@ bench-storage: $(READY)  ## measure stores, cache, copy catalog, lines; exit 1 o
 backtest: $(READY)  ## try forecasts on their past, exit 1 on a missed target; SERIES=DIR has the public series
 	@mkdir -p build/backtest
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.backtest build/backtest $(if $(SERIES),--series $(SERIES)) --table build/backtest/table.md $(L)
-
-scale-test: $(READY)  ## 1 → 10 → 1 worker processes with jobs running, a network cut for 45 s; exit 1 on a missed target; L="--short"
-	@mkdir -p build/load
-	@$(BIN)/python -m benchmarks.nodes build/load $(L)
-	CUT_S=45 $(BIN)/python -m pytest -q -n0 tests/engine/operations/test_partition.py
 
 kill-test: $(READY)  ## kill an engine that takes on jobs a hundred times: none that was acknowledged is lost
 	KILL_ROUNDS=100 $(BIN)/python -m pytest -q tests/crash/test_restarts.py
