@@ -15,6 +15,8 @@ import pytest
 
 from tests.memory import memory_folder
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program: waiting threads took four fifths of the time
+
 pytest.register_assert_rewrite("tests.suites", "tests.strategies")
 
 # The same examples at every run: a red test is red for everybody. `--hypothesis-profile=search` looks further.

@@ -16,6 +16,7 @@ from engine.contract.forecasts import CalendarSettings
 from engine.contract.settings import Settings
 from engine.contract.weddings import Wedding
 from engine.jobs.job import Counts, Job
+from engine.operations import outlooks
 from engine.operations.outlooks import HISTORY_DAYS_MIN, Forecasting
 from engine.scaling import forecast
 from engine.scaling.bookings import Amount
@@ -54,7 +55,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setattr(outlooks, "STUDY_ORIGINS", 5)
     made = Place(tmp_path)
     yield made
     made.forecasting.close()
