@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test scale-test bench-storage kill-test simulate backtest
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test scale-test elasticity bench-storage kill-test simulate backtest
 # The environment is .venv and nothing beside it, and each module is compiled once and not at every start.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -61,11 +61,15 @@ watch-test: $(READY)  ## measure watched folders and 10,000 weddings, exit 1 on 
 	@$(BIN)/python -m benchmarks.watching build/load $(L)
 	@$(BIN)/python -m benchmarks.full_house build/load $(L)
 
-scale-test: $(READY)  ## measure streams and nodes that come and go, no job disturbed, and a cut of 45 s; exit 1 on a missed target; L="--short"
+scale-test: $(READY)  ## streams and nodes that come and go, a cut of 45 s, a SIMULATED fleet; exit 1 on a missed target; L="--short"
 	@mkdir -p build/scale
 	@$(BIN)/python -m benchmarks.scaling build/scale $(L)
 	@$(BIN)/python -m benchmarks.nodes build/scale $(L)
+	@$(BIN)/python -m benchmarks.fleet build/scale $(L)
 	CUT_S=45 $(BIN)/python -m pytest -q -n0 tests/engine/operations/test_partition.py
+
+elasticity: $(READY)  ## SIMULATED weeks under rules of scaling, exit 1 on a missed target; SERIES=DIR has the public series
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.elasticity build/elasticity $(if $(SERIES),--series $(SERIES)) $(L)
 
 bench-storage: $(READY)  ## measure stores, cache, copy catalog, lines; exit 1 on a missed target; L="--short" is a sample
 	@mkdir -p build/storage
