@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
 from engine.base.errors import EXIT_DONE, UsageError
 from engine.contract.cluster import NODE_CLASSES, Machine, NodeRow, Tls
 from wedsync_tui.arguments import Argument
@@ -33,7 +35,10 @@ NODE: tuple[Argument, ...] = (
     option("name", "text", "NAME", "what the cluster calls this node (default: the name of the machine)", default=""),
     option("source_root", "list", "DIR", "a folder that other machines see under the same path; may be repeated"),
     option("slots", "number", "N", "jobs at once", default=SLOTS),
-    option("class", "text", "CLASS", "reserved, or spot for one that may be taken away", default="reserved"),
+    msgspec.structs.replace(  # `class` names no parameter of a function, which is what the parser makes of a field
+        option("node_class", "text", "CLASS", "reserved, or spot for one that may be taken away", default="reserved"),
+        flag="--class",
+    ),
     option("region", "text", "REGION", "where it is, as the settings call it", default=""),
     option("type", "text", "TYPE", "its type, as the price list calls it", default=""),
     option("notice_file", "text", "FILE", "drain as soon as this file is there", default=""),
@@ -92,8 +97,8 @@ def page(verb: str) -> str:
 def _row(texts: dict[str, str], *, roots: tuple[str, ...], slots: int) -> NodeRow:
     if not texts["scheduler"]:
         raise UsageError("a node needs its scheduler", "give --scheduler ADDRESS, as tls://10.0.0.1:8786")
-    if texts["class"] not in NODE_CLASSES:
-        raise UsageError(f"--class: {texts['class']} is none", f"there are {' and '.join(NODE_CLASSES)}")
+    if texts["node_class"] not in NODE_CLASSES:
+        raise UsageError(f"--class: {texts['node_class']} is none", f"there are {' and '.join(NODE_CLASSES)}")
     if slots > SLOTS_MAX:
         raise UsageError(f"--slots: {slots} is too many", f"{SLOTS_MAX} is the most")
     for root in roots:
@@ -104,7 +109,7 @@ def _row(texts: dict[str, str], *, roots: tuple[str, ...], slots: int) -> NodeRo
         raise UsageError(f"--name: {name!r} is no name of a node", "letters, digits and dashes are")
     return NodeRow(
         name=name,
-        node_class=texts["class"],
+        node_class=texts["node_class"],
         slots=slots,
         region=texts["region"],
         machine_type=texts["type"],
