@@ -54,7 +54,7 @@ async def go_on(engine: Engine) -> None:
 def spec_again(engine: Engine, job: Job) -> JobSpec:
     """What a job of the journal asks for, to be done again. Raises Unavailable, UsageError where nothing can do it."""
     if not job.operation:
-        raise Unavailable("it read or wrote a stream when the engine stopped, which cannot be done twice")
+        raise Unavailable("the engine stopped, and it cannot go on: it read or wrote a stream, or was another engine's")
     wedding = engine.facts.by_id(job.wedding_id)
     resumer, spec = RESUMERS.get(job.operation), BY_NAME.get(job.operation)
     if wedding is None:
