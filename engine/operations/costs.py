@@ -12,6 +12,7 @@ from engine.contract import costs
 from engine.contract.costs import CostLine
 from engine.contract.prices import DEFAULT_PRICES, UNITS, prices_in_force
 from engine.contract.tiers import TIERS, Tier
+from engine.operations import forecasting
 from engine.operations.context import Engine, Handler
 from engine.operations.keeping import UsageDocument
 from engine.operations.usage import month_of, usage_of
@@ -59,6 +60,8 @@ async def read_cost(engine: Engine, operation: costs.ReadCost) -> costs.CostRepo
     usage, prices, tiers = usage_of(document), prices_in_force(engine.settings.prices), tier_prices(engine)
     found = bill(usage, prices, tiers)
     hours = document.counted_s / 3600
+    if month == month_of(engine.clock.now_ns()):
+        await forecasting.make_first(engine)
     estimate = energy(sum(usage.worker_hours.values()), prices)
     saved = savings(usage, prices, tiers, peak_workers=document.peak_workers, hours=hours)
     return costs.CostReport(
@@ -141,11 +144,12 @@ def _months(engine: Engine, this_month: str) -> tuple[costs.MonthCost, ...]:
     share = totals.bytes_stored / totals.bytes_read if totals.bytes_read else 1.0
     hot_gb = sum(row.used_bytes or 0 for row in engine.measured.tiers if row.tier == "hot") / GB
     prices, tiers = prices_in_force(engine.settings.prices), tier_prices(engine)
+    standing = engine.settings.scaling.floor if facts is None or engine.scaling.is_auto else facts.current
     found: list[costs.MonthCost] = []
     for row in ahead.rows["month"] if ahead is not None else ():
         if row.begin[:7] <= this_month:
             continue
-        pace = Pace(facts.bytes_per_s if facts is not None else 0.0, share, engine.settings.scaling.floor, hot_gb)
+        pace = Pace(facts.bytes_per_s if facts is not None else 0.0, share, standing, hot_gb)
         priced = month_ahead(row.bytes, pace, prices, tiers)
         hot_gb += row.bytes * share / GB
         words = f"PROJECTED from {format_bytes(row.bytes)} forecast: " + "; ".join(

@@ -10,7 +10,10 @@ import functools
 import logging
 import os
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -61,6 +64,15 @@ async def refresh(engine: Engine) -> None:
     await engine.offload.run("forecast", functools.partial(engine.forecasting.refresh, engine.facts.weddings))
     ahead = engine.forecasting.ahead
     engine.scaling.outlook = ahead.outlook if ahead is not None else None
+
+
+async def make_first(engine: Engine) -> None:
+    """A forecast where there is none yet: what is run for one command has not waited for one."""
+    if engine.forecasting.ahead is None:
+        try:
+            await refresh(engine)
+        except WedSyncError as error:
+            _LOG.warning("the forecast could not be made: %s", error.line())
 
 
 def one_thread_each() -> None:
@@ -118,7 +130,7 @@ def _take_history(engine: Engine, operation: forecasts.ImportDemand) -> forecast
 
     path, series = _readable(operation.file), []
     for column in (operation.jobs, operation.bytes):
-        with path.open(newline="", encoding="utf-8-sig") as lines:
+        with _text_of(path) as lines:
             series.append(read_series(lines, Columns(operation.time, column)))
     if series[0].grain != "hourly":
         raise UsageError(f"{path} is {series[0].grain}", "a history of demand has a row an hour")
@@ -146,11 +158,8 @@ def _backtest(operation: forecasts.Backtest, clock: Clock) -> forecasts.Backtest
     from engine.scaling.series import Columns, read_series
 
     columns = Columns(operation.time, operation.value, operation.known)
-    try:
-        with _readable(operation.file).open(newline="", encoding="utf-8-sig") as lines:
-            series = read_series(lines, columns, country=operation.country)
-    except UnicodeDecodeError:
-        raise UsageError(f"{operation.file} is no text in UTF-8", "write it as CSV with a heading") from None
+    with _text_of(_readable(operation.file)) as lines:
+        series = read_series(lines, columns, country=operation.country)
     usual, most = _AHEAD[series.grain]
     ahead = usual if operation.ahead is None else operation.ahead
     if not 1 <= ahead <= most:
@@ -166,6 +175,16 @@ def _backtest(operation: forecasts.Backtest, clock: Clock) -> forecasts.Backtest
         model(newest, ahead)
         took.append((clock.monotonic_s() - begun_s) * 1000.0)
     return msgspec.structs.replace(report, warnings=series.notes, refit_ms=round(statistics.median(took), 1))
+
+
+@contextmanager
+def _text_of(path: Path) -> Iterator[TextIO]:
+    """The lines of a CSV file. Raises UsageError for what is none, as they are read."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            yield lines
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text in UTF-8", "write it as CSV with a heading") from None
 
 
 def _readable(file: str) -> Path:

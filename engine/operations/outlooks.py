@@ -260,6 +260,6 @@ def _text_of(path: Path) -> str:
     if (size := path.stat().st_size) > FEED_BYTES_MAX:
         raise LimitReached(f"{path} has {format_bytes(size)}", f"at most {format_bytes(FEED_BYTES_MAX)} are read")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # a table out of Excel begins with a mark
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no text in UTF-8") from None

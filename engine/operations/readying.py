@@ -9,7 +9,7 @@ from engine.base.units import parse_date, parse_span
 from engine.contract import readying
 from engine.jobs.priority import local_time
 from engine.operations import alerts as alert_list
-from engine.operations import coverage, freeze
+from engine.operations import coverage, forecasting, freeze
 from engine.operations.context import Engine, Handler
 from engine.scaling.autoscaler import forecast_at
 from engine.scaling.readiness import Facts, readiness
@@ -28,6 +28,7 @@ async def check_readiness(engine: Engine, operation: readying.CheckReadiness) ->
         raise UsageError(str(error)) from None
     if day < today:
         raise UsageError(f"{day} is over", "give a day to come, as 2026-06-20")
+    await forecasting.make_first(engine)
     found = readiness(facts_of(engine, day))
     freeze.look(engine)
     frozen = engine.scaling.frozen_until

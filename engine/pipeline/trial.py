@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from engine.base.clock import Clock
 from engine.base.entropy import Entropy
-from engine.base.errors import LimitReached, UsageError
+from engine.base.errors import LimitReached, NotFound, UsageError
 from engine.base.units import format_bytes, parse_bytes
 from engine.contract.settings import EngineSettings
 from engine.pipeline.backup import BackupRequest, BackupRun
@@ -83,9 +83,13 @@ def _timed(bench: _Bench, sample: Path, folder: Path, settings: EngineSettings) 
 def take_sample(sources: Iterable[bytes], into: Path, *, size_bytes: int, chance: random.Random) -> int:
     """Copy files of `sources`, by chance, until there are about `size_bytes` of them; how many there are.
 
-    Raises UsageError where there is too little to measure, LimitReached where there is no room.
+    Raises NotFound where no folder is there, UsageError where there is too little to measure, LimitReached where there
+    is no room.
     """
-    files = [path for source in sources for path in _files(Path(os.fsdecode(source)))]
+    folders = [Path(os.fsdecode(source)) for source in sources]
+    if not any(folder.is_dir() for folder in folders):
+        raise NotFound(f"{folders[0]} is no folder", "give --from a folder with photographs")
+    files = [path for folder in folders for path in _files(folder)]
     chance.shuffle(files)
     into.mkdir(parents=True)
     taken = 0

@@ -12,6 +12,8 @@ import pytest
 from engine.base.clock import FakeClock
 from engine.contract import costs
 from engine.contract import operations as ops
+from engine.contract.forecasts import DemandTaken, ImportDemand
+from engine.contract.readying import CheckReadiness, ReadinessReport
 from engine.contract.status import TierRow
 from engine.jobs.journal import Journal
 from engine.local import LocalEngine
@@ -113,6 +115,18 @@ def test_the_whole_bill_is_shared_out_to_weddings(engine: LocalEngine) -> None:
     shared = asked(engine, costs.ReadCost(by="wedding"), costs.CostReport)
     assert [line.what for line in shared.lines_of_bill] == ["smith-jones"]
     assert sum(line.amount for line in shared.lines_of_bill) == pytest.approx(shared.total)
+
+
+def test_what_is_asked_just_after_the_start_has_its_forecast(engine: LocalEngine, tmp_path: Path) -> None:
+    end = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+    rows = (f"{(end - dt.timedelta(hours=hour)).isoformat()},2,9000\n" for hour in range(24 * 600))
+    (tmp_path / "history.csv").write_text("hour,jobs,bytes\n" + "".join(rows))
+    asked(engine, ImportDemand(file=str(tmp_path / "history.csv")), DemandTaken)
+    ahead = asked(engine, costs.ReadCost(), costs.CostReport).ahead
+    assert len(ahead) >= 11
+    assert "workers, on-demand 1,460.0 h × 3600" in ahead[-1].arithmetic  # both streams stand there, busy or not
+    readied = asked(engine, CheckReadiness(), ReadinessReport)
+    assert "nothing is forecast yet" not in [row.message for row in readied.checks if row.check == "calendar"]
 
 
 def test_every_price_has_its_source_and_what_is_missing_is_named(engine: LocalEngine) -> None:

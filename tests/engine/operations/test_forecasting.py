@@ -60,6 +60,16 @@ def test_a_file_that_is_no_text_is_told(asking: Asking, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes(b"day,jobs\n\xff\xfe,1\n")
     with pytest.raises(UsageError, match="no text in UTF-8"):
         asking.ask(Backtest(file=str(tmp_path / "odd.csv"), time="day", value="jobs"), BacktestReport)
+    with pytest.raises(UsageError, match="no text in UTF-8"):
+        asking.ask(ImportDemand(file=str(tmp_path / "odd.csv"), time="day"), DemandTaken)
+
+
+def test_a_calendar_out_of_a_spreadsheet_is_taken_in_with_its_mark(asking: Asking, tmp_path: Path) -> None:
+    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    (tmp_path / "sheet.csv").write_text(f"name,date\nlee,{tomorrow}\n", encoding="utf-8-sig")
+    assert asking.ask(ImportCalendar(file=str(tmp_path / "sheet.csv")), CalendarTaken).to_come == 1
+    (tmp_path / "sheet.csv").write_text("name,date\n")  # and away again
+    asking.ask(ImportCalendar(file=str(tmp_path / "sheet.csv")), CalendarTaken)
 
 
 def test_history_and_calendar_become_a_forecast_that_the_autoscaler_sees(asking: Asking, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.base.clock import SystemClock
 from engine.base.entropy import SystemEntropy
-from engine.base.errors import UsageError
+from engine.base.errors import NotFound, UsageError
 from engine.contract import operations as ops
 from engine.contract.settings import EngineSettings
 from engine.contract.tuning import Optimize, OptimizeReport
@@ -58,5 +58,7 @@ def test_what_is_kept_is_set_and_the_scratch_folder_is_gone(tmp_path: Path) -> N
         assert not [path for path in (tmp_path / "home").iterdir() if path.name.startswith("optimize")]
         with pytest.raises(UsageError, match="too little to measure with"):
             engine.call(Optimize(sources=(str(tmp_path / "home" / "logs"),))).result(ANSWER_S)
+        with pytest.raises(NotFound, match="gone is no folder"):
+            engine.call(Optimize(sources=(str(tmp_path / "gone"),))).result(ANSWER_S)
     finally:
         engine.close(drain_s=0.0).result(ANSWER_S)
