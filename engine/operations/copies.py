@@ -67,6 +67,8 @@ def count_copies(engine: Engine, vault: WeddingVault, wedding: Wedding, needed: 
     held = {name: list(found.held.get(name, {}).values()) for name in needed.objects}
     for name in needed.objects - needed.packs:
         held[name] = _compared(vault, name, held[name], copysurvey.places_of(engine))
+    if wedding.regions and engine.settings.regions:  # what lies elsewhere is to be taken away from there
+        held = {name: [each for each in found if _region(each) in wedding.regions] for name, found in held.items()}
     if lost := sum(not any(copy.state == "good" for copy in copies) for copies in held.values()):
         problems.append(f"{lost} of {len(held)} objects of this snapshot are in no place; run verify")
     if needed.missing:
@@ -95,7 +97,11 @@ def _compared(vault: WeddingVault, name: str, copies: Iterable[Copy], places: Ma
 
 
 def _regions(copies: Iterable[Copy]) -> frozenset[str]:
-    return frozenset(copy.place.partition("/")[2] for copy in copies)
+    return frozenset(map(_region, copies))
+
+
+def _region(copy: Copy) -> str:
+    return copy.place.partition("/")[2]
 
 
 def _fewest(regions: Iterable[frozenset[str]]) -> tuple[str, ...]:

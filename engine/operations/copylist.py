@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -49,7 +49,8 @@ async def list_copies(engine: Engine, operation: copies.ListCopies) -> copies.Co
     wanted = _wanted(engine.settings, wedding, stack)
 
     def count() -> _Count:
-        counted = _counted(_packs(engine, stack, wedding), wanted, list(stack.places))
+        allowed = wedding.regions if stack.replicated else ()
+        counted = _counted(_packs(engine, stack, wedding), wanted, list(stack.places), allowed)
         for tier, store in stack.replicated.items():
             for region, owed in store.shared.queue.of_wedding(wedding.id).items():
                 if (place := counted.places.get(place_of(tier, region))) is not None:
@@ -87,8 +88,11 @@ def _packs(engine: Engine, stack: Stack, wedding: Wedding) -> Found:
     return ((info.name, (Copy(place, info.size_bytes),)) for info in listed)
 
 
-def _counted(found: Found, wanted: int, places: Iterable[str]) -> _Count:
-    """Pure. What lies in a place that is no longer in the settings is nobody's copy: nothing reads or heals it."""
+def _counted(found: Found, wanted: int, places: Iterable[str], allowed: Sequence[str] = ()) -> _Count:
+    """Pure. What lies in a place that is no longer in the settings is nobody's copy: nothing reads or heals it.
+
+    Nor is what lies where the wedding no longer may: it is to be taken away. `allowed`: its regions, none for any.
+    """
     count = _Count(places={place: _Place() for place in places})
     for _, of_pack in found:
         good: set[str] = set()  # regions: what one loses, it loses in each of its tiers
@@ -101,7 +105,8 @@ def _counted(found: Found, wanted: int, places: Iterable[str]) -> _Count:
             elif copy.state == "missing":
                 place.missing += 1
             elif copy.state == "good":
-                good.add(copy.place.partition("/")[2])
+                region = copy.place.partition("/")[2]
+                good |= {region} if not allowed or region in allowed else set()
                 place.packs += 1
                 place.size_bytes += copy.size_bytes
                 if not copy.verified_ns:

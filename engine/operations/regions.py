@@ -197,6 +197,10 @@ class Regional:
             if contents:
                 self._read_s[folder] = now_s + parse_span(settings.scrub.every)
 
+    def compare_again(self, wedding_id: str) -> None:
+        """Where a wedding may lie was changed: its regions are compared in the next round."""
+        self._compared_s.pop(f"weddings/{wedding_id}/", None)
+
     def safe_ns(self, wedding_id: str) -> int | None:
         """When every copy of a wedding's newest snapshot was there; None while one is owed, or nobody saw it."""
         safe = self._safe.get(wedding_id)

@@ -16,6 +16,7 @@ from engine.contract.weddings import Wedding, wedding_name_problem
 from engine.jobs.priority import class_of, zone_problem
 from engine.operations import safety, watching
 from engine.operations.backups import checked_sources
+from engine.operations.binding import check_kept
 from engine.operations.context import Engine, Handler
 from engine.operations.joblist import ROWS_A_TURN, sliced
 from engine.operations.keeping import SourceDocument
@@ -83,22 +84,7 @@ async def add(engine: Engine, operation: ops.AddWedding) -> ops.WeddingResult:
 
 async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
     """See `ops.EditWedding`. Its jobs take on the class that the new date gives."""
-    changes: dict[str, object] = {}
-    if operation.rename is not None:
-        problem = wedding_name_problem(operation.rename)
-        if problem:
-            raise UsageError(problem)
-        changes["name"] = operation.rename
-    if operation.date is not None:
-        changes["date"] = sane_date(operation.date)
-    if operation.timezone is not None:
-        changes["timezone"] = known_zone(operation.timezone)
-    if operation.venue is not None:
-        changes["venue"] = one_line(operation.venue)
-    if operation.at is not None:
-        changes["latitude"], changes["longitude"] = position(operation.at)
-    if operation.regions:
-        changes["regions"] = known_regions(operation.regions, engine.settings)
+    changes = _changes(operation, engine.settings)
     if operation.sources:
         wedding_id = engine.facts.find(operation.name).id
         sources = await engine.offload.run(wedding_id, lambda: checked_sources(operation.sources))
@@ -108,11 +94,23 @@ async def edit(engine: Engine, operation: ops.EditWedding) -> ops.WeddingResult:
             return ops.WeddingResult(wedding=engine.facts.find(operation.name))
     if not changes:
         raise UsageError("nothing to change", "give --date, --tz, --venue, --at, --region, --source or --rename")
+    if operation.regions:
+        await _check_kept(engine, operation.name, known_regions(operation.regions, engine.settings))
     result = await change(engine, operation.name, lambda _: changes, "changed")
+    if operation.regions:
+        engine.regional.compare_again(result.wedding.id)
     if operation.regions and engine.opening.stack is not None and engine.opening.stack.cache is not None:
         cache, folder = engine.opening.stack.cache, layout.wedding_folder(bytes.fromhex(result.wedding.id))
         await engine.offload.run(result.wedding.id, lambda: cache.forget(folder))
     return result
+
+
+async def _check_kept(engine: Engine, name: str, regions: tuple[str, ...]) -> None:
+    """See `binding.check_kept`."""
+    await refresh(engine, await engine.opening.needed())
+    wedding, stack = engine.facts.find(name), engine.opening.stack
+    if stack is not None and regions:
+        await engine.offload.run(wedding.id, lambda: check_kept(stack, wedding, regions))
 
 
 async def archive(engine: Engine, operation: ops.ArchiveWedding) -> ops.WeddingResult:
@@ -199,6 +197,27 @@ def _summary(engine: Engine, wedding: Wedding) -> ops.WeddingSummary:
 
 
 # --- what a person wrote, checked (pure) --------------------------------------------------------------
+
+
+def _changes(operation: ops.EditWedding, settings: Settings) -> dict[str, object]:
+    """What of a wedding's entry in the register is to be changed. Raises UsageError."""
+    changes: dict[str, object] = {}
+    if operation.rename is not None:
+        problem = wedding_name_problem(operation.rename)
+        if problem:
+            raise UsageError(problem)
+        changes["name"] = operation.rename
+    if operation.date is not None:
+        changes["date"] = sane_date(operation.date)
+    if operation.timezone is not None:
+        changes["timezone"] = known_zone(operation.timezone)
+    if operation.venue is not None:
+        changes["venue"] = one_line(operation.venue)
+    if operation.at is not None:
+        changes["latitude"], changes["longitude"] = position(operation.at)
+    if operation.regions:
+        changes["regions"] = known_regions(operation.regions, settings)
+    return changes
 
 
 def sane_date(date: dt.date) -> dt.date:

@@ -103,7 +103,9 @@ class CopiesRun(Run[VerifyOutcome]):
             healed: list[str] = []
             for name, copies in self._bad.items():
                 if self._good[name]:
-                    healed.append(f"a copy of {name} is {_where(copies)}; a good one takes its place")
+                    healed.append(
+                        f"a copy of {name} is {_where(copies)}; a good one is read, and heals it where that can be"
+                    )
                 else:
                     problems.append(f"no good copy of {name} was found: {_where(copies)}")
             return VerifyOutcome(

@@ -17,7 +17,7 @@ from itertools import groupby
 
 from blake3 import blake3
 
-from engine.base.errors import Conflict, IntegrityError, NotFound, WedSyncError
+from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable, WedSyncError
 from engine.base.units import MIB
 from engine.storage.asking import hashed
 from engine.storage.healqueue import Debt, Owed
@@ -87,6 +87,8 @@ class Healer:
         shared = self._shared
         may_lie_there = region.name in shared.placing(owed.name).regions
         if owed.debt == "delete":
+            if not may_lie_there and not region.append_only and not shared.is_buried(owed.name):
+                self._see_kept(region, owed.name)
             if not may_lie_there or shared.is_buried(owed.name, surely=True):
                 self._delete(region, owed.name)
         elif shared.is_buried(owed.name) and shared.is_buried(owed.name, surely=True):
@@ -109,6 +111,42 @@ class Healer:
         self._shared.mark_good(name, region.name)
         self._shared.note(name, region.name, "gone", 0)
 
+    def _see_kept(self, region: Region, name: str) -> None:
+        """Before a region lets go of what may no longer lie in it: read the copies where it may, and count good ones.
+
+        Raises Unavailable unless there are enough, or all hold the same under a chosen name.
+        """
+        shared = self._shared
+        allowed, good = shared.allowed(name), 0
+        if not is_hash_name(name):
+            with suppress(NotFound):
+                if region.call(lambda store: store.get(name, limit_bytes=OBJECT_BYTES_MAX)) != self._store.settle(name):
+                    raise Unavailable(f"{name} stays in {region.name}: the regions it may lie in do not hold the same")
+            return
+        wanted = min(len(allowed), shared.policy.copies) if is_pack_name(name) else len(allowed)
+        for each in allowed:
+            try:
+                size_bytes = each.call(partial(hash_copy, name))
+            except NotFound:
+                continue
+            except IntegrityError:
+                shared.mark_bad(name, each.name)
+                continue
+            self._is_good(each, name, size_bytes, "verified")
+            good += 1
+            if good == wanted:
+                return
+        raise Unavailable(
+            f"{name} stays in {region.name}: the regions it may lie in have {good} of {wanted} good copies"
+        )
+
+    def _sources(self, name: str) -> list[Region]:
+        """Where a copy may be taken from: last from where it may no longer lie, as it is not taken away there yet."""
+        shared = self._shared
+        allowed, bad = shared.allowed(name), shared.bad(name)
+        left = [each for each in shared.regions.values() if each not in allowed and each.name not in bad]
+        return [*shared.to_read(name), *left]
+
     def _copy_hashed(self, region: Region, name: str) -> None:
         """See that a region has a good copy of what is named by its hash, taken from a copy that is."""
         try:
@@ -125,7 +163,7 @@ class Healer:
             self._stand_in(name)  # it can never be replaced there, and is never read
             return
         errors: list[WedSyncError] = []
-        for source in self._shared.to_read(name):
+        for source in self._sources(name):
             if source is region:
                 continue
             try:
@@ -232,7 +270,7 @@ class Healer:
     def _leftover(self, name: str) -> bytes | None:
         """What any region has though no majority has it; None: nobody does. Raises when some are silent."""
         found: bytes | None = None
-        for region in self._shared.allowed(name):
+        for region in self._sources(name):
             with suppress(NotFound):
                 found = found or region.call(lambda store: store.get(name, limit_bytes=OBJECT_BYTES_MAX))
         return found

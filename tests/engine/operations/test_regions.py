@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine import local
-from engine.base.errors import NotFound, UsageError
+from engine.base.errors import Conflict, NotFound, UsageError
 from engine.contract import copies
 from engine.contract import operations as ops
 from engine.contract.retention import Prune, PruneReport
@@ -110,6 +110,40 @@ def test_a_wedding_lies_in_the_regions_it_names_and_in_no_other(tmp_path: Path) 
         assert changed.wedding.regions == ()
     with engine_on(home) as asking:
         soon(lambda: any(name.startswith("weddings/") for name in objects_in(tmp_path / "sydney")))
+
+
+def test_a_wedding_moves_to_another_region_by_way_of_both_and_not_at_once(tmp_path: Path) -> None:
+    home = home_in_regions(tmp_path, more="[replication]\ncopies = 1\nquorum = 1\n")
+    source = make_source(tmp_path / "source")
+    with engine_on(home) as asking:
+        added = ops.AddWedding(name="smith-jones", date=dt.date(2026, 6, 20), regions=("london",))
+        asking.ask(added, ops.WeddingResult)
+        asking.ask(backup_of("smith-jones", source), ops.JobResult)
+        with pytest.raises(Conflict, match="lie in none of sydney"):
+            asking.ask(ops.EditWedding(name="smith-jones", regions=("sydney",)), ops.WeddingResult)
+        both = ops.EditWedding(name="smith-jones", regions=("london", "sydney"))
+        asking.ask(both, ops.WeddingResult)
+        soon(lambda: wedding_objects(tmp_path / "sydney") >= wedding_objects(tmp_path / "london") - packs(tmp_path))
+    config = (home / "config.toml").read_text().replace("copies = 1", "copies = 2")
+    (home / "config.toml").write_text(config)
+    with engine_on(home) as asking:
+        soon(lambda: wedding_objects(tmp_path / "sydney") == wedding_objects(tmp_path / "london"))
+        asking.ask(ops.EditWedding(name="smith-jones", regions=("sydney",)), ops.WeddingResult)
+        soon(lambda: not wedding_objects(tmp_path / "london"))
+        found = asking.ask(copies.ListCopies(wedding="smith-jones"), copies.CopyList)
+        assert (found.copies_wanted, found.packs_short) == (1, 0)
+        asking.ask(ops.RetrieveWeddingData(wedding="smith-jones", to=str(tmp_path / "back"), wait=True), ops.JobResult)
+        assert describe(tmp_path / "back" / source.relative_to("/")) == describe(source)
+
+
+def wedding_objects(folder: Path) -> set[str]:
+    """What a region holds of weddings."""
+    return {name for name in objects_in(folder) if name.startswith("weddings/")}
+
+
+def packs(folder: Path) -> set[str]:
+    """The packs of any region, by name."""
+    return {str(path.relative_to(path.parents[3])) for path in folder.glob("*/weddings/*/packs/*")}
 
 
 def test_packs_go_to_the_regions_that_are_nearest_to_the_venue(tmp_path: Path) -> None:

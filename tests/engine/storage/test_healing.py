@@ -9,8 +9,11 @@ from blake3 import blake3
 
 from engine.base.clock import FakeClock
 from engine.base.errors import NotFound
+from engine.storage.distance import Allowed
 from engine.storage.healing import Healer
 from engine.storage.publishing import is_data_pack
+from engine.storage.replicas import ReplicatedStore
+from engine.storage.replication import Policy
 from engine.storage.stores.metered import Meter
 from tests.engine.storage.regions import World, heal_all, world
 from tests.suites.object_store import pattern, publish
@@ -134,3 +137,56 @@ def test_a_limit_holds_what_is_healed() -> None:
         assert healer.heal(10) == 0
         clock.advance(3)
         assert healer.heal(10) == 1
+
+
+def test_the_only_good_copy_is_not_taken_away_from_where_a_wedding_may_no_longer_lie() -> None:
+    """Two regions, and the wedding is bound to the one whose copy has rotted, which nobody knows yet."""
+    with world(2) as made:
+        store = made.open()
+        publish(store, NAME, DATA)
+        heal_all(store)
+        spoil(made, "beta")
+        bind(store, "beta")
+        Healer(store).compare("")
+        heal_all(store)
+        assert made.held("beta") == {NAME: DATA}
+        Healer(store).compare("")
+        heal_all(store)
+        assert made.held("alpha") == {}
+        assert made.held("beta") == {NAME: DATA}
+
+
+def test_what_a_wedding_is_newly_bound_to_is_filled_from_where_it_lay() -> None:
+    """A pack and a key of regions that have nothing in common with those it may lie in now."""
+    key = NAME.partition("/packs/")[0] + "/key/1"
+    with world(3, policy=Policy(copies=2, quorum=1)) as made:
+        store = made.open()
+        bind(store, "alpha")
+        publish(store, NAME, DATA)
+        store.put(key, b"the key")
+        heal_all(store)
+        bind(store, "gamma")
+        for _ in range(2):
+            Healer(store).compare("")
+            heal_all(store)
+        assert [made.held(each) for each in made.names] == [{}, {}, {NAME: DATA, key: b"the key"}]
+
+
+def test_a_key_is_not_taken_away_where_another_stands_in_its_place() -> None:
+    key = NAME.partition("/packs/")[0] + "/key/1"
+    with world(2) as made:
+        store = made.open()
+        bind(store, "alpha")
+        store.put(key, b"the key")
+        heal_all(store)
+        made.media["beta"].add(key, b"one of another home", 0)
+        bind(store, "beta")
+        Healer(store).compare("")
+        heal_all(store)
+        assert made.held("alpha") == {key: b"the key"}
+
+
+def bind(store: ReplicatedStore, *regions: str) -> None:
+    """From now on everything may lie in these regions only."""
+    only = Allowed(regions, regions)
+    store.shared.placing = lambda name: only
