@@ -54,6 +54,7 @@ class DashboardScreen(Screen[None]):
         Binding("x", "cancel", "Cancel job", show=False),
         Binding("J", "jobs", "All jobs", key_display="J"),
         Binding("S", "storage", "Storage", key_display="S"),
+        Binding("C", "scaling", "Scaling", key_display="C"),
         Binding("1", "go('weddings')", "Weddings", show=False),
         Binding("2", "go('jobs')", "Jobs", show=False),
         Binding("plus,equals_sign", "window(-1)", "Shorter", show=False),
@@ -314,6 +315,10 @@ class DashboardScreen(Screen[None]):
     def action_storage(self) -> None:
         """Where the bytes lie."""
         self._desk.open_storage()
+
+    def action_scaling(self) -> None:
+        """How many workers there are, why, and what they cost."""
+        self._desk.open_scaling()
 
     def action_cancel(self) -> None:
         """Cancel the marked job, if it is not over."""

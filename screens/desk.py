@@ -94,6 +94,10 @@ class Desk(Protocol):
         """Open the screen of tiers, regions, copies and what moves between them."""
         ...
 
+    def open_scaling(self) -> None:
+        """Open the screen of workers, as they were and are forecast, and what they cost."""
+        ...
+
     def command_of(self, operation: str, arguments: str) -> str:
         """The line that asks for the operation of this name with these arguments (JSON); empty where there is none."""
         ...

@@ -22,6 +22,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("1  2  tab", "go to the weddings, to the jobs, to the next list"),
     ("J", "every job: sort, filter, look into one, act on many"),
     ("S", "where the bytes lie: tiers, copies, regions, moves, recalls, scrub, cache"),
+    ("C", "how many workers: timeline, forecast, decisions, readiness, cost"),
     ("↑ ↓  j k", "move the mark; Enter opens what is marked"),
     ("b", "back up the marked wedding"),
     ("r", "retrieve the marked wedding"),
@@ -58,6 +59,15 @@ STORAGE_KEYS: tuple[tuple[str, str], ...] = (
     ("c", "where a wedding's copies are, what is missing or bad, since when it is safe; asks which"),
     ("m", "what migrate would move, why, and what that saves"),
     ("p", "what prune would forget and free"),
+)
+
+SCALING_KEYS: tuple[tuple[str, str], ...] = (
+    ("c", "another number, and until when; shows what it costs before it is sent"),
+    ("a", "back to what scaling.mode says"),
+    ("f", "the forecast, hour by hour"),
+    ("r", "go or no-go for the next weddings, check by check"),
+    ("b", "the bill of this month, with its arithmetic"),
+    ("+  -", "a shorter, a longer time in the charts"),
 )
 
 MARKS: tuple[tuple[str, str], ...] = (
@@ -103,6 +113,8 @@ class HelpScreen(Screen[None]):
             lines += [row for key, words in JOB_KEYS for row in _pair(key, words, width, 14)]
             lines += [_blank(), _heading("Storage", width)]
             lines += [row for key, words in STORAGE_KEYS for row in _pair(key, words, width, 14)]
+            lines += [_blank(), _heading("Scaling", width)]
+            lines += [row for key, words in SCALING_KEYS for row in _pair(key, words, width, 14)]
             lines += [_blank(), _heading("Marks", width)]
             lines += [row for mark, words in MARKS for row in _pair(mark, words, width, 14)]
             lines += [_blank(), _heading("Commands", width)]

@@ -27,7 +27,7 @@ from screens.text import Column, Line, Span, bar, clean, columns_at, fit, lay_ou
 from screens.view import SECOND_NS, now_ns
 
 Part = Callable[[Status, int], tuple[Line, ...]]
-_Cell = Span | float | None  # words; a bar; a bar of an unknown share
+Cell = Span | float | None  # words; a bar; a bar of an unknown share
 
 _TIERS = (
     Column(5), Column(8, 28), Column(5, right=True), Column(9, right=True), Column(9, right=True, from_width=56),
@@ -79,13 +79,13 @@ def tier_lines(status: Status, width: int) -> tuple[Line, ...]:
     """Each tier: how full and until when, what of it is ours, what keeping it costs, what moves, where it is."""
     tiers = status.storage.tiers
     if not tiers:
-        return (heading("Tiers", "", width), _dim("No store is open.", width))
+        return (heading("Tiers", "", width), remark("No store is open.", width))
     costs = sum(_month(tier) for tier in tiers)
     more = format_count(len(tiers), "tier") + (f", {_money(costs)} a month" if costs else "")
-    return (heading("Tiers", more, width), *_table(_TIERS, _TIER_HEADS, (_tier_cells(tier) for tier in tiers), width))
+    return (heading("Tiers", more, width), *table(_TIERS, _TIER_HEADS, (_tier_cells(tier) for tier in tiers), width))
 
 
-def _tier_cells(tier: TierRow) -> tuple[_Cell, ...]:
+def _tier_cells(tier: TierRow) -> tuple[Cell, ...]:
     known = tier.free_bytes is not None and bool(tier.capacity_bytes)
     share = fullness(tier)
     ours = "counting" if tier.used_bytes is None else format_bytes(tier.used_bytes)
@@ -125,7 +125,7 @@ def region_lines(status: Status, width: int) -> tuple[Line, ...]:
     if replication is None:
         return (
             heading("Copies", "one", width),
-            _dim("No regions are named: each pack has one copy (docs/regions.md).", width),
+            remark("No regions are named: each pack has one copy (docs/regions.md).", width),
         )
     copies = "one copy" if replication.copies == 1 else f"{replication.copies} copies"
     wanted = f"{copies} of each pack, {replication.quorum} to commit"
@@ -133,10 +133,10 @@ def region_lines(status: Status, width: int) -> tuple[Line, ...]:
     safe = Span(f", {format_count(late, 'wedding')} not safe yet", "warning") if late else Span(", all safe", "ok")
     first = fit((*heading("Copies", wanted, len(wanted) + 8), safe), width)
     rows = (_region_cells(row, now_ns(status)) for row in replication.regions)
-    return (first, *_table(_REGIONS, _REGION_HEADS, rows, width))
+    return (first, *table(_REGIONS, _REGION_HEADS, rows, width))
 
 
-def _region_cells(row: RegionRow, now: int) -> tuple[_Cell, ...]:
+def _region_cells(row: RegionRow, now: int) -> tuple[Cell, ...]:
     if not row.answers:
         since = "" if row.failing_since_ns is None else f" {_since(row.failing_since_ns, now)}"
         state = Span(f"✗ away{since}", "critical")
@@ -164,10 +164,10 @@ def owed_lines(status: Status, width: int) -> tuple[Line, ...]:
         return ()
     rows = (_owed_cells(row, now_ns(status)) for row in owed)
     head = heading("Not safe yet", "committed, and a region lacks something", width)
-    return (head, *_table(_OWED, _OWED_HEADS, rows, width))
+    return (head, *table(_OWED, _OWED_HEADS, rows, width))
 
 
-def _owed_cells(row: WeddingRow, now: int) -> tuple[_Cell, ...]:
+def _owed_cells(row: WeddingRow, now: int) -> tuple[Cell, ...]:
     times = (row.protected_since_ns, row.safe_since_ns)
     return (
         Span(clean(row.name), "strong"),
@@ -180,12 +180,12 @@ def moving_lines(status: Status, width: int) -> tuple[Line, ...]:
     """Packs on the move between tiers."""
     moving = status.storage.moving
     if not moving:
-        return (heading("Moving now", "", width), _dim("Nothing moves between tiers.", width))
+        return (heading("Moving now", "", width), remark("Nothing moves between tiers.", width))
     head = heading("Moving now", format_count(len(moving), "migration"), width)
-    return (head, *_table(_MOVES, _MOVE_HEADS, map(_move_cells, moving), width))
+    return (head, *table(_MOVES, _MOVE_HEADS, map(_move_cells, moving), width))
 
 
-def _move_cells(row: MovingRow) -> tuple[_Cell, ...]:
+def _move_cells(row: MovingRow) -> tuple[Cell, ...]:
     return (
         Span(clean(row.wedding), "strong"),
         Span(f"{row.source} → {row.target}"),
@@ -200,13 +200,13 @@ def recall_lines(status: Status, width: int) -> tuple[Line, ...]:
     """Packs that are being made readable, and when all of a wedding are expected."""
     recalls = status.storage.recalls
     if not recalls:
-        return (heading("Recalls", "", width), _dim("Nothing is being recalled.", width))
+        return (heading("Recalls", "", width), remark("Nothing is being recalled.", width))
     head = heading("Recalls", format_count(len(recalls), "recall"), width)
     rows = (_recall_cells(row, now_ns(status)) for row in recalls)
-    return (head, *_table(_RECALLS, _RECALL_HEADS, rows, width))
+    return (head, *table(_RECALLS, _RECALL_HEADS, rows, width))
 
 
-def _recall_cells(row: RecallRow, now: int) -> tuple[_Cell, ...]:
+def _recall_cells(row: RecallRow, now: int) -> tuple[Cell, ...]:
     left = None if row.eta_ns is None else (row.eta_ns - now) / SECOND_NS
     eta = Span("not known", "dim") if left is None else Span(f"in {format_span(left)}") if left > 0 else _OVERDUE
     return (
@@ -227,18 +227,18 @@ def scrub_lines(status: Status, width: int) -> tuple[Line, ...]:
     """How long ago the copies in each place were verified: a small histogram in figures."""
     scrub = status.storage.scrub
     if scrub is None:
-        return (heading("Scrub", "", width), _dim("There is one copy of everything; verify reads it.", width))
+        return (heading("Scrub", "", width), remark("There is one copy of everything; verify reads it.", width))
     pace = f"at most {format_rate(scrub.limit_bytes_per_s)}" if scrub.enabled else "switched off"
     parts = [*heading("Scrub", f"{pace}, {format_bytes(scrub.bytes_read)} read since the start", width)[:2]]
     if scrub.bad_found:
         parts.append(Span(f", {scrub.bad_found:,} bad", "critical"))
-    lines = [fit(tuple(parts), width), *_table(_AGES, _AGE_HEADS, map(_age_cells, scrub.ages), width)]
+    lines = [fit(tuple(parts), width), *table(_AGES, _AGE_HEADS, map(_age_cells, scrub.ages), width)]
     if scrub.problem:
         lines.append(fit(line_of(Span(f"▲ {clean(scrub.problem)}", "warning")), width))
     return tuple(lines)
 
 
-def _age_cells(row: ScrubAges) -> tuple[_Cell, ...]:
+def _age_cells(row: ScrubAges) -> tuple[Cell, ...]:
     counts = (row.within_day, row.within_week, row.within_month, row.within_quarter)
     total = sum(counts) + row.longer_ago + row.never
     return (
@@ -256,10 +256,10 @@ def endpoint_lines(status: Status, width: int) -> tuple[Line, ...]:
     if not rows:
         return ()
     head = heading("Endpoints", format_count(len(rows), "way") + " to buckets", width)
-    return (head, *_table(_ENDPOINTS, _ENDPOINT_HEADS, map(_endpoint_cells, rows), width))
+    return (head, *table(_ENDPOINTS, _ENDPOINT_HEADS, map(_endpoint_cells, rows), width))
 
 
-def _endpoint_cells(row: EndpointRow) -> tuple[_Cell, ...]:
+def _endpoint_cells(row: EndpointRow) -> tuple[Cell, ...]:
     return (
         Span(clean(row.place), "strong"),
         Span("▲ resting", "warning") if row.is_resting else Span("● in use", "ok"),
@@ -275,9 +275,9 @@ def cache_lines(status: Status, width: int) -> tuple[Line, ...]:
     """The read cache: how full, and for each tier how often it had what was read, and how long that took."""
     cache = status.storage.cache
     if cache is None:
-        return (heading("Read cache", "", width), _dim("None: there is no warm or cold tier to read from.", width))
+        return (heading("Read cache", "", width), remark("None: there is no warm or cold tier to read from.", width))
     head = heading("Read cache", _cache_room(cache), width)
-    return (head, *_table(_CACHE, _CACHE_HEADS, map(_cache_cells, cache.tiers), width))
+    return (head, *table(_CACHE, _CACHE_HEADS, map(_cache_cells, cache.tiers), width))
 
 
 def _cache_room(cache: CacheStatus) -> str:
@@ -287,7 +287,7 @@ def _cache_room(cache: CacheStatus) -> str:
     return f"{memory}, disk {format_bytes(cache.disk_bytes)} of {format_bytes(cache.disk_capacity_bytes)}"
 
 
-def _cache_cells(row: CachedTierRow) -> tuple[_Cell, ...]:
+def _cache_cells(row: CachedTierRow) -> tuple[Cell, ...]:
     reads = row.memory_hits + row.disk_hits + row.misses
     spreads = (row.memory, row.disk, row.store)
     return (
@@ -299,8 +299,8 @@ def _cache_cells(row: CachedTierRow) -> tuple[_Cell, ...]:
     )
 
 
-def _table(
-    columns: Sequence[Column], titles: Sequence[str], rows: Iterable[Sequence[_Cell]], width: int
+def table(
+    columns: Sequence[Column], titles: Sequence[str], rows: Iterable[Sequence[Cell]], width: int
 ) -> tuple[Line, ...]:
     """Titles and rows; a number is a bar as long as its column allows, and None one of an unknown share."""
     sizes = columns_at(columns, width)
@@ -311,7 +311,7 @@ def _table(
     return tuple(fit(line, width) for line in lines)
 
 
-def _cell(cell: _Cell, size: int) -> Line:
+def _cell(cell: Cell, size: int) -> Line:
     if cell is None or isinstance(cell, float):
         return bar(cell, size)
     return (cell,)
@@ -330,5 +330,6 @@ def _since(then_ns: int, now: int) -> str:
     return format_span(max(0, now - then_ns) / SECOND_NS).split(" ")[0]
 
 
-def _dim(words: str, width: int) -> Line:
+def remark(words: str, width: int) -> Line:
+    """A quiet line: what there is none of, or how it is set up."""
     return fit(line_of(Span(words, "dim")), width)

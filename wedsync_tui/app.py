@@ -113,6 +113,7 @@ class ConsoleApp(App[Outcome]):
         self._crashed = False
         self._leaves_when_idle = self._is_asking = False
         self.courier = Courier(handle)
+        self.symbols = look.symbols
         self.keys = KeysInTurn(self, super().on_event)
         self.desk = ConsoleDesk(self)
         self.guide = FirstSteps(self, self.desk)

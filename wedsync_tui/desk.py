@@ -28,11 +28,13 @@ from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import confirm
 from screens.dialogs.form import Field, FormDialog
 from screens.dialogs.retrieve import RetrieveDialog
+from screens.dialogs.scale import ScaleDialog
 from screens.gauges import capacity_lines
 from screens.help import HelpScreen
 from screens.job import JobScreen
 from screens.jobs import JobsScreen
 from screens.results import ResultScreen
+from screens.scaling import ScalingScreen
 from screens.storage import StorageScreen
 from screens.tables import pruned_sentence, sentence_of, sheet_of
 from screens.text import Span, clean, line_of
@@ -238,10 +240,12 @@ class ConsoleDesk:
             self._stage.open(BackupDialog(self, fields, given), self._submit)
         elif name == "retrieve_wedding_data":
             self._stage.open(RetrieveDialog(self, given.get("wedding", "")), self._submit)
+        elif name == "scale_infrastructure":
+            lead = (line_of(Span(spec.help, "dim")), *capacity_lines(self._stage.status()))
+            self._stage.open(ScaleDialog(self, fields, lead=lead), self._submit)
         else:
             about = line_of(Span(spec.help, "dim"))
-            facts = capacity_lines(self._stage.status()) if name == "scale_infrastructure" else ()
-            self._stage.open(FormDialog(self, spec.verb, fields, given, lead=(about, *facts)), self._submit)
+            self._stage.open(FormDialog(self, spec.verb, fields, given, lead=(about,)), self._submit)
 
     def _submit(self, line: str | None) -> None:
         self.submit(line or "")
@@ -257,6 +261,10 @@ class ConsoleDesk:
     def open_storage(self) -> None:
         """See `Desk.open_storage`."""
         self._stage.open(StorageScreen(self, self._stage.status()))
+
+    def open_scaling(self) -> None:
+        """See `Desk.open_scaling`."""
+        self._stage.open(ScalingScreen(self, self._stage.status(), symbols=self._stage.symbols))
 
     def command_of(self, operation: str, arguments: str) -> str:
         """See `Desk.command_of`."""

@@ -12,6 +12,7 @@ from textual.screen import Screen
 
 from engine.contract.status import Status
 from screens.text import Line
+from screens.widgets.plot import Symbols
 from wedsync_tui.courier import Courier
 
 Severity = Literal["information", "warning", "error"]
@@ -21,6 +22,7 @@ class Stage(Protocol):
     """Where screens are put, and words are said."""
 
     courier: Courier
+    symbols: Symbols  # what charts are drawn with
 
     @property
     def is_busy(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
+
 from engine.contract.operations import Operation, Result, _words
 from engine.contract.scaling import DecisionRow, ForecastPoint, ScalingMode, ScalingPoint
 
@@ -13,6 +15,18 @@ class ReadScaling(Operation, frozen=True, kw_only=True):
 
     hours: Annotated[int, _words("how far back")] = 24
     limit: Annotated[int, _words("how many decisions")] = 50
+
+
+class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Workers of one class: streams of the engine's own machine, or nodes."""
+
+    worker_class: Literal["stream", "reserved", "spot"]
+    ready: int
+    starting: int = 0
+    draining: int = 0
+    running: int = 0  # jobs, of `slots` that they could have
+    slots: int = 0
+    price_hour: float | None = None  # of one; None: `worker_hour` is not set
 
 
 class ScalingReport(Result, frozen=True, kw_only=True):
@@ -34,6 +48,9 @@ class ScalingReport(Result, frozen=True, kw_only=True):
     upkeep: str  # what migration, scrub and prune by themselves may do
     shortfall: str = ""  # the first hour for which more is forecast than there may be
     launch: str = ""  # what is launched next, and when
+    of: Literal["streams", "nodes"] = "streams"  # what workers, target and needs count
+    worker_hour: float | None = None  # price of an hour of one more, by the mix aimed at; None: not set
+    groups: tuple[WorkerGroup, ...] = ()
     decisions: tuple[DecisionRow, ...] = ()
     timeline: tuple[ScalingPoint, ...] = ()
     forecast: tuple[ForecastPoint, ...] = ()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from engine.base.errors import Unavailable, UsageError
 from engine.base.units import format_bytes, format_count, format_time
 from engine.contract import decisions as asked
+from engine.contract.cluster import NODE_CLASSES, NodeRow
+from engine.contract.prices import prices_in_force
 from engine.contract.scaling import ForecastPoint
 from engine.operations.board import Board
 from engine.operations.context import Engine, Handler
 from engine.scaling.autoscaler import LOW_QUANTILE, forecast_at
+from engine.scaling.cost import Prices, worker_hour
 from engine.scaling.decisions import DECISIONS_MAX
 from engine.scaling.facts import Decision, Policy, ScalerFacts
 
@@ -28,6 +34,9 @@ async def read_scaling(engine: Engine, operation: asked.ReadScaling) -> asked.Sc
         raise Unavailable("nothing was decided yet", "ask again in a moment")
     decisions = await engine.offload.run("scaling", lambda: kept.decisions(since_ns, operation.limit))
     points = await engine.offload.run("scaling", lambda: kept.points(since_ns, POINTS_MAX))
+    prices = prices_in_force(engine.settings.prices)
+    streams = stream_group(engine.streams.nodes.nodes(), prices)
+    nodes = node_groups(board.nodes.nodes(), prices) if board.nodes is not None else ()
     in_force = board.is_auto or facts.manual is not None
     until_ns = facts.manual.until_ns if facts.manual is not None else None
     return asked.ScalingReport(
@@ -47,6 +56,9 @@ async def read_scaling(engine: Engine, operation: asked.ReadScaling) -> asked.Sc
         upkeep=upkeep_words(board, decision, facts),
         shortfall=shortfall_words(decision, policy),
         launch=launch_words(decision),
+        of="streams" if board.nodes is None else "nodes",
+        worker_hour=streams.price_hour if board.nodes is None else mixed_hour(policy.spot_share, prices),
+        groups=(streams, *nodes),
         decisions=tuple(decisions),
         timeline=tuple(reversed(points)),
         forecast=forecast_points(facts, policy),
@@ -57,6 +69,46 @@ HANDLERS: dict[str, Handler] = {"scaling": read_scaling}
 
 
 # --- in words and rows (pure) ---------------------------------------------------------------------------
+
+
+def stream_group(rows: Sequence[NodeRow], prices: Prices) -> asked.WorkerGroup:
+    """The streams of this machine, which the bill counts as on demand."""
+    price = worker_hour("on-demand", prices)
+    return asked.WorkerGroup(
+        worker_class="stream",
+        ready=len(rows),
+        running=sum(row.running for row in rows),
+        slots=len(rows),
+        price_hour=price[0] if price is not None else None,
+    )
+
+
+def node_groups(rows: Sequence[NodeRow], prices: Prices) -> tuple[asked.WorkerGroup, ...]:
+    """Nodes by class, also of a class that has none."""
+    states = Counter((row.node_class, row.state) for row in rows)
+    groups = []
+    for name in NODE_CLASSES:
+        ours, price = [row for row in rows if row.node_class == name], worker_hour(name, prices)
+        groups.append(
+            asked.WorkerGroup(
+                worker_class=name,
+                ready=states[name, "ready"],
+                starting=states[name, "starting"],
+                draining=states[name, "draining"],
+                running=sum(row.running for row in ours),
+                slots=sum(row.slots for row in ours),
+                price_hour=price[0] if price is not None else None,
+            )
+        )
+    return tuple(groups)
+
+
+def mixed_hour(spot_share: float, prices: Prices) -> float | None:
+    """The price of an hour of one node, where `spot_share` of the hours are spot's. None where no price is set."""
+    spot, reserved = worker_hour("spot", prices), worker_hour("reserved", prices)
+    if spot is None or reserved is None:
+        return None
+    return spot_share * spot[0] + (1 - spot_share) * reserved[0]
 
 
 def upkeep_words(board: Board, decision: Decision, facts: ScalerFacts) -> str:

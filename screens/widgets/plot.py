@@ -152,6 +152,11 @@ class Frame(NamedTuple):
     format: Callable[[float], str]
     window_s: float
     symbols: Symbols = "braille"
+    ahead_s: float = 0.0  # what it shows of the time to come
+
+    def now_at(self, cells: int) -> int:
+        """Where, among so many cells or samples, what is to come begins."""
+        return round(cells * self.window_s / (self.window_s + self.ahead_s))
 
 
 def label_cells(width: int) -> int:
@@ -182,7 +187,7 @@ def chart(series: Sequence[Series], frame: Frame, width: int, height: int) -> tu
         labels[rows // 2] = frame.format(top / 2)
     lines = [fit(_beside(labels.get(index, ""), line, label_width), width) for index, line in enumerate(plot)]
     if axis_lines:
-        lines.append(fit(_time_axis(plot_width, frame.window_s, label_width), width))
+        lines.append(fit(_time_axis(plot_width, frame, label_width), width))
     if legend_lines:
         lines.append(fit(legend(series, frame, width), width))
     return tuple(lines)
@@ -194,13 +199,18 @@ def _beside(label: str, line: Line, label_width: int) -> Line:
     return (Span(f"{cut(label, label_width):>{label_width}}", "dim"), Span("│" if not label else "┤", "rail"), *line)
 
 
-def _time_axis(width: int, window_s: float, label_width: int) -> Line:
-    """`-2 min`, half of it where there is room, and `now`, each under its moment."""
+def _time_axis(width: int, frame: Frame, label_width: int) -> Line:
+    """`-2 min`, half of it where there is room, `now`, and what lies ahead, each under its moment."""
     marks = [" "] * width
-    places = [("now", width - 3), (f"-{window_words(window_s)}", 0)]
-    if width >= 44:
-        half = f"-{window_words(window_s / 2)}"
-        places.append((half, (width - len(half)) // 2))
+    now = frame.now_at(width)
+    places = [("now", max(0, now - 3)), (f"-{window_words(frame.window_s)}", 0)]
+    if frame.ahead_s:
+        ahead = f"+{window_words(frame.ahead_s)}"
+        places.append((ahead, width - len(ahead)))
+    for begin, end, half in ((0, now, -frame.window_s / 2), (now, width, frame.ahead_s / 2)):
+        if half and end - begin >= 44:
+            words = f"{'-' if half < 0 else '+'}{window_words(abs(half))}"
+            places.append((words, begin + (end - begin - len(words)) // 2))
     for words, start in places:
         if 0 <= start <= width - len(words):
             marks[start : start + len(words)] = words
@@ -219,7 +229,7 @@ def legend(series: Sequence[Series], frame: Frame, width: int) -> Line:
             known = [value for value in one.values if value is not None]
             if detail < 0 and not any(known):
                 continue
-            now = next((value for value in reversed(one.values) if value is not None), 0.0)
+            now = _value_now(one.values, frame)
             spans.append(Span(f"  {LEGEND_MARK[frame.symbols][one.shape]} {one.name} ", one.role))
             spans.append(Span(frame.format(now)))
             if detail == 2:
@@ -230,3 +240,10 @@ def legend(series: Sequence[Series], frame: Frame, width: int) -> Line:
             break
     first = Span(spans[0].text[2:], spans[0].role) if spans else Span("")
     return (first, *spans[1:])
+
+
+def _value_now(values: Values, frame: Frame) -> float:
+    """The newest value that is not to come; of a series that is all to come, its first."""
+    at = frame.now_at(len(values))
+    past = next((value for value in reversed(values[:at]) if value is not None), None)
+    return past if past is not None else next((value for value in values[at:] if value is not None), 0.0)

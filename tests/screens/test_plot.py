@@ -91,6 +91,19 @@ def test_axes_tell_units_and_time() -> None:
     assert shown[7].startswith("⣿ read 240 MB/s avg 240 MB/s peak 240 MB/s")
 
 
+def test_an_axis_goes_on_beyond_now_and_the_legend_tells_what_is_now() -> None:
+    series = [
+        Series("workers", "stored", "area", [4.0] * 30 + [None] * 60),
+        Series("forecast", "read", "line", [None] * 30 + [5.0] + [9.0] * 59),
+    ]
+    frame = Frame(lambda value: f"{value:.0f}", 24 * 3600.0, ahead_s=48 * 3600.0)
+    shown = [text_of(line) for line in chart(series, frame, 100, 8)]
+    assert shown[6].split() == ["-24", "h", "now", "+24", "h", "+48", "h"]
+    assert shown[6].index("now") + 3 == 10 + 30  # of 90 cells beside the labels
+    assert "workers 4 " in shown[7]
+    assert "forecast 5 " in shown[7]
+
+
 def test_a_legend_without_room_leaves_out_what_is_zero() -> None:
     series = [Series("stored", "stored", "area", [9e6]), Series("restored", "restored", "dots", [0.0])]
     frame = Frame(format_rate, 120.0)

@@ -15,9 +15,9 @@ from syrupy.assertion import SnapshotAssertion
 from textual.filter import Monochrome
 from textual.widgets import Input
 
+from engine.contract import costs, decisions, readying, steering
 from engine.contract import operations as ops
-from engine.contract import steering
-from tests import samples
+from tests import samples, scaling_samples
 from tests.consoles import Driver, console, settled, without_colours_of_ours
 from tests.fakes import FakeEngine
 from tests.screens.test_filetree import entry
@@ -60,6 +60,11 @@ JOB_SCREENS: dict[str, tuple[tuple[str, ...], tuple[int, int], tuple[str, ...]]]
     "job-200x50": (("J", "enter"), WIDE, ("colour-blind",)),
 }
 STORAGE = (("80x24", "dark"), ("80x24", "no-color"), ("120x36", "light"), ("200x50", "colour-blind"))
+# The Scaling screen: what the engine has to tell, size, look.
+SCALING = (
+    ("cluster", "80x24", "dark"), ("cluster", "80x24", "no-color"), ("cluster", "120x36", "light"),
+    ("cluster", "200x50", "colour-blind"), ("nothing", "80x24", "dark"),
+)  # fmt: skip
 SMALLEST = ((40, 10), (60, 16))
 
 
@@ -165,6 +170,16 @@ async def test_storage(pictures: SnapshotAssertion, engine: FakeEngine, name: st
     assert (await _seen(console(engine), size, ("S",), bare=False, looks=(look,)))[look] == pictures
 
 
+@pytest.mark.parametrize(("told", "name", "look"), SCALING)
+async def test_scaling(pictures: SnapshotAssertion, engine: FakeEngine, told: str, name: str, look: str) -> None:
+    if told == "cluster":
+        engine.answer(decisions.ReadScaling, scaling_samples.cluster_report())
+        engine.answer(costs.ReadCost, scaling_samples.cost_report())
+        engine.answer(readying.CheckReadiness, scaling_samples.readiness_report())
+    size = {f"{width}x{height}": (width, height) for width, height in SIZES}[name]
+    assert (await _seen(console(engine), size, ("C",), bare=False, looks=(look,)))[look] == pictures
+
+
 @pytest.mark.parametrize("size", SMALLEST, ids=_size_words)
 async def test_what_is_smaller_than_the_smallest_still_tells_the_main_thing(
     pictures: SnapshotAssertion, engine: FakeEngine, size: tuple[int, int]
@@ -191,6 +206,7 @@ def test_no_picture_is_kept_that_nothing_is_held_against() -> None:
     taken |= {f"test_dialog[{name}-{size}][{look}]" for name in DIALOGS for size, look in three}
     taken |= {f"test_jobs[{name}][{look}]" for name, (_, _, looks) in JOB_SCREENS.items() for look in looks}
     taken |= {f"test_storage[{size}-{look}]" for size, look in STORAGE}
+    taken |= {f"test_scaling[{told}-{size}-{look}]" for told, size, look in SCALING}
     smallest = test_what_is_smaller_than_the_smallest_still_tells_the_main_thing.__name__
     taken |= {f"{smallest}[{_size_words(size)}]" for size in SMALLEST}
     taken.add(test_a_first_start_is_welcomed.__name__)

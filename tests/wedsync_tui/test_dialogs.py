@@ -7,6 +7,7 @@ import pytest
 from textual.widgets import Input
 
 from engine.base.errors import NotFound
+from engine.contract import decisions
 from engine.contract import operations as ops
 from screens.dialogs.backup import BackupDialog
 from screens.dialogs.choice import ChoiceDialog
@@ -14,7 +15,7 @@ from screens.dialogs.form import FormDialog
 from screens.dialogs.retrieve import RetrieveDialog
 from screens.widgets.command_bar import CommandBar
 from screens.widgets.pick import Pick
-from tests import samples
+from tests import samples, scaling_samples
 from tests.consoles import Driver, eventually, opened, panel, settled, shown, toasts, without_colours_of_ours
 from tests.fakes import FakeEngine
 from tests.screens.test_filetree import entry
@@ -243,7 +244,19 @@ async def test_streams_are_changed_with_an_end_and_what_is_now_is_told(engine: F
         assert "9 streams by default, 6 busy" in panel(app, "lead")
         await pilot.press("4", "tab", *"2h", "ctrl+s")
         await settled(pilot)
-        assert engine.operations == [ops.ScaleInfrastructure(target="4", until="2h")]
+        assert engine.operations[1:] == [ops.ScaleInfrastructure(target="4", until="2h")]
+
+
+async def test_what_another_number_costs_and_when_it_is_there_is_told_before_it_is_sent(engine: FakeEngine) -> None:
+    engine.answer(decisions.ReadScaling, scaling_samples.cluster_report())
+    async with opened(engine) as (app, pilot):
+        await _pressed(pilot, "c")
+        await pilot.press(*"12")
+        await settled(pilot)
+        assert "0.130 more an hour: 0.260 for all, at 0.022 each" in panel(app, "effect")
+        assert "6 nodes more than now, ready in about 1m 34s" in panel(app, "effect")
+        await _pressed(pilot, "escape")
+        assert [type(one) for one in engine.operations] == [decisions.ReadScaling]
 
 
 async def test_what_is_wrong_is_said_as_it_is_typed(engine: FakeEngine) -> None:

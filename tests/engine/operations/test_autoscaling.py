@@ -73,6 +73,7 @@ def test_streams_follow_the_queue_and_each_step_is_told_with_its_reason(auto: As
     found = report(auto)
     assert (found.mode, found.by, found.target, found.ceiling) == ("auto", "auto", 3, 3)
     assert found.decisions[0].target == 3
+    assert [(one.worker_class, one.ready, one.price_hour) for one in found.groups] == [("stream", 3, None)]
     assert "left at" in found.decisions[0].reason
     assert "needs" in found.decisions[0].reason
     assert found.timeline
