@@ -150,7 +150,8 @@ class DaskPool:
 
         Whatever is wrong with a cluster, the engine works on without it.
         """
-        while True:
+        this = asyncio.current_task()
+        while not (this is not None and this.cancelling()):  # the library may tell of a cancellation as a lost line
             try:
                 security = await asyncio.to_thread(self._security)
                 await self._keep_once(security)
@@ -163,7 +164,8 @@ class DaskPool:
             except* Exception:
                 self.problem = "the cluster met a bug; the log in the home has the details"
                 _LOG.exception("the cluster met a bug")
-            await self._clock.sleep(TRY_AGAIN_S)
+            if this is None or not this.cancelling():
+                await self._clock.sleep(TRY_AGAIN_S)
 
     def _security(self) -> Security:
         check_trust(self._settings.scheduler, self._settings.tls)

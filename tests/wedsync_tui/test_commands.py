@@ -134,7 +134,7 @@ def values_of(row: Argument) -> some.SearchStrategy[object]:
     if row.kind == "switch":
         return some.booleans()
     if row.kind == "number":
-        return some.integers(row.minimum or 0, 10**6)
+        return some.integers(row.minimum or 0, 10**6 if row.maximum is None else row.maximum)
     if row.kind == "date":
         return some.dates()
     if row.kind == "span":

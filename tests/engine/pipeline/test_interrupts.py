@@ -61,6 +61,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (units, reading, backup, verify):
         for name, value in (("UNIT_BYTES", UNIT), ("SEGMENT_BYTES", SEGMENT), ("UNIT_FILES_MAX", 4)):
             monkeypatch.setattr(module, name, value, raising=False)
+    monkeypatch.setattr(backup, "parse_bytes", lambda text: UNIT)  # what settings say of a unit
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (units, reading, backup):
         for name, size_bytes in (("UNIT_BYTES", 8 * MIB), ("SEGMENT_BYTES", 16 * MIB)):
             monkeypatch.setattr(module, name, size_bytes, raising=False)
+    monkeypatch.setattr(backup, "parse_bytes", lambda text: 8 * MIB)  # what settings say of a unit
 
 
 def _backed_up(bench: Bench, source: Path) -> Progress:

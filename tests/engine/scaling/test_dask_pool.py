@@ -188,7 +188,9 @@ async def test_with_the_scheduler_every_order_is_lost_and_the_cluster_comes_back
     assert isinstance(await carrying, NodeLost)
     assert isinstance(await _error_of(place.pool.carry("a", order("j2"), lambda _: None)), NodeLost)
     place.stop.clear()
-    place.group.create_task(dask_scheduler.serve(place.address, place.tls, place.stop, lambda _: None))
+    place.scheduler = place.group.create_task(
+        dask_scheduler.serve(place.address, place.tls, place.stop, lambda _: None)
+    )
     await place.until(lambda: bool(place.pool.nodes()))
     place.desks["a"].jobs["j1"].set_result(Report(end="done"))
 
