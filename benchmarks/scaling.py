@@ -1,11 +1,14 @@
 """How fast workers come and go, and that no job is disturbed by it.
 
-    python -m benchmarks.scaling FOLDER [--short] [--only local]
+    python -m benchmarks.scaling FOLDER [--short] [--only local auto efficiency]
 
 `local`: a real engine works on backups while a person scales its streams from 1 to 10 and back, again and again;
 measured is from asking until ten streams have a unit in hand. `auto`: an idle engine with one stream and
 `scaling.mode = "auto"` is given a queue at once; measured is from handing it in, so accepting and deciding are in it.
 Afterwards every job has ended well, at its first attempt, with each file of its source.
+
+`efficiency`: the same backups with 1, 2, 4 and 8 streams, how far from linear they are, and how busy the cores were:
+where these are full, they are the limit; where not, streams wait for the disk or for each other.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ import datetime as dt
 import os
 import random
 import sys
+import tempfile
 import time
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from benchmarks.report import Report, at_share, carry_out, parser_of
 from benchmarks.rig import ANSWER_S, PASSPHRASE, job_of, make_files
@@ -25,6 +30,7 @@ from engine.contract import operations as ops
 from engine.local import LocalEngine
 
 MANY = 10
+COUNTS, JOBS_EACH = (1, 2, 4, 8), 8
 JOBS, FILES, FILE_BYTES = 32, 12, 16_000_000
 ROUNDS, ROUNDS_SHORT = 20, 4
 TARGET_S = 1.0
@@ -144,7 +150,32 @@ def auto(folder: Path, report: Report, *, rounds: int) -> None:
     report.add(f"jobs disturbed, of {JOBS * len(took)}", 0, disturbed, "jobs")
 
 
-MEASURES = {"local": local, "auto": auto}
+def efficiency(folder: Path, report: Report, *, rounds: int) -> None:
+    """Bytes a second by streams, the median of some runs in turns."""
+    rates: dict[int, list[float]] = {count: [] for count in COUNTS}
+    busy: dict[int, list[float]] = {count: [] for count in COUNTS}
+    for number in range(max(1, rounds // 6)):
+        for count in COUNTS:
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                queue = Queue(Path(place) / f"run-{number}", streams=count)
+                queue.prepare(JOBS_EACH)
+                begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+                queue.begin(JOBS_EACH)
+                disturbed = queue.disturbed()
+                took_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
+                queue.close()
+            if disturbed:
+                raise RuntimeError(f"{disturbed} jobs did not end well")
+            rates[count].append(JOBS_EACH * FILES * FILE_BYTES / took_s / 1e6)
+            busy[count].append(100 * cpu_s / took_s / len(os.sched_getaffinity(0)))
+    for count in COUNTS:
+        rate = median(rates[count])
+        report.add(f"{count} streams on {len(os.sched_getaffinity(0))} cores", None, rate, "MB/s")
+        report.add("  of linear", None, 100 * rate / (median(rates[COUNTS[0]]) * count), "%")
+        report.add("  cores busy with it", None, median(busy[count]), "%")
+
+
+MEASURES = {"local": local, "auto": auto, "efficiency": efficiency}
 
 
 def main(arguments: list[str]) -> int:

@@ -53,3 +53,15 @@ def test_every_command_line_is_understood(name: str) -> None:
 @pytest.mark.parametrize("script", ["local-nodes", "kubernetes/scale-nodes"])
 def test_scripts_are_sound(script: str) -> None:
     subprocess.run(["sh", "-n", DEPLOY / script], check=True)
+
+
+def test_what_containers_write_into_belongs_to_their_user() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
+    volumes = {volume for service in compose["services"].values() for volume in service.get("volumes", ())}
+    written = {volume.split(":")[1] for volume in volumes if volume.split(":")[0] in compose["volumes"]}
+    made = re.search(
+        r"^RUN install -d -o wedsync -g wedsync (.*)$", (DEPLOY / "compose" / "Dockerfile").read_text(), re.MULTILINE
+    )
+    assert written
+    assert made is not None
+    assert written <= set(made[1].split())

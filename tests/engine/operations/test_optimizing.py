@@ -14,7 +14,9 @@ from engine.contract import operations as ops
 from engine.contract.settings import EngineSettings
 from engine.contract.tuning import Optimize, OptimizeReport
 from engine.local import LocalEngine
-from engine.pipeline.trial import run_trial
+from engine.operations import optimizing
+from engine.operations.keeping import TuningDocument
+from engine.pipeline.trial import Trial, run_trial
 from tests.engine.homes import PASSPHRASE
 from tests.engine.operations.conftest import ANSWER_S
 
@@ -60,5 +62,31 @@ def test_what_is_kept_is_set_and_the_scratch_folder_is_gone(tmp_path: Path) -> N
             engine.call(Optimize(sources=(str(tmp_path / "home" / "logs"),))).result(ANSWER_S)
         with pytest.raises(NotFound, match="gone is no folder"):
             engine.call(Optimize(sources=(str(tmp_path / "gone"),))).result(ANSWER_S)
+    finally:
+        engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_in_idle_windows_a_change_that_has_become_worse_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, slow = photographs(tmp_path / "photos"), {"engine.pack": "64MiB"}
+
+    def trial(*arguments: object, **_: object) -> Trial:
+        settings = next(each for each in arguments if isinstance(each, EngineSettings))
+        return Trial(2.0 if settings.pack == slow["engine.pack"] else 1.0, 1.0, 100)
+
+    monkeypatch.setattr(optimizing, "run_trial", trial)
+    engine = LocalEngine.start(tmp_path / "home", PASSPHRASE)
+    try:
+        engine.call(ops.Configure(key="engine.pack", value="64MiB")).result(ANSWER_S)
+        tunings = engine._life._engine.kept.tunings
+        tunings.put("engine.pack", TuningDocument("32MiB", "64MiB", 1.2, 1))
+        found = engine.call(Optimize(sources=(str(source),), auto=True)).result(ANSWER_S)
+        assert isinstance(found, OptimizeReport)
+        assert [(row.setting, row.before, row.after) for row in found.trials if row.kept] == [
+            ("engine.pack", "64MiB", "32MiB")
+        ]
+        assert engine.call(ops.ReadConfiguration(key="engine.pack")).result(ANSWER_S).settings[0].value == "32MiB"  # type: ignore[attr-defined]
+        assert tunings.get("engine.pack") is None
     finally:
         engine.close(drain_s=0.0).result(ANSWER_S)
