@@ -21,6 +21,7 @@ from engine.jobs.offload import Means
 from engine.operations.facts import Facts
 from engine.operations.keeping import Kept, SafeDocument
 from engine.operations.locking import Locking
+from engine.operations.missing import MissingPacks
 from engine.operations.scrubbing import Scrubbing
 from engine.storage.distance import wedding_of
 from engine.storage.healing import Healer
@@ -37,6 +38,10 @@ TRY_AGAIN_S = 60.0  # what could not be healed
 COMPARE_FOR_S = 1.0  # one round's share
 COMPARE_AGAIN_S = 86_400.0  # a wedding's regions are listed so often
 TOP_FOLDERS = ("config/", "keys/", "register/", "marks/")
+_REMEDIES = {  # of what is damaged; and of what lies nowhere, which no prune sees
+    False: "back them up again while the source stands, then prune",
+    True: "repair {}, then back them up again while the source stands",
+}
 _LOG = logging.getLogger(__name__)
 
 
@@ -68,6 +73,7 @@ class Regional:
 
     def __init__(self, facts: Facts, kept: Kept, means: Means) -> None:
         self.scrubbing = Scrubbing(means)
+        self.missing = MissingPacks(means)
         self._facts = facts
         self.locking = Locking(kept.locks, means)
         self._safe = kept.safe
@@ -120,7 +126,8 @@ class Regional:
 
     def _lacks(self, wedding_id: str) -> bool:
         """Whether copies of a wedding are not there, as of the last round."""
-        return any(wedding_id in found for found in (self.view.owed, self.view.lost, self.view.short))
+        view = self.view
+        return any(wedding_id in found for found in (view.owed, view.lost, view.short, self.missing.since_ns))
 
     def _heal(self) -> None:
         until_s = self._clock.monotonic_s() + HEAL_FOR_S
@@ -160,6 +167,8 @@ class Regional:
             for name, since_ns in healer.lost.items():
                 wedding_id, bad = wedding_of(name), stack.replicated[tier].shared.bad(name)
                 if wedding_id is None or not is_pack_name(name) or not bad:  # deleted since, where none is bad
+                    continue
+                if name in self.missing.since_ns.get(wedding_id, {}):
                     continue
                 if is_elsewhere(name, tier, stack.places, locations):
                     continue
@@ -267,7 +276,7 @@ class Regional:
         """Too few regions; a region that fails, copies that are bad, packs that are lost, copies that are late."""
         shown = self.shown(settings)
         if shown is None:
-            return ()
+            return tuple(self._lost_alerts())
         now_ns = self._clock.now_ns()
         late_ns = round(parse_span(settings.replication.safe_deadline) * 1e9)
         rows: list[AlertRow] = [*self.locking.alerts(settings.regions)]
@@ -308,15 +317,18 @@ class Regional:
 
     def _lost_alerts(self) -> Iterator[AlertRow]:
         """Weddings with packs that no good copy is left of."""
-        for wedding_id, lost in self.view.lost.items():
+        where = "in any region" if self._healers else "in any tier"
+        for wedding_id in sorted({*self.view.lost, *self.missing.since_ns}):
             wedding = self._facts.by_id(wedding_id)
             if wedding is None:
                 continue
+            lost, missing = self.view.lost.get(wedding_id, NOTHING_OWED), self.missing.since_ns.get(wedding_id, {})
+            since_ns = min((*missing.values(), *((lost.oldest_ns,) if lost.count else ())))
             words = (
-                f"no good copy of {format_count(lost.count, 'pack')} of {wedding.name} is left in any region; "
-                f"verify {wedding.name} names the files: back them up again while the source stands, then prune"
+                f"no good copy of {format_count(lost.count + len(missing), 'pack')} of {wedding.name} is left {where}; "
+                f"verify {wedding.name} names the files: {_REMEDIES[bool(missing)].format(wedding.name)}"
             )
-            yield _alert(f"lost-{wedding_id}", "critical", lost.oldest_ns, wedding.name, words)
+            yield _alert(f"lost-{wedding_id}", "critical", since_ns, wedding.name, words)
 
 
 def is_elsewhere(name: str, tier: Tier, places: Collection[str], locations: Locations) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine, Mapping
+from functools import partial
 
 from engine.base.errors import WedSyncError
 from engine.contract.weddings import PriorityClass
 from engine.jobs.offload import Means
 from engine.jobs.watcher import Watcher
-from engine.operations import dispatch, forecasting, freeze, resuming, setback, watching
+from engine.operations import dispatch, forecasting, freeze, missing, resuming, setback, watching
 from engine.operations.autoscaling import Autoscaling
 from engine.operations.context import Engine
 from engine.operations.elsewhere import Elsewhere
@@ -20,6 +21,8 @@ from engine.operations.migrating import Migrating
 from engine.operations.regions import HEAL_S
 from engine.operations.scheduling import Scheduler
 from engine.operations.scrubbing import SCRUB_S
+from engine.repository.repository import Repository
+from engine.storage.stack import Stack
 
 _LOG = logging.getLogger(__name__)
 _MINUTE_NS = 60 * 10**9
@@ -137,10 +140,20 @@ class Standing:
                 continue
             try:
                 await engine.regional.scrubbing.round(stack, engine.home.locations(), engine.settings)
+                await self._look_for_missing(stack, engine.opening.repository)
             except WedSyncError as error:
                 _LOG.warning("copies could not be read again: %s", error.line())
             except Exception:
                 _LOG.exception("the scrub met a bug")
+
+    async def _look_for_missing(self, stack: Stack, repository: Repository) -> None:
+        engine = self._engine
+        locations = engine.home.locations()
+        await engine.regional.missing.round(
+            [wedding.id for wedding in engine.facts.weddings],
+            look=partial(missing.find_missing, repository, stack),
+            learn=lambda wedding_id: missing.take_in(stack, locations, wedding_id, now_ns=engine.clock.now_ns()),
+        )
 
     def close(self) -> None:
         """Watch nothing any more, and write the month down."""
