@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.base.units import format_count
+
 PAIRS = 5
 GAIN_MIN = 1.03  # what less is worth, no change is
 STORED_MORE_MAX = 1.01  # a faster setting may not store more than this
@@ -42,9 +44,10 @@ def judged(pairs: Sequence[tuple[Run, Run]]) -> Verdict:
     gains = [before.seconds / after.seconds for before, after in pairs]
     gain = statistics.median(gains)
     more = max(after.stored_bytes / max(1, before.stored_bytes) for before, after in pairs)
-    words = f"{gain:.2f} × as fast, {len(pairs)} pairs from {min(gains):.2f} to {max(gains):.2f}"
+    words = f"{gain:.2f} × as fast, {format_count(len(pairs), 'pair')} from {min(gains):.2f} to {max(gains):.2f}"
     if len(pairs) < PAIRS:
-        return Verdict(False, False, gain, f"{words}: too few pairs to tell")
+        why = "no better" if is_hopeless(pairs) else "too few pairs to tell"
+        return Verdict(False, False, gain, f"{words}: {why}")
     if more > STORED_MORE_MAX:
         return Verdict(False, False, gain, f"{words}, but it stores {more:.2f} × as much")
     if min(gains) > 1 and gain >= GAIN_MIN:

@@ -20,7 +20,8 @@ def pairs(*seconds: tuple[float, float], stored: tuple[int, int] = (100, 100)) -
         (pairs(*[(2.0, 1.0), (1.2, 1.0), (5.0, 4.0), (1.1, 1.0), (0.99, 1.0)]), "no difference"),  # one says otherwise
         (pairs(*[(1.02, 1.0)] * 5), "no difference"),  # a trifle
         (pairs(*[(1.0, 1.2)] * 5), "worse beyond noise"),
-        (pairs(*[(3.0, 1.0)] * 4), "too few pairs"),
+        (pairs(*[(3.0, 1.0)] * 4), "4 pairs from 3.00 to 3.00: too few pairs"),
+        (pairs((1.0, 1.2)), "1 pair from 0.83 to 0.83: no better"),  # and so no more of them were run
         (pairs(*[(3.0, 1.0)] * 5, stored=(100, 102)), "stores 1.02 × as much"),
     ],
 )
