@@ -218,9 +218,10 @@ class ReplicatedStore:
         """What was read of a pack does not open: compare its copies with its name, nearest first, up to a good one.
 
         The copy that was read comes last from now on, for what is good on its disk may come wrong from there. Bad ones
-        are never read again; all that are in doubt are healed. Whether there is a good one, which is then read.
+        are never read again; all that are in doubt are healed. Whether there is a good one, which is then read: what a
+        tombstone hides never is, and another tier has the pack.
         """
-        if not is_hash_name(name):
+        if not is_hash_name(name) or self.shared.is_buried(name):
             return False
         with self._rechecking:
             served = self._served.get(name, _SEVERAL)

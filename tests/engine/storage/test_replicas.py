@@ -273,6 +273,20 @@ def test_a_part_that_does_not_open_is_read_from_another_region(three: World) -> 
     assert store.shared.bad(name) == frozenset()
 
 
+def test_a_copy_that_was_deleted_and_had_to_stay_is_no_other_good_copy() -> None:
+    """As where a pack has moved to another tier, whose good copies nobody would look for then."""
+    with world(3, append_only=frozenset({"gamma"})) as made:
+        store, told = made.open(), []
+        name, data = hashed(8192)
+        publish(store, name, data)
+        heal_all(store)
+        store.delete(name)
+        assert name in made.held("gamma")
+        store.shared.note = lambda *event: told.append(event)
+        assert not store.recheck(name)
+        assert told == []
+
+
 def test_looking_at_good_copies_again_marks_none(three: World) -> None:
     store = three.open()
     name, data = hashed(8192)
