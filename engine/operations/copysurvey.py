@@ -46,10 +46,14 @@ def survey(engine: Engine, wedding: Wedding) -> Survey:
     known = dict(engine.home.locations().of_wedding(wedding.id))
     held: dict[str, dict[str, Copy]] = {}
     silent: dict[str, str] = {}
-    for place, store in sorted(places_of(engine).items()):
+    stack, folder = engine.opening.stack, layout.wedding_folder(bytes.fromhex(wedding.id))
+    assert stack is not None  # the repository is open
+    keeping = {region.name for region in engine.settings.regions if region.append_only}
+    for place, store in sorted(stack.places.items()):
+        is_keeping = place.partition("/")[2] in keeping  # what was deleted, too: nobody reads that any more
         may_be_changed = is_readable(engine.settings.tiers, place)  # archiving alone gives a pack another time
         try:
-            for info in store.list(layout.wedding_folder(bytes.fromhex(wedding.id))):
+            for info in stack.listed(place, folder) if is_keeping else store.list(folder):
                 copies = known.get(info.name, ())
                 copy = next((each for each in copies if each.place == place), None)
                 held.setdefault(info.name, {})[place] = _as_listed(place, info, copy, may_be_changed=may_be_changed)

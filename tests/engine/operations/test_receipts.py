@@ -14,6 +14,7 @@ import pytest
 from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, UsageError
 from engine.base.ids import SnapshotId
 from engine.contract import operations as ops
+from engine.contract.placements import Migrate
 from engine.contract.receipts import MakeReceipt, PlaceCopies, ReceiptResult, ReceiptVerified
 from engine.local import LocalEngine
 from engine.repository import snapshot
@@ -21,7 +22,7 @@ from engine.repository.receipt import verify_receipt
 from engine.repository.snapshot import Snapshot
 from tests.engine.homes import PASSPHRASE, home_with_repository
 from tests.engine.operations.conftest import ANSWER_S, Asking, backup_of, fresh_wedding, make_source
-from tests.engine.operations.test_damage import flip
+from tests.engine.operations.test_damage import engine_on, flip
 from tests.wedsync_tui.processes import eventually
 
 SMITH = "smith-jones"
@@ -184,6 +185,31 @@ def test_three_regions_are_three_copies(tmp_path: Path) -> None:
         assert (made.level, made.copies, made.safe_to_format) == ("committed", 2, False)
     finally:
         engine.close(drain_s=0.0).result(ANSWER_S)
+
+
+def test_what_is_deleted_in_a_region_that_only_adds_is_no_copy(tmp_path: Path) -> None:
+    """A migration took the packs out of hot; Rome keeps them, and nobody reads them there any more."""
+    home, source = tmp_path / "home", make_source(tmp_path / "source")
+    for name in ("home", "london", "rome", "paris", "warm-london", "warm-paris"):
+        (tmp_path / name).mkdir()
+    tables = {
+        "london": f'warm = "file://{tmp_path}/warm-london"',
+        "rome": "append_only = true",
+        "paris": f'warm = "file://{tmp_path}/warm-paris"',
+    }
+    regions = "".join(
+        f'[[regions]]\nname = "{name}"\nhot = "file://{tmp_path}/{name}"\n{more}\n' for name, more in tables.items()
+    )
+    (home / "config.toml").write_text(f"[replication]\ncopies = 2\n{regions}")
+    with engine_on(home) as asking:
+        asking.ask(ops.InitRepository(), ops.RepositoryInfo)
+        wedding = fresh_wedding(asking, SMITH)
+        asking.ask(backup_of(wedding, source), ops.JobResult)
+        asking.ask(Migrate(wedding=wedding, tier="warm", wait=True), ops.Result)
+        assert list((tmp_path / "rome").glob("weddings/*/packs/*"))
+        made = asking.ask(MakeReceipt(wedding=wedding), ReceiptResult)
+        assert made.copies == 2
+        assert {row.place for row in made.copies_by_place if row.copies} == {"warm/london", "warm/paris"}
 
 
 def test_a_checkpoint_is_no_receipt(asking: Asking) -> None:
