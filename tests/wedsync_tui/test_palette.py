@@ -35,7 +35,8 @@ async def test_choosing_an_operation_runs_it_or_begins_its_line() -> None:
             await settled(pilot)
             if spec.name in FORMS:
                 assert isinstance(app.screen, FormDialog | RetrieveDialog), spec
-                assert all(isinstance(each, ReadScaling) for each in engine.operations), spec  # what a change would cost
+                # what a change would cost is asked for as the form opens
+                assert all(isinstance(each, ReadScaling) for each in engine.operations), spec
             elif any(argument.required for argument in arguments_of(spec)):
                 assert app.screen.query_one(CommandBar).is_open, spec
                 assert app.screen.query_one("#line", Input).value == f"{spec.verb} "
