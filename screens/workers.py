@@ -70,14 +70,15 @@ def now_lines(status: Status, answers: Answers, width: int) -> tuple[Line, ...]:
     lines += _labelled("why", report.reason, width)
     need = f"{report.need_queue:,} for the queue, {report.need_forecast:,} for what is forecast"
     lines.append(
-        Labelled("need", line_of(need, Span(f"; {report.floor:,} to {report.ceiling:,}", "dim"))).at(width, _LABEL)
+        Labelled(
+            "need", line_of(need, Span(f"; never fewer than {report.floor:,} or more than {report.ceiling:,}", "dim"))
+        ).at(width, _LABEL)
     )
     lines += _labelled("season", report.season, width)
     lines.append(Labelled("measured", line_of(_measured(report))).at(width, _LABEL))
     lines += _labelled("next", report.launch, width)
     lines += _labelled("upkeep", report.upkeep, width)
-    if not report.forecast:
-        lines.append(Labelled("forecast", line_of(Span(_no_forecast(report), "dim"))).at(width, _LABEL))
+    lines += _labelled("forecast", report.forecast_basis if report.forecast else _no_forecast(report), width)
     if report.shortfall:
         lines.append(fit(line_of(Span(f"▲ {clean(report.shortfall)}", "warning")), width))
     return tuple(lines)
@@ -99,9 +100,9 @@ def start_words(report: ScalingReport) -> str:
 
 
 def _no_forecast(report: ScalingReport) -> str:
-    if not report.rate_bytes_per_s:
-        return "none in workers before a rate was measured: back something up"
-    return "none: there is no history of demand here yet (docs/forecasting.md)"
+    if not report.forecast_basis:
+        return "none yet: it is made from the demand that was seen here (docs/forecasting.md)"
+    return f"{report.forecast_basis}; in workers once a rate was measured: back something up"
 
 
 def _labelled(label: str, words: str, width: int) -> list[Line]:

@@ -58,6 +58,7 @@ def cluster_report() -> ScalingReport:
     )
     return msgspec.structs.replace(
         scaling_report(), of="nodes", workers=6, target=9, startup_p95_s=94.0, timeline=timeline, decisions=decisions,
+        forecast_basis="with the calendar, which knows 60% of the expected weddings",
         forecast=forecast, groups=groups, worker_hour=0.0217, launch="19 from 2026-06-20T21:00Z on, launched at 20:53Z",
         shortfall="96 workers are forecast for 2026-06-21T22:00Z; there may be 90",
     )  # fmt: skip

@@ -50,6 +50,7 @@ class ScalingReport(Result, frozen=True, kw_only=True):
     launch: str = ""  # what is launched next, and when
     of: Literal["streams", "nodes"] = "streams"  # what workers, target and needs count
     worker_hour: float | None = None  # price of an hour of one more, by the mix aimed at; None: not set
+    forecast_basis: str = ""  # what the forecast stands on, in words; empty while there is none
     groups: tuple[WorkerGroup, ...] = ()
     decisions: tuple[DecisionRow, ...] = ()
     timeline: tuple[ScalingPoint, ...] = ()

@@ -17,6 +17,7 @@ from engine.scaling.autoscaler import LOW_QUANTILE, forecast_at
 from engine.scaling.cost import Prices, worker_hour
 from engine.scaling.decisions import DECISIONS_MAX
 from engine.scaling.facts import Decision, Policy, ScalerFacts
+from engine.scaling.outlook import Outlook
 
 HOURS_MAX = 90 * 24
 POINTS_MAX = 8 * 24 * 60
@@ -58,6 +59,7 @@ async def read_scaling(engine: Engine, operation: asked.ReadScaling) -> asked.Sc
         launch=launch_words(decision),
         of="streams" if board.nodes is None else "nodes",
         worker_hour=streams.price_hour if board.nodes is None else mixed_hour(policy.spot_share, prices),
+        forecast_basis=basis_words(facts.outlook) if facts.outlook is not None else "",
         groups=(streams, *nodes),
         decisions=tuple(decisions),
         timeline=tuple(reversed(points)),
@@ -109,6 +111,15 @@ def mixed_hour(spot_share: float, prices: Prices) -> float | None:
     if spot is None or reserved is None:
         return None
     return spot_share * spot[0] + (1 - spot_share) * reserved[0]
+
+
+def basis_words(outlook: Outlook) -> str:
+    """What a forecast stands on, and why not on more."""
+    if outlook.basis == "calendar":
+        words = f"with the calendar, which knows {outlook.booked_share:.0%} of the expected weddings"
+    else:
+        words = "without a calendar" if outlook.basis == "no-calendar" else outlook.basis
+    return f"{words}; {outlook.note}" if outlook.note else words
 
 
 def upkeep_words(board: Board, decision: Decision, facts: ScalerFacts) -> str:

@@ -39,14 +39,16 @@ def test_every_line_takes_exactly_its_width(part: workers.Part, width: int) -> N
 def test_now_tells_the_number_why_and_what_comes_next() -> None:
     told = words(workers.now_lines, answers())
     assert told.startswith("Now  6 nodes, going to 9, as the need is")
-    assert "9 for the queue, 6 for what is forecast; 1 to 90" in told
+    assert "9 for the queue, 6 for what is forecast; never fewer than 1 or more than 90" in told
     assert "105 MB/s a node, ready 1m 34s after it is asked for (p95)" in told
     assert "▲ 96 workers are forecast" in told
 
 
-@pytest.mark.parametrize(("rate", "why"), [(0.0, "before a rate was measured"), (1e6, "no history of demand")])
-def test_what_is_missing_for_a_forecast_is_said(rate: float, why: str) -> None:
-    report = msgspec.structs.replace(scaling_samples.scaling_report(), rate_bytes_per_s=rate)
+@pytest.mark.parametrize(
+    ("basis", "why"), [("", "from the demand that was seen here"), ("without a calendar", "once a rate was")]
+)
+def test_what_is_missing_for_a_forecast_is_said(basis: str, why: str) -> None:
+    report = msgspec.structs.replace(scaling_samples.scaling_report(), forecast_basis=basis)
     assert why in words(workers.now_lines, Answers(report))
 
 

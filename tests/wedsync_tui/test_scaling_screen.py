@@ -23,7 +23,7 @@ async def test_it_opens_by_its_key_tells_what_is_missing_and_sets_the_number(
             await eventually(lambda: "asking" not in panel(app, "words"))
             assert isinstance(app.screen, ScalingScreen)
             words = panel(app, "words")
-            assert "before a rate was measured" in words
+            assert "no rate of a stream yet" in words
             assert "worker_hour has no price" in words
             assert "Ready  for the next day with weddings" in words
             await pilot.press("c")
