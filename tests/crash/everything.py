@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tests.crash import damage, trials
+from tests.crash import damage, spread, trials
 from tests.crash.seam import Cut
 from tests.crash.trials import Base
 from tests.crash.work import SCENARIOS, Place
@@ -87,9 +87,27 @@ def _refuse(base: Base, score: Score) -> None:
                 score.attempt("states examined", f"{base.name}: {cut}", partial(trials.examine, base, place))
 
 
+def _kill_spread(seed: int, score: Score) -> None:
+    """At every boundary of what is done over regions and tiers: a kill, and power cuts at that moment."""
+    for name in spread.WORKS:
+        with quick_folder() as folder:
+            base, boundaries = spread.made(name, folder / "base")
+            for at, boundary in enumerate(boundaries):
+                what = f"{name} over regions and tiers: {boundary}, seed {seed + at}"
+                trial = partial(spread.killed_at, base, name, boundary, seed + at)
+                result = score.attempt("boundaries tried", what, trial)
+                if not isinstance(result, tuple):
+                    continue
+                score.counts["kills"] += result[0]
+                for ground in result[1]:
+                    score.attempt("states examined", what, partial(spread.examine, ground, name))
+            score.tell(f"{name} over two regions and two tiers: {len(boundaries)} boundaries")
+
+
 def kills(seed: int) -> int:
     """Kill and refuse everywhere; the number of failures."""
     score = Score()
+    _kill_spread(seed, score)
     for name in SCENARIOS:
         with quick_folder() as folder:
             base = Base.made(name, folder / "base")
