@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+import msgspec
+
 from engine.base.errors import NotFound, Unavailable
 from engine.jobs.offload import Means
 from engine.repository import layout
@@ -23,7 +25,7 @@ LOOK_AGAIN_S = 86_400.0  # at a wedding that has all its packs
 TRY_AGAIN_S = 60.0  # at one that lacks some, or whose places do not answer
 
 Look = Callable[[str], frozenset[str]]  # at a wedding: the packs that are missing. Blocks
-Learn = Callable[[str], None]  # what the places hold of a wedding, into the catalog. Blocks
+Learn = Callable[[str, frozenset[str]], None]  # of a wedding's missing packs, into the catalog. Blocks
 
 
 class MissingPacks:
@@ -51,7 +53,7 @@ class MissingPacks:
             try:
                 missing = await self._offload.run("missing", partial(look, wedding_id))
                 if missing != self.since_ns.get(wedding_id, {}).keys():
-                    await self._offload.run("missing", partial(learn, wedding_id))
+                    await self._offload.run("missing", partial(learn, wedding_id, missing))
             except (Unavailable, NotFound):  # nobody can say now what is there; or the wedding was erased
                 continue
             known, now_ns = self.since_ns.pop(wedding_id, {}), self._clock.now_ns()
@@ -77,10 +79,14 @@ def find_missing(repository: Repository, stack: Stack, wedding_id: str) -> froze
         return (absent & _named(fresh)) - marked
 
 
-def take_in(stack: Stack, locations: Locations, wedding_id: str, *, now_ns: int) -> None:
-    """Let the catalog know what each place holds of a wedding now, and what not. Blocks."""
-    for place in stack.places:
-        locations.rebuild_wedding(place, wedding_id, stack.listed(place, packs_of(wedding_id)), begun_ns=now_ns)
+def take_in(stack: Stack, locations: Locations, wedding_id: str, missing: frozenset[str]) -> None:
+    """Let the catalog know that these packs of a wedding are missing, and where those lie that were. Blocks."""
+    for place in stack.places:  # as of long ago: what is listed is learned, and no copy is missing for not being so
+        locations.rebuild_wedding(place, wedding_id, stack.listed(place, packs_of(wedding_id)), begun_ns=0)
+    for name in missing:
+        for copy in locations.copies(name):
+            if copy.place in stack.places:
+                locations.record(name, msgspec.structs.replace(copy, state="missing"))
 
 
 def _named(vault: WeddingVault) -> frozenset[str]:

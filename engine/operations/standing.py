@@ -148,11 +148,10 @@ class Standing:
 
     async def _look_for_missing(self, stack: Stack, repository: Repository) -> None:
         engine = self._engine
-        locations = engine.home.locations()
         await engine.regional.missing.round(
             [wedding.id for wedding in engine.facts.weddings],
             look=partial(missing.find_missing, repository, stack),
-            learn=lambda wedding_id: missing.take_in(stack, locations, wedding_id, now_ns=engine.clock.now_ns()),
+            learn=partial(missing.take_in, stack, engine.home.locations()),
         )
 
     def close(self) -> None:
