@@ -7,7 +7,7 @@ UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test scale-test elasticity bench-storage kill-test simulate backtest
+.PHONY: help run env test bench lint types imports unit format lock clean crash corrupt lines load-test watch-test scale-test elasticity bench-storage kill-test simulate stories backtest
 # The environment is .venv and nothing beside it, and each module is compiled once and not at every start.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE MYPYPATH PYTEST_ADDOPTS PYTEST_PLUGINS
 
@@ -84,6 +84,9 @@ kill-test: $(READY)  ## kill an engine that takes on jobs a hundred times: none 
 
 simulate: $(READY)  ## the scheduler over 5,000 random mixes of jobs, on simulated time and streams; SEED=n
 	SIMULATIONS=$${SIMULATIONS:-5000} $(BIN)/python -m pytest -q tests/simulation
+
+stories: $(READY)  ## random stories of engines, tiers and regions, kills, damage and prunes; STORIES=n, SEED=n
+	STORIES=$${STORIES:-2000} $(BIN)/python -m pytest -q tests/stories
 
 crash: $(READY)  ## kill, cut the power and refuse at every boundary of a store; SEED=n
 	$(BIN)/python -m tests.crash.everything kills $(SEED)

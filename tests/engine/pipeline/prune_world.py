@@ -28,6 +28,7 @@ from engine.repository.snapshot import Snapshot
 from engine.repository.transaction import Transaction
 from engine.repository.vault import WeddingVault
 from engine.storage.stores.memory import MemoryObjects, MemoryStore
+from engine.storage.stores.store import ObjectStore
 from tests import vaults
 from tests.engine.repository import parts
 from tests.vaults import WEDDING
@@ -140,17 +141,12 @@ class Medium(msgspec.Struct):
     entropy: Seeded
 
 
-class Engine:
+class Process:
     """One process: a repository it has opened, its writers and its pruner."""
 
-    def __init__(self, medium: Medium, *, create: bool = False) -> None:
-        self.store = KillableStore(medium.objects, medium.clock)
-        self.clock, self.entropy = medium.clock, medium.entropy
-        home = Home(self.clock, self.entropy, SeenNumbers(None))
-        if create:
-            self.repository = Repository.create(self.store, "first", label="first", home=home, cost=parts.CHEAP)
-        else:
-            self.repository = Repository.open(self.store, "first", home=home)
+    def __init__(self, repository: Repository, clock: FakeClock, entropy: Seeded) -> None:
+        self.repository = repository
+        self.clock, self.entropy = clock, entropy
         self.is_stopped = False
         self.writers: list[Writer] = []
         self._at_work: dict[int, ExitStack] = {}
@@ -158,9 +154,9 @@ class Engine:
 
     def begin_backup(self, *, take_over: bool) -> Writer:
         """A writer of this engine, of a source that is as its parent's was, or an empty one."""
-        stack = ExitStack()
-        writer = Writer(stack.enter_context(self.repository.vault(WEDDING)), self.clock, take_over=take_over)
-        self._at_work[id(writer)] = stack
+        with ExitStack() as stack:
+            writer = Writer(stack.enter_context(self.repository.vault(WEDDING)), self.clock, take_over=take_over)
+            self._at_work[id(writer)] = stack.pop_all()
         self.writers.append(writer)
         return writer
 
@@ -173,17 +169,17 @@ class Engine:
     def begin_prune(self, policy: str) -> PruneRun:
         """A pruner of this engine; its steps are `prune_step`."""
         presence = self.repository.presence
-        stack = ExitStack()
-        use = stack.enter_context(presence.using(bytes.fromhex(WEDDING)))
-        vault = stack.enter_context(self.repository.used_vault(WEDDING))
 
         def decide(found: list[Snapshot]) -> list[retention.Verdict]:
             facts = pruning.facts_of(found, ())
             return retention.decide(facts, retention.parse_policy(policy), "UTC", self.clock.now_ns())
 
-        engaged = Engaged(presence, use, self.clock, self.entropy)
-        self.prune = PruneRun(vault, engaged, decide, dry_run=False)
-        self._at_work[id(self.prune)] = stack
+        with ExitStack() as stack:
+            use = stack.enter_context(presence.using(bytes.fromhex(WEDDING)))
+            vault = stack.enter_context(self.repository.used_vault(WEDDING))
+            engaged = Engaged(presence, use, self.clock, self.entropy)
+            self.prune = PruneRun(vault, engaged, decide, dry_run=False)
+            self._at_work[id(self.prune)] = stack.pop_all()
         return self.prune
 
     def prune_step(self) -> bool:
@@ -212,6 +208,22 @@ class Engine:
         """Renew the lease, unless it stands still."""
         if not self.is_stopped:
             self.repository.presence.renew()
+
+
+class Engine(Process):
+    """A process on one store in memory."""
+
+    def __init__(self, medium: Medium, *, create: bool = False) -> None:
+        self.store = KillableStore(medium.objects, medium.clock)
+        home = Home(medium.clock, medium.entropy, SeenNumbers(None))
+        super().__init__(opened(self.store, home, create=create), medium.clock, medium.entropy)
+
+
+def opened(store: ObjectStore, home: Home, *, create: bool) -> Repository:
+    """The repository in a store, or a new one that is cheap to open."""
+    if create:
+        return Repository.create(store, "first", label="first", home=home, cost=parts.CHEAP)
+    return Repository.open(store, "first", home=home)
 
 
 class World:
