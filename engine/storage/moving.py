@@ -14,7 +14,7 @@ import msgspec
 from blake3 import blake3
 
 from engine.base.clock import Clock
-from engine.base.errors import Conflict, IntegrityError, NotFound, Unavailable
+from engine.base.errors import Conflict, IntegrityError, NotFound, NotPermitted, Unavailable
 from engine.contract.tiers import TIERS, Tier, tier_of
 from engine.storage.locations import Copy, Locations
 from engine.storage.placement import Goal
@@ -191,7 +191,7 @@ class Mover:
                 good += 1
             else:
                 self._locations.record(move.name, Copy(place, move.size_bytes, "bad", now_ns))
-                with suppress(NotFound):
+                with suppress(NotFound, NotPermitted):  # a region that only adds keeps it, and it is never read
                     store.delete(move.name)
         if not good and away is not None:
             raise away

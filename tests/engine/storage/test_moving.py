@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from engine.base.clock import FakeClock
-from engine.base.errors import IntegrityError, NotFound, Unavailable, WedSyncError
+from engine.base.errors import IntegrityError, NotFound, NotPermitted, Unavailable, WedSyncError
 from engine.contract.regions import RegionSettings, ReplicationSettings
 from engine.contract.tiers import TIERS, Tier, TiersSettings
 from engine.storage.distance import nowhere
@@ -95,6 +95,37 @@ def test_of_two_copies_at_the_source_the_good_one_is_moved_and_only_the_bad_one_
     states = {copy.place: copy.state for copy in locations.copies(name)}
     assert states["hot/beta"] == states["warm/alpha"] == states["warm/beta"] == "good"
     assert stack.replicated["hot"].shared.queue.of(name) == {"alpha": "copy"}
+    stack.close()
+    locations.close()
+
+
+def test_a_bad_copy_that_a_region_must_keep_does_not_end_the_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is noted, and the other regions' copies are read back."""
+    clock, locations = FakeClock(), Locations(None)
+    regions = tuple(
+        RegionSettings(name=name, hot=f"memory://kept-hot-{name}", warm=f"memory://kept-warm-{name}", append_only=kept)
+        for name, kept in (("alpha", True), ("beta", False))
+    )
+    named = Regions(regions, ReplicationSettings(copies=2), nowhere, lambda _: HealQueue(None))
+    meters = {tier: Meter(clock) for tier in TIERS}
+    wanted = Wanted("", TiersSettings(), meters, lambda: locations, clock, regional=named)
+    stack = build_stack(wanted, create=True)
+    name = pack_name(WEDDING, blake3(DATA).digest())
+    publish(stack.store, name, DATA)
+    publish(stack.places["warm/alpha"], name, b"\xff" + DATA[1:])
+    publish(stack.places["warm/beta"], name, DATA)
+
+    def refuse(_: str) -> None:
+        raise NotPermitted("alpha only takes additions")
+
+    monkeypatch.setattr(stack.places["warm/alpha"], "delete", refuse)
+    move = move_of(name, len(DATA), locations.copies(name), Goal("warm", "it is time"))
+    assert move is not None
+    mover = Mover(stack, locations, meters=meters, clock=clock)
+    mover.copy(msgspec.structs.replace(move, copies_min=2), memoryview(bytearray(1 << 20)))
+    states = {copy.place: copy.state for copy in locations.copies(name)}
+    assert (states["warm/alpha"], states["warm/beta"]) == ("bad", "good")
+    assert not mover.drop(msgspec.structs.replace(move, copies_min=2))
     stack.close()
     locations.close()
 
