@@ -391,6 +391,7 @@ def take(house: House, seed: int, number: int) -> None:
         if not engine.fuse.is_blown and not house.media.away:
             raise
         if engine.prune is not None and not engine.fuse.is_blown:
+            engine.fuse.left = None  # it has outlived the step
             _give_up_prune(engine)
     engine.fuse.left = None
     if engine.fuse.is_blown and engine in house.engines:
