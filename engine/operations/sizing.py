@@ -33,8 +33,9 @@ async def plan_capacity(engine: Engine, operation: costs.PlanCapacity) -> costs.
 def _measured(engine: Engine) -> Measured:
     totals = engine.dispatcher.figures.totals()
     stages = {row.stage: (row.thread_s, row.bytes) for row in engine.streams.stages() if row.stage not in _OF_RESTORES}
+    limit = engine.opening.meters["hot"].limit_bytes_per_s  # what was set for the store, of all nodes together
     try:
-        return measured_of(stages, read=totals.bytes_read, stored=totals.bytes_stored, store=None)
+        return measured_of(stages, read=totals.bytes_read, stored=totals.bytes_stored, store=limit)
     except ValueError as error:
         raise Conflict(str(error), "back something up with this engine, then ask again") from None
 

@@ -35,7 +35,7 @@ class Measured:
 
     thread_s_per_byte: Mapping[str, float]
     stored_share: float  # bytes that leave the node for each byte read, after dedup and compression
-    store_bytes_per_s: float | None = None  # what the store has taken at most, all nodes together; None: not known
+    store_bytes_per_s: float | None = None  # what the store may take, all nodes together; None: no limit is known
 
     @property
     def core_bytes_per_s(self) -> float:

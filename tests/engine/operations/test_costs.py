@@ -108,6 +108,15 @@ def test_the_kinds_of_machine_are_ranked_by_what_was_measured(engine: LocalEngin
     assert own.price_hour is None
 
 
+def test_no_number_of_nodes_goes_past_the_limit_of_the_store(engine: LocalEngine) -> None:
+    asked(engine, ops.Configure(key="limits.hot", value="1MB/s"), ops.ConfigureResult)
+    try:
+        found = asked(engine, costs.PlanCapacity(rate="100TB/h"), costs.CapacityPlan)
+        assert {(row.nodes, row.limited_by) for row in found.nodes} == {(None, "store")}
+    finally:
+        asked(engine, ops.Configure(key="limits.hot", value="unset"), ops.ConfigureResult)
+
+
 def test_the_whole_bill_is_shared_out_to_weddings(engine: LocalEngine) -> None:
     assert eventually(lambda: asked(engine, costs.ReadCost(), costs.CostReport).total > 0)
     whole = asked(engine, costs.ReadCost(), costs.CostReport)
